@@ -1,0 +1,61 @@
+"""Settings of the microscope."""
+
+import math
+from dataclasses import dataclass
+
+from ase import units
+
+from .errors import TsgError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Microscope:
+    """A probe-forming lens and an annular detector.
+
+    `Cs_um` and `defocus_A` follow abTEM: a positive defocus weakens the lens. `source_size_A` is the full width at half
+    maximum of the effective source in the image; 0 is a coherent point source. The default annulus, 45 to 80 mrad, has
+    the inner angle that the TSGNet paper calls its outer one, and an outer angle that a potential sampled at 0.1 A still
+    carries, which keeps multislice references affordable.
+
+    Raises TsgError for values no microscope has.
+    """
+
+    convergence_mrad: float
+    Cs_um: float = 0.0
+    defocus_A: float = 0.0
+    energy_keV: float = 200.0
+    detector_inner_mrad: float = 45.0
+    detector_outer_mrad: float = 80.0
+    source_size_A: float = 0.0
+
+    def __post_init__(self):
+        for name in ("convergence_mrad", "energy_keV", "detector_outer_mrad"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise TsgError(f"{name}={value} must be a positive number")
+        if not 0 <= self.detector_inner_mrad < self.detector_outer_mrad:
+            raise TsgError(
+                f"detector_inner_mrad={self.detector_inner_mrad} must lie between 0 and "
+                f"detector_outer_mrad={self.detector_outer_mrad}"
+            )
+        if not (math.isfinite(self.source_size_A) and self.source_size_A >= 0):
+            raise TsgError(f"source_size_A={self.source_size_A} must be zero or positive")
+        if not (math.isfinite(self.Cs_um) and math.isfinite(self.defocus_A)):
+            raise TsgError(f"Cs_um={self.Cs_um} and defocus_A={self.defocus_A} must be finite")
+
+    @property
+    def wavelength_A(self) -> float:
+        """Relativistic de Broglie wavelength of the electrons."""
+        energy_J = self.energy_keV * 1e3 * units._e
+        momentum = math.sqrt(2 * units._me * energy_J * (1 + energy_J / (2 * units._me * units._c**2)))
+        return units._hplanck / momentum * 1e10
+
+    @property
+    def nyquist_sampling_A(self) -> float:
+        """Coarsest scan step that keeps everything in an image, whose band ends at 2 alpha / lambda."""
+        return self.wavelength_A / (4 * self.convergence_mrad * 1e-3)
+
+
+NON_ABERRATED = Microscope(convergence_mrad=35.0)
+ABERRATED = Microscope(convergence_mrad=25.0, Cs_um=100.0)
+MICROSCOPES = {"aberrated": ABERRATED, "non_aberrated": NON_ABERRATED}

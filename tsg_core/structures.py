@@ -1,0 +1,80 @@
+"""Nanoparticles, by ASE: shapes and elements for training, other shapes and other elements for the test."""
+
+import itertools
+
+import numpy as np
+from ase import Atoms
+from ase.cluster import Decahedron, FaceCenteredCubic, Icosahedron, Octahedron
+from scipy.spatial.transform import Rotation
+
+from .errors import TsgError
+
+TRAINING_ELEMENTS = ("Pt", "Ag", "Au", "Cu")
+TEST_ELEMENTS = ("Yb", "Ir", "Xe", "Al")
+FCC_SURFACES = [(1, 0, 0), (1, 1, 0), (1, 1, 1)]
+
+_TRAINING_CANDIDATES = {
+    "icosahedron": [(Icosahedron, (shells,)) for shells in range(2, 14)],
+    "decahedron": [(Decahedron, (p, q, r)) for p in range(2, 11) for q in range(1, 5) for r in range(0, 3)],
+    "octahedron": [
+        (Octahedron, (length, cutoff)) for length in range(3, 20) for cutoff in range(0, (length - 1) // 2 + 1)
+    ],
+}
+_TEST_CANDIDATES = {
+    "fcc": [(FaceCenteredCubic, (FCC_SURFACES, layers)) for layers in itertools.product(range(2, 11), repeat=3)],
+}
+
+
+def training_particles(n: int, *, seed: int, diameter_A: tuple[float, float] = (20.0, 60.0)) -> list[Atoms]:
+    """Icosahedra, decahedra and octahedra of Pt, Ag, Au and Cu, about evenly mixed, centred at the origin.
+
+    `diameter_A` bounds the diameter of the sphere around each particle. `Atoms.info` holds `name`, `shape`, `element`.
+    Raises TsgError for n < 1 or where no particle of a kind has such a diameter.
+    """
+    kinds = [(shape, element) for element in TRAINING_ELEMENTS for shape in _TRAINING_CANDIDATES]
+    return _particles(n, kinds, _TRAINING_CANDIDATES, seed=seed, diameter_A=diameter_A)
+
+
+def test_particles(n: int, *, seed: int, diameter_A: tuple[float, float] = (20.0, 60.0)) -> list[Atoms]:
+    """Truncated fcc polyhedra of Yb, Ir, Xe and Al: elements and shapes that training never sees. See above."""
+    kinds = [("fcc", element) for element in TEST_ELEMENTS]
+    return _particles(n, kinds, _TEST_CANDIDATES, seed=seed, diameter_A=diameter_A)
+
+
+test_particles.__test__ = False  # pytest: a function of the library, not a test
+
+
+def random_rotation(atoms: Atoms, *, seed: int) -> Atoms:
+    """A copy turned about the origin by a rotation drawn uniformly from SO(3)."""
+    rotation = Rotation.random(rng=np.random.default_rng(seed))
+    turned = atoms.copy()
+    turned.positions = rotation.apply(atoms.positions)
+    turned.info["rotation_quaternion_xyzw"] = rotation.as_quat().tolist()
+    return turned
+
+
+def bounding_diameter_A(atoms: Atoms) -> float:
+    """Diameter of the sphere about the centre that holds every nucleus."""
+    return 2 * float(np.linalg.norm(atoms.positions - atoms.positions.mean(axis=0), axis=1).max())
+
+
+def _particles(n, kinds, candidates, *, seed, diameter_A) -> list[Atoms]:
+    if n < 1:
+        raise TsgError(f"n={n} particles were asked for; at least one is needed")
+    rng = np.random.default_rng(seed)
+    # every kind once before any comes again, in a random order, so that small sets are mixed as well
+    order = [kinds[k] for _ in range(-(-n // len(kinds))) for k in rng.permutation(len(kinds))][:n]
+    return [_draw(shape, element, candidates[shape], rng=rng, diameter_A=diameter_A) for shape, element in order]
+
+
+def _draw(shape, element, candidates, *, rng, diameter_A) -> Atoms:
+    low_A, high_A = diameter_A
+    for k in rng.permutation(len(candidates)):
+        builder, arguments = candidates[k]
+        atoms = Atoms(builder(element, *arguments))
+        if len(atoms) > 1 and low_A <= bounding_diameter_A(atoms) <= high_A:
+            atoms.positions -= atoms.positions.mean(axis=0)
+            atoms.cell, atoms.pbc = None, False
+            atoms.info = {"name": f"{element} {shape} {len(atoms)}", "shape": shape, "element": element}
+            return atoms
+    raise TsgError(f"no {element} {shape} has a diameter from {low_A:g} to {high_A:g} A; widen diameter_A")

@@ -1,0 +1,81 @@
+"""A tilt series: frames, their tilt angles and the pixel size, travelling together."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import TsgError
+
+
+@dataclass(frozen=True, eq=False)
+class TiltSeries:
+    """Frames of one object at several tilts about the y axis (the direction in which the row index runs).
+
+    frames        (n_tilt, n_y, n_x), kept as float32; simulated frames are fractions of the incident beam
+    tilt_deg      (n_tilt,) strictly ascending
+    pixel_size_A  edge of the square pixels
+    measured      (n_tilt,) True where a frame was recorded, False where it was predicted
+    metadata      what made the series: microscope, engine, dose, source file, ...
+
+    Raises TsgError where shapes disagree, angles repeat or descend, or values are not finite.
+    """
+
+    frames: np.ndarray
+    tilt_deg: np.ndarray
+    pixel_size_A: float
+    measured: np.ndarray | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self):
+        frames = np.asarray(self.frames, np.float32)
+        tilt_deg = np.asarray(self.tilt_deg, np.float64)
+        measured = np.ones(len(tilt_deg), bool) if self.measured is None else np.asarray(self.measured, bool)
+        if frames.ndim != 3 or 0 in frames.shape:
+            raise TsgError(f"frames of shape {frames.shape} must have the axes (n_tilt, n_y, n_x)")
+        if tilt_deg.shape != (len(frames),) or measured.shape != (len(frames),):
+            raise TsgError(f"{len(frames)} frames come with {tilt_deg.size} tilt angles and {measured.size} flags")
+        if not np.isfinite(tilt_deg).all():
+            raise TsgError("tilt angles must be finite numbers")
+        if (np.diff(tilt_deg) <= 0).any():
+            i = int(np.argmax(np.diff(tilt_deg) <= 0))
+            raise TsgError(
+                f"tilt angles must ascend without repeats; {tilt_deg[i]:g} is followed by {tilt_deg[i + 1]:g} deg"
+            )
+        for i, frame in enumerate(frames):  # a frame at a time, so that no mask as large as the series is made
+            if not np.isfinite(frame).all():
+                raise TsgError(f"frame {i} (tilt {tilt_deg[i]:g} deg) holds values that are not finite")
+        if not (np.isfinite(self.pixel_size_A) and self.pixel_size_A > 0):
+            raise TsgError(f"pixel_size_A={self.pixel_size_A} must be a positive number")
+        for name, value in (("frames", frames), ("tilt_deg", tilt_deg), ("measured", measured)):
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "pixel_size_A", float(self.pixel_size_A))
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    @property
+    def intensity_scale(self) -> float:
+        """Brightest pixel of the measured frames: the one scale by which methods may divide a series."""
+        return float(self.frames[self.measured].max(initial=0.0))
+
+    def subset(self, indices: Sequence[int] | np.ndarray) -> "TiltSeries":
+        """The frames at these indices (or where a mask is True), in the order of their angles."""
+        return replace(
+            self, frames=self.frames[indices], tilt_deg=self.tilt_deg[indices], measured=self.measured[indices]
+        )
+
+    @classmethod
+    def read(cls, path: str | Path, *, tilts: str | Path | None = None) -> "TiltSeries":
+        """Read a series by its file's suffix; `tilts` names a text file of angles where the format holds none."""
+        from .formats import read_series
+
+        return read_series(path, tilts=tilts)
+
+    def write(self, path: str | Path, *, overwrite: bool = False) -> Path:
+        """Write the series whole or not at all, in the format that the suffix names."""
+        from .formats import write_series
+
+        return write_series(self, path, overwrite=overwrite)
