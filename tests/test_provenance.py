@@ -1,0 +1,54 @@
+import ast
+
+import pytest
+
+from tsg_core import provenance
+from tsg_core.provenance import code_text, code_version, imported_modules, modules_used
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package of three modules: a imports b inside a function, b imports plumbing."""
+    (tmp_path / "a.py").write_text("def f():\n    from .b import g\n    return g\n")
+    (tmp_path / "b.py").write_text("from .errors import TsgError\nfrom . import progress\nX = 1\n")
+    (tmp_path / "errors.py").write_text("class TsgError(ValueError): pass\n")
+    (tmp_path / "progress.py").write_text("def track(): pass\n")
+    monkeypatch.setattr(provenance, "PACKAGE", tmp_path)
+    provenance._module.cache_clear()
+    yield tmp_path
+    provenance._module.cache_clear()
+
+
+def change(package, name, text):
+    (package / name).write_text(text)
+    provenance._module.cache_clear()
+
+
+def test_imports_are_followed_and_plumbing_left_out(package):
+    assert modules_used(["tsg_core.a"]) == ["a", "b"]
+
+
+def test_version_changes_with_the_code_of_an_import_alone(package):
+    before = code_version(["a"])
+    change(package, "progress.py", "def track(): return 1\n")
+    change(package, "a.py", '"""Docstring."""\ndef f():\n    "What."\n    from .b import g  # why\n\n    return g\n')
+    assert code_version(["a"]) == before
+    change(package, "b.py", "X = 2\n")
+    assert code_version(["a"]) != before
+
+
+def test_every_form_of_import_is_seen():
+    code = "import tsg_core.a\nfrom tsg_core.b import x\nfrom tsg_core import c\nfrom .d import y\nfrom . import e\nimport os"
+    assert imported_modules(ast.parse(code)) == set("abcde")
+
+
+def test_modules_are_given_as_objects_too():
+    from tsg_core import sparsity, tilt_series
+
+    assert modules_used([sparsity]) == ["sparsity"]
+    assert {"tilt_series", "formats"} >= set(modules_used([tilt_series])) - {"sparsity"}
+
+
+def test_code_text_keeps_strings_that_are_not_docstrings():
+    assert code_text(ast.parse("x = 'a'")) != code_text(ast.parse("x = 'b'"))
+    assert code_text(ast.parse("def f():\n    'a'\n    return 1")) == code_text(ast.parse("def f():\n    return 1"))

@@ -1,0 +1,292 @@
+"""The results that chapters hand on: one folder a profile, each artifact whole or not there, with what made it.
+
+Beside an artifact `NAME` lies `NAME.json`, written last: parameters, digests of the inputs, code and package versions,
+duration, date, size and checksum. Whether an artifact is current and whole is decided by that sidecar.
+"""
+
+import ast
+import dataclasses
+import errno
+import hashlib
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from .chapters import maker_of
+from .errors import TsgError
+from .provenance import code_text, code_version, package_versions
+
+RUN_VARIABLE = "TSG_RUN"  # set while the pipeline executes a chapter
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+class Artifacts:
+    """The artifacts in a folder, which is named after its profile; made where missing by the first `make`."""
+
+    def __init__(self, folder: str | Path):
+        self.folder = Path(folder)
+
+    def make(
+        self,
+        name: str,
+        build: Callable[[Path], Any],
+        *,
+        parameters: Mapping[str, Any],
+        inputs: Iterable[str] = (),
+        code: Sequence[ModuleType | str] = (),
+    ) -> Path:
+        """The path of an artifact, built first unless the one that is there is current.
+
+        `build(path)` writes a file or a folder at a path that is the same after an interruption and keeps the suffix
+        of `name`. A folder that an interrupted build left is still there then, so that the build can go on from it; a
+        file is not. The artifact is current when `parameters`, the contents of the artifacts named in `inputs` and
+        the code of the `tsg_core` modules in `code` (and of those they import) are what they were, and, while the
+        pipeline runs a chapter, the cells up to this call too.
+
+        Raises TsgError for a missing or truncated input, a full disk and a folder that cannot be written.
+        """
+        recipe = {
+            "parameters": plain(parameters),
+            "inputs": {other: self._whole(other)["sha256"] for other in inputs},
+            "code": code_version(code),
+        }
+        cells = _cells_so_far()
+        if self._current(name, recipe, cells):
+            return self.folder / name
+        partial = self._partial(name, digest_of([recipe, cells]))
+        with disk_errors(f"writing {name} in {self.folder}"):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            duration_s = self._build(partial, build)
+            self._finish(name, partial, recipe | {"cells": cells, "duration_s": duration_s})
+        return self.folder / name
+
+    def path(self, name: str) -> Path:
+        """Where an artifact lies; TsgError with the command that makes it where it is missing or not whole."""
+        self._whole(name)
+        return self.folder / name
+
+    def provenance(self, name: str) -> dict[str, Any]:
+        """The sidecar: parameters, inputs, code, versions, duration_s, made (date), bytes, sha256."""
+        sidecar = self._sidecar(name)
+        if sidecar is None:
+            raise TsgError(f"{self.folder / name} {self._why_missing(name)}; {self._remedy(name)}")
+        return sidecar
+
+    def names(self) -> list[str]:
+        """Names of the finished artifacts, sorted."""
+        return sorted(
+            path.name.removesuffix(".json")
+            for path in self.folder.glob("*.json")
+            if (self.folder / path.name.removesuffix(".json")).exists()
+        )
+
+    def _whole(self, name: str) -> dict[str, Any]:
+        sidecar = self.provenance(name)
+        path = self.folder / name
+        if not path.exists():
+            raise TsgError(f"{path} is missing; {self._remedy(name)}")
+        if path.is_dir():
+            sizes = _sizes(path)
+            for inner, size in sidecar.get("files", {}).items():
+                if sizes.get(inner) != size:
+                    found = "missing" if inner not in sizes else f"{sizes[inner]} bytes long"
+                    raise TsgError(f"{path / inner} is {found} instead of {size} bytes; {self._remedy(name)}")
+        elif path.stat().st_size != sidecar["bytes"]:
+            found = path.stat().st_size
+            raise TsgError(f"{path} is {found} bytes long instead of {sidecar['bytes']}; {self._remedy(name)}")
+        elif _sha256(path) != sidecar["sha256"]:
+            raise TsgError(f"{path} is not what was written (its checksum differs); {self._remedy(name)}")
+        return sidecar
+
+    def _current(self, name: str, recipe: dict, cells: str | None) -> bool:
+        sidecar = self._sidecar(name)
+        if sidecar is None or any(sidecar.get(key) != value for key, value in recipe.items()):
+            return False
+        if cells is not None and sidecar.get("cells") not in (None, cells):
+            return False
+        try:
+            self._whole(name)
+        except TsgError:
+            return False
+        return True
+
+    def _build(self, partial: Path, build: Callable[[Path], Any]) -> float:
+        clock = partial.with_name(f"{partial.name}.seconds")
+        if not partial.is_dir():
+            remove(partial)
+            remove(clock)
+        earlier_s = float(clock.read_text()) if clock.exists() else 0.0
+        started = time.perf_counter()
+        try:
+            build(partial)
+        except BaseException:
+            if partial.is_dir():
+                clock.write_text(str(earlier_s + time.perf_counter() - started))
+            else:
+                remove(partial)
+            raise
+        remove(clock)
+        if not partial.exists():
+            raise RuntimeError(f"the build wrote nothing at {partial}")
+        return earlier_s + time.perf_counter() - started
+
+    def _finish(self, name: str, partial: Path, made: dict[str, Any]) -> None:
+        files = {"files": _sizes(partial)} if partial.is_dir() else {}
+        size = sum(files["files"].values()) if files else partial.stat().st_size
+        sidecar = {
+            "name": name,
+            **made,
+            "duration_s": round(made["duration_s"], 3),
+            "made": datetime.now(UTC).isoformat(timespec="seconds"),
+            "versions": package_versions(),
+            "bytes": size,
+            "sha256": _sha256(partial),
+            **files,
+        }
+        path = self.folder / name
+        remove(self._sidecar_path(name))
+        remove(path)
+        partial.rename(path)
+        write_json(self._sidecar_path(name), sidecar)
+        for pattern in (self._partial(name, "*").name, self._partial(name, "*").name + ".seconds"):
+            for stale in self.folder.glob(pattern):
+                remove(stale)
+
+    def _partial(self, name: str, digest: str) -> Path:
+        path = self.folder / name
+        return path.with_name(f"{path.stem}.partial-{digest}{path.suffix}")
+
+    def _sidecar_path(self, name: str) -> Path:
+        return self.folder / f"{name}.json"
+
+    def _sidecar(self, name: str) -> dict[str, Any] | None:
+        try:
+            return json.loads(self._sidecar_path(name).read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError, UnicodeDecodeError):
+            return None
+
+    def _why_missing(self, name: str) -> str:
+        return "was not finished" if (self.folder / name).exists() else "is missing"
+
+    def _remedy(self, name: str) -> str:
+        chapter = maker_of(name)
+        if chapter is None:
+            return "no chapter makes it"
+        return f"chapter {chapter} makes it: tsg run --profile {self.folder.name} --only {chapter} --force"
+
+
+class disk_errors:
+    """Context that turns a full disk or a folder closed to writing, however deeply wrapped, into one TsgError."""
+
+    def __init__(self, what: str):
+        self.what = what
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind, error, trace) -> None:
+        if isinstance(error, TsgError):
+            return
+        cause = error
+        while cause is not None:
+            number = getattr(cause, "errno", None)
+            if isinstance(cause, OSError) and number in _FULL:
+                raise TsgError(f"{self.what}: the disk is full; free some space and run again") from error
+            if isinstance(cause, OSError) and number in _CLOSED:
+                where = f" ({cause.filename})" if cause.filename else ""
+                raise TsgError(f"{self.what}: no permission to write there{where}") from error
+            cause = cause.__cause__ or cause.__context__
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON whole or not at all."""
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def digest_of(content: Any) -> str:
+    """16 hex digits that stand for JSON content, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(plain(content), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def plain(value: Any) -> Any:
+    """The same content out of what JSON knows, so that it compares equal after a round trip."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return plain(dataclasses.asdict(value))
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset, range)):
+        return [plain(item) for item in (sorted(value) if isinstance(value, (set, frozenset)) else value)]
+    if isinstance(value, (np.ndarray, np.generic)):
+        return plain(value.tolist())
+    if isinstance(value, Path):
+        return value.as_posix()
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise TypeError(f"a parameter of type {type(value).__name__} cannot be recorded: {value!r}")
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    return {
+        path.relative_to(folder).as_posix(): path.stat().st_size for path in sorted(folder.rglob("*")) if path.is_file()
+    }
+
+
+def _sha256(path: Path) -> str:
+    """Checksum of a file's content, or of the names and contents of all files in a folder."""
+    if path.is_dir():
+        digest = hashlib.sha256()
+        for name in _sizes(path):
+            digest.update(f"{name}\0{_sha256(path / name)}\0".encode())
+        return digest.hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _cells_so_far() -> str | None:
+    """Hash of the code cells up to the present one while the pipeline runs a chapter, else None.
+
+    A result may depend on anything above it, so that counts as what made it. The cells of parameters do not: their
+    values are compared one by one, where they are used.
+    """
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython and os.environ.get(RUN_VARIABLE) else None
+    if shell is None:
+        return None
+    sources = [shell.input_transformer_manager.transform_cell(source) for source in shell.user_ns.get("In", [])]
+    names = set(json.loads(os.environ[RUN_VARIABLE])["parameters"])
+    statements = [node for source in sources for node in ast.parse(source).body if not _assigns(node, names)]
+    return digest_of([code_text(node) for node in statements])
+
+
+def _assigns(node: ast.stmt, names: set[str]) -> bool:
+    """Whether a statement gives one of these names a literal value, as the cells of parameters do."""
+    if not isinstance(node, (ast.Assign, ast.AnnAssign)):
+        return False
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    if not all(isinstance(target, ast.Name) and target.id in names for target in targets):
+        return False
+    try:
+        ast.literal_eval(node.value)
+    except (ValueError, TypeError):
+        return False
+    return True

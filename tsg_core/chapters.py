@@ -1,0 +1,64 @@
+"""The chapters of the book: what each makes and which earlier ones it needs. Artifact names are written here, once."""
+
+from dataclasses import dataclass
+from fnmatch import fnmatch
+
+from .errors import TsgError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chapter:
+    """A notebook of the book. `makes` holds names of artifacts, or patterns where there is one for each microscope."""
+
+    name: str
+    makes: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+
+    @property
+    def number(self) -> int:
+        return int(self.name[:2])
+
+
+CHAPTERS = (
+    Chapter(
+        name="01_structures",
+        makes=("training_particles.extxyz", "validation_particles.extxyz", "test_particles.extxyz"),
+    ),
+    Chapter(
+        name="02_simulation",
+        makes=("training_*.zarr", "validation_*.zarr", "test_*.zarr"),
+        needs=("01_structures",),
+    ),
+    Chapter(name="03_sparsity", needs=("02_simulation",)),
+    Chapter(name="04_model", needs=("02_simulation",)),
+    Chapter(name="05_training", makes=("tsgnet",), needs=("02_simulation",)),
+    Chapter(name="06_prediction", makes=("frame_metrics.csv",), needs=("02_simulation", "05_training")),
+    Chapter(
+        name="07_reconstruction",
+        makes=("volume_metrics.csv", "example_volumes.npz"),
+        needs=("01_structures", "02_simulation", "05_training"),
+    ),
+    Chapter(name="08_your_own_sample", makes=("own_sample",), needs=("05_training",)),
+)
+
+
+def maker_of(artifact: str) -> str | None:
+    """Name of the chapter that makes an artifact."""
+    for chapter in CHAPTERS:
+        if any(fnmatch(artifact, pattern) for pattern in chapter.makes):
+            return chapter.name
+    return None
+
+
+def find_chapter(text: str, *, chapters: tuple[Chapter, ...] = CHAPTERS) -> Chapter:
+    """The chapter of this full name, number ("5", "05") or unique part of a name; else a TsgError that lists them."""
+    if text.isdecimal():
+        found = [chapter for chapter in chapters if chapter.number == int(text)]
+    else:
+        found = [chapter for chapter in chapters if chapter.name == text]
+        found = found or [chapter for chapter in chapters if text.lower() in chapter.name]
+    if not text or len(found) != 1:
+        what = "no chapter is" if not found else "several chapters are"
+        listed = ", ".join(chapter.name for chapter in (found or chapters))
+        raise TsgError(f"{what} called {text!r}; choose one of {listed}")
+    return found[0]

@@ -1,0 +1,133 @@
+"""How far a long loop has come, shown where somebody looks: a file that a parent process reads, or a terminal."""
+
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+FILE_VARIABLE = "TSG_PROGRESS_FILE"
+_INTERVAL_s = 0.3
+_loops: list["_Loop"] = []  # loops at work, outermost first
+
+
+def track(iterable: Iterable[T], *, label: str, total: int | None = None, done: int = 0) -> Iterator[T]:
+    """The items of `iterable`, while the display tells "label 3/10, 0:42 left".
+
+    `total` is needed where the length is unknown and counts the `done` items of an interrupted loop too. Where the
+    variable TSG_PROGRESS_FILE names a file the line is written there, whole; else a bar appears if stderr is a
+    terminal; else nothing is shown. Loops inside loops share one line.
+    """
+    if total is None and hasattr(iterable, "__len__"):
+        total = len(iterable) + done
+    loop = _Loop(label, total, done)
+    display = _display() if not _loops else _loops[0].display
+    loop.display = display
+    _loops.append(loop)
+    try:
+        display(force=True)
+        for item in iterable:
+            yield item
+            loop.done += 1
+            display()
+    finally:
+        _loops.remove(loop)
+        if not _loops:
+            display.close()
+
+
+def clock(seconds: float) -> str:
+    """0:42, 3:10 or 2:05:00."""
+    minutes, s = divmod(int(round(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{s:02d}" if hours else f"{minutes}:{s:02d}"
+
+
+class _Loop:
+    def __init__(self, label: str, total: int | None, done: int):
+        self.label, self.total, self.done, self.done_before = label, total, done, done
+        self.started = time.monotonic()
+
+    def __str__(self) -> str:
+        return f"{self.label} {min(self.done + 1, self.total or self.done + 1)}{f'/{self.total}' if self.total else ''}"
+
+
+def _line() -> str:
+    text = ", ".join(map(str, _loops))
+    left_s = _seconds_left()
+    return text if left_s is None else f"{text}, {clock(left_s)} left"
+
+
+def _fraction() -> float | None:
+    """How much of the outermost loop is done, counting what the loops inside it have done of its present item."""
+    inner = 0.0
+    for loop in reversed(_loops):
+        inner = (loop.done + inner) / loop.total if loop.total else 0.0
+    return inner if _loops and _loops[0].total else None
+
+
+def _seconds_left() -> float | None:
+    fraction = _fraction()
+    if fraction is None:
+        return None
+    outer = _loops[0]
+    fraction_here = fraction - outer.done_before / outer.total
+    if fraction_here <= 0:
+        return None
+    return (time.monotonic() - outer.started) * max(1 - fraction, 0) / fraction_here
+
+
+def _display():
+    path = os.environ.get(FILE_VARIABLE)
+    if path:
+        return _FileDisplay(Path(path))
+    return _Bar() if sys.stderr is not None and sys.stderr.isatty() else _Silent()
+
+
+class _Silent:
+    def __call__(self, *, force: bool = False) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class _FileDisplay:
+    def __init__(self, path: Path):
+        self.path, self.written = path, 0.0
+
+    def __call__(self, *, force: bool = False) -> None:
+        now = time.monotonic()
+        if force or now - self.written >= _INTERVAL_s:
+            self.written = now
+            self._write(_line())
+
+    def close(self) -> None:
+        self._write("")
+
+    def _write(self, text: str) -> None:
+        partial = self.path.with_name(f"{self.path.name}.{os.getpid()}")
+        try:
+            partial.write_text(text, encoding="utf-8")
+            partial.replace(self.path)
+        except OSError:
+            pass  # a display that cannot be updated must not end the work
+
+
+class _Bar:
+    def __init__(self):
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        self.progress = Progress(BarColumn(), TextColumn("{task.description}"), console=Console(stderr=True),
+                                 transient=True)  # fmt: skip
+        self.task = self.progress.add_task("", total=1)
+        self.progress.start()
+
+    def __call__(self, *, force: bool = False) -> None:
+        self.progress.update(self.task, description=_line(), completed=_fraction() or 0)
+
+    def close(self) -> None:
+        self.progress.stop()
