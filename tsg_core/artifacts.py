@@ -4,14 +4,11 @@ Beside an artifact `NAME` lies `NAME.json`, written last: parameters, digests of
 duration, date, size and checksum. Whether an artifact is current and whole is decided by that sidecar.
 """
 
-import ast
 import dataclasses
 import errno
 import hashlib
 import json
-import os
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -21,11 +18,36 @@ from typing import Any
 
 import numpy as np
 
-from .chapters import maker_of
+from .cells import running_code
+from .chapters import (
+    EXAMPLE_VOLUMES,
+    FRAME_METRICS,
+    OWN_SAMPLE,
+    TEST_PARTICLES,
+    TRAINING_PARTICLES,
+    TSGNET,
+    VALIDATION_PARTICLES,
+    VOLUME_METRICS,
+    maker_of,
+    series_name,
+)
 from .errors import TsgError
-from .provenance import code_text, code_version, package_versions
+from .provenance import code_version, package_versions
 
-RUN_VARIABLE = "TSG_RUN"  # set while the pipeline executes a chapter
+__all__ = [
+    "Artifacts",
+    "disk_errors",
+    "series_name",
+    "EXAMPLE_VOLUMES",
+    "FRAME_METRICS",
+    "OWN_SAMPLE",
+    "TEST_PARTICLES",
+    "TRAINING_PARTICLES",
+    "TSGNET",
+    "VALIDATION_PARTICLES",
+    "VOLUME_METRICS",
+]
+
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
@@ -51,7 +73,7 @@ class Artifacts:
         of `name`. A folder that an interrupted build left is still there then, so that the build can go on from it; a
         file is not. The artifact is current when `parameters`, the contents of the artifacts named in `inputs` and
         the code of the `tsg_core` modules in `code` (and of those they import) are what they were, and, while the
-        pipeline runs a chapter, the cells up to this call too.
+        pipeline runs a chapter, the code in the notebook that this call depends on too.
 
         Raises TsgError for a missing or truncated input, a full disk and a folder that cannot be written.
         """
@@ -60,7 +82,8 @@ class Artifacts:
             "inputs": {other: self._whole(other)["sha256"] for other in inputs},
             "code": code_version(code),
         }
-        cells = _cells_so_far()
+        code_cells = running_code()
+        cells = None if code_cells is None else digest_of(code_cells)
         if self._current(name, recipe, cells):
             return self.folder / name
         partial = self._partial(name, digest_of([recipe, cells]))
@@ -260,33 +283,3 @@ def _sha256(path: Path) -> str:
         return digest.hexdigest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _cells_so_far() -> str | None:
-    """Hash of the code cells up to the present one while the pipeline runs a chapter, else None.
-
-    A result may depend on anything above it, so that counts as what made it. The cells of parameters do not: their
-    values are compared one by one, where they are used.
-    """
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython and os.environ.get(RUN_VARIABLE) else None
-    if shell is None:
-        return None
-    sources = [shell.input_transformer_manager.transform_cell(source) for source in shell.user_ns.get("In", [])]
-    names = set(json.loads(os.environ[RUN_VARIABLE])["parameters"])
-    statements = [node for source in sources for node in ast.parse(source).body if not _assigns(node, names)]
-    return digest_of([code_text(node) for node in statements])
-
-
-def _assigns(node: ast.stmt, names: set[str]) -> bool:
-    """Whether a statement gives one of these names a literal value, as the cells of parameters do."""
-    if not isinstance(node, (ast.Assign, ast.AnnAssign)):
-        return False
-    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-    if not all(isinstance(target, ast.Name) and target.id in names for target in targets):
-        return False
-    try:
-        ast.literal_eval(node.value)
-    except (ValueError, TypeError):
-        return False
-    return True

@@ -5,6 +5,20 @@ from fnmatch import fnmatch
 
 from .errors import TsgError
 
+TRAINING_PARTICLES = "training_particles.extxyz"
+VALIDATION_PARTICLES = "validation_particles.extxyz"
+TEST_PARTICLES = "test_particles.extxyz"
+TSGNET = "tsgnet"
+FRAME_METRICS = "frame_metrics.csv"
+VOLUME_METRICS = "volume_metrics.csv"
+EXAMPLE_VOLUMES = "example_volumes.npz"
+OWN_SAMPLE = "own_sample"
+
+
+def series_name(split: str, microscope: str) -> str:
+    """Name of the tilt series of the "training", "validation" or "test" particles with a microscope."""
+    return f"{split}_{microscope}.zarr"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Chapter:
@@ -22,23 +36,23 @@ class Chapter:
 CHAPTERS = (
     Chapter(
         name="01_structures",
-        makes=("training_particles.extxyz", "validation_particles.extxyz", "test_particles.extxyz"),
+        makes=(TRAINING_PARTICLES, VALIDATION_PARTICLES, TEST_PARTICLES),
     ),
     Chapter(
         name="02_simulation",
-        makes=("training_*.zarr", "validation_*.zarr", "test_*.zarr"),
+        makes=tuple(series_name(split, "*") for split in ("training", "validation", "test")),
         needs=("01_structures",),
     ),
     Chapter(name="03_sparsity", needs=("02_simulation",)),
     Chapter(name="04_model", needs=("02_simulation",)),
-    Chapter(name="05_training", makes=("tsgnet",), needs=("02_simulation",)),
-    Chapter(name="06_prediction", makes=("frame_metrics.csv",), needs=("02_simulation", "05_training")),
+    Chapter(name="05_training", makes=(TSGNET,), needs=("02_simulation",)),
+    Chapter(name="06_prediction", makes=(FRAME_METRICS,), needs=("02_simulation", "05_training")),
     Chapter(
         name="07_reconstruction",
-        makes=("volume_metrics.csv", "example_volumes.npz"),
+        makes=(VOLUME_METRICS, EXAMPLE_VOLUMES),
         needs=("01_structures", "02_simulation", "05_training"),
     ),
-    Chapter(name="08_your_own_sample", makes=("own_sample",), needs=("05_training",)),
+    Chapter(name="08_your_own_sample", makes=(OWN_SAMPLE,), needs=("05_training",)),
 )
 
 

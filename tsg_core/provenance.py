@@ -11,7 +11,9 @@ from types import ModuleType
 
 PACKAGE = Path(__file__).parent
 # These carry results about and show them, but no number depends on them.
-PLUMBING = frozenset({"artifacts", "chapters", "cli", "errors", "pipeline", "plotting", "progress", "provenance"})
+PLUMBING = frozenset(
+    {"artifacts", "book", "cells", "chapters", "cli", "errors", "files", "plotting", "progress", "provenance", "results"}
+)
 PACKAGES = ("numpy", "scipy", "torch", "abtem", "ase", "astra-toolbox", "scikit-image", "zarr", "pandas")
 
 
