@@ -9,8 +9,8 @@ TRAINING_PARTICLES = "training_particles.extxyz"
 VALIDATION_PARTICLES = "validation_particles.extxyz"
 TEST_PARTICLES = "test_particles.extxyz"
 TSGNET = "tsgnet"
-FRAME_METRICS = "frame_metrics.csv"
-VOLUME_METRICS = "volume_metrics.csv"
+FRAME_METRICS = "frame_metrics"
+VOLUME_METRICS = "volume_metrics"
 EXAMPLE_VOLUMES = "example_volumes.npz"
 OWN_SAMPLE = "own_sample"
 
@@ -52,7 +52,7 @@ CHAPTERS = (
         makes=(VOLUME_METRICS, EXAMPLE_VOLUMES),
         needs=("01_structures", "02_simulation", "05_training"),
     ),
-    Chapter(name="08_your_own_sample", makes=(OWN_SAMPLE,), needs=("05_training",)),
+    Chapter(name="08_your_own_sample", makes=(OWN_SAMPLE,), needs=("01_structures", "05_training")),
 )
 
 

@@ -1,0 +1,196 @@
+# ---
+# jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags
+#     formats: ipynb,py:percent
+#     notebook_metadata_filter: jupytext,kernelspec
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 1. Structures: which particles to learn from, and which to be judged on
+#
+# Electron tomography looks at one nanoparticle from many sides. Before we can ask how few sides are enough, we need
+# particles whose every atom is known. This chapter builds them with [ASE](https://ase-lib.org): one family to train a
+# network on, and another family, of other elements and other shapes, to judge it.
+#
+# | | |
+# |---|---|
+# | **You need** | a little Python; crystal structures at the level of a first course |
+# | **You learn** | how multiply twinned and single-crystal particles differ, why the test set shares neither element nor shape with the training set, what a uniform random rotation is |
+# | **Next** | [Chapter 2](02_simulation.ipynb) turns each particle into a tilt series |
+
+# %% [markdown]
+# The next cell holds this chapter's parameters. A profile (`smoke`, `book` or `paper`) replaces their values when the
+# book is run; change them here when you run the notebook by hand.
+
+# %% tags=["parameters"]
+artifacts = "../artifacts/smoke"
+n_training = 6
+n_validation = 2
+n_test = 4
+diameter_A = [9.0, 15.0]
+seed = 1
+
+# %%
+import ase.io
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from tsg_core import chapters as names
+from tsg_core import plotting, structures
+from tsg_core.artifacts import Artifacts
+
+plotting.use_book_style()
+store = Artifacts(artifacts)
+
+# %% [markdown]
+# ## Particles to learn from
+#
+# Small particles of platinum, silver, gold and copper like to be *twinned*. An **icosahedron** consists of twenty
+# tetrahedral grains around one point, a **decahedron** of five around one axis; an **octahedron** is a single crystal.
+# Together they show a network many local arrangements, along and off their symmetry axes.
+
+# %%
+training = structures.training_particles(n_training + n_validation, seed=seed, diameter_A=tuple(diameter_A))
+test = structures.test_particles(n_test, seed=seed + 1, diameter_A=tuple(diameter_A))
+
+
+def overview(particles, use):
+    return [
+        {
+            "use": use,
+            "particle": a.info["name"],
+            "atoms": len(a),
+            "diameter (Å)": structures.bounding_diameter_A(a),
+        }
+        for a in particles
+    ]
+
+
+table = pd.DataFrame(
+    overview(training[:n_training], "training")
+    + overview(training[n_training:], "validation")
+    + overview(test, "test")
+)
+table.style.format({"diameter (Å)": "{:.1f}"}).hide(axis="index")
+
+# %% [markdown]
+# ## Particles to be judged on
+#
+# The test particles are truncated **fcc** polyhedra of ytterbium, iridium, xenon and aluminium: elements and outlines
+# that training never sees. A method that has only memorised the look of gold icosahedra will fail on them, which is the point. The
+# *validation* particles come from the training family; every choice (when to stop, which network) is made on those, and the
+# test set is touched once, for the tables.
+
+# %%
+training_elements = {e for a in training for e in a.get_chemical_symbols()}
+test_elements = {e for a in test for e in a.get_chemical_symbols()}
+assert not training_elements & test_elements
+plotting.say(
+    f"Elements in training and validation: {', '.join(sorted(training_elements))}. "
+    f"Elements in the test set: {', '.join(sorted(test_elements))}. None is shared."
+)
+
+# %% [markdown]
+# ## How light and heavy particles differ
+#
+# A HAADF detector sees heavy nuclei best. The scattering of one atom grows with nearly the square of its atomic number
+# $Z$, so the same number of aluminium atoms gives a far fainter picture than iridium. Methods must cope with both.
+
+# %%
+figure, axis = plt.subplots(figsize=(6, 3))
+for use, particles, marker in (("training", training, "o"), ("test", test, "s")):
+    for a in particles:
+        axis.scatter(a.numbers[0], len(a), marker=marker, color="#0072B2" if use == "training" else "#D55E00")
+        axis.annotate(a.info["element"], (a.numbers[0], len(a)), xytext=(4, 3), textcoords="offset points", fontsize=8)
+axis.scatter([], [], marker="o", color="#0072B2", label="training and validation")
+axis.scatter([], [], marker="s", color="#D55E00", label="test")
+axis.set(xlabel="atomic number Z", ylabel="atoms", title="What the particles are made of")
+axis.legend()
+plt.show()
+
+# %% [markdown]
+# ## One random rotation each
+#
+# On the support film a particle lies as it fell. We turn each one by a rotation drawn **uniformly** from all rotations,
+# SO(3). Drawing three Euler angles uniformly would not do: it crowds the poles. A unit quaternion whose four
+# components are normally distributed, then normalised, has no preferred direction, and that is what SciPy draws.
+
+# %%
+training = [structures.random_rotation(a, seed=seed + i) for i, a in enumerate(training)]
+test = [structures.random_rotation(a, seed=seed + len(training) + i) for i, a in enumerate(test)]
+
+# %% [markdown]
+# Is it uniform? Where the axis that was $z$ points to is a point on a sphere; under a uniform rotation its $z$ coordinate
+# is uniform between −1 and 1 (Archimedes' hat-box theorem). The histogram of many draws should be flat.
+
+# %%
+from ase import Atoms
+
+pole = Atoms("H", positions=[[0.0, 0.0, 1.0]])
+heights = [structures.random_rotation(pole, seed=s).positions[0, 2] for s in range(2000)]
+figure, axis = plt.subplots(figsize=(5, 2.2))
+axis.hist(heights, bins=20, color="#0072B2", alpha=0.8)
+axis.axhline(len(heights) / 20, color="k", lw=1, ls="--", label="uniform")
+axis.set(xlabel="z of the turned pole", ylabel="draws")
+axis.legend(loc="lower right")
+plt.show()
+
+# %% [markdown]
+# ## A particle and its tilt
+#
+# Turn the first test particle with the slider. The **tilt axis is y**; the beam comes down along −z. An atom at
+# $(x, y, z)$ appears, at tilt $\theta$, in column
+#
+# $$ u = x\cos\theta + z\sin\theta $$
+#
+# and in row $y$, which never changes. Everything in this book (simulation, reprojection, reconstruction) uses this one
+# formula, see [the conventions](../book/conventions.md).
+
+# %%
+plotting.show_plotly(
+    plotting.particle_figure(test[0], tilt_deg=np.arange(-90, 91, 10.0), title=test[0].info["name"])
+)
+
+# %% [markdown]
+# ## Keep them
+#
+# The particles go to the run's folder of artifacts, in the extended XYZ format that most atomistic programs read. Each artifact
+# carries the parameters that made it.
+
+# %%
+made = {"n_training": n_training, "n_validation": n_validation, "n_test": n_test, "diameter_A": diameter_A, "seed": seed}
+for name, particles in (
+    (names.TRAINING_PARTICLES, training[:n_training]),
+    (names.VALIDATION_PARTICLES, training[n_training:]),
+    (names.TEST_PARTICLES, test),
+):
+    store.make(
+        name,
+        lambda path, particles=particles: ase.io.write(path, particles, format="extxyz"),
+        parameters=made,
+        code=(structures,),
+    )
+
+# %% [markdown]
+# ## Exercises
+#
+# 1. *Surface and bulk.* For an icosahedron of $n$ shells, which fraction of the atoms lies at the surface? Use
+#    `ase.cluster.Icosahedron("Au", n)` for n = 2 to 8 and count atoms with fewer than twelve neighbours.
+# 2. *Bad rotations.* Draw the three Euler angles uniformly and repeat the histogram above. Where do the poles crowd?
+#
+# ```{dropdown} Solution of 2
+# With Euler angles $(\alpha, \beta, \gamma)$ each uniform, the height of the pole is $\cos\beta$ with $\beta$ uniform, whose density
+# $1 / (\pi\sqrt{1 - h^2})$ diverges at $h = \pm 1$: particles would be seen along their pole too often. Draw $\cos\beta$
+# uniformly instead.
+# ```

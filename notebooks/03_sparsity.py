@@ -1,0 +1,179 @@
+# ---
+# jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags
+#     formats: ipynb,py:percent
+#     notebook_metadata_filter: jupytext,kernelspec
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 3. Angular sparsity: leaving frames out
+#
+# Every frame costs dose. If the sample bears only a few, the angles between them are missing. This chapter defines
+# exactly which frames are kept, and shows what their absence does to a sinogram, to a reconstruction, and to
+# simple interpolation between the frames that are left.
+#
+# | | |
+# |---|---|
+# | **You need** | [Chapter 2](02_simulation.ipynb) |
+# | **You learn** | gap, offset and rate; why an atom's path in a sinogram is a sine curve; the angular sampling criterion; why linear interpolation makes ghosts |
+# | **Next** | [Chapter 4](04_model.ipynb) introduces a network that predicts the frames between |
+
+# %% tags=["parameters"]
+artifacts = "../artifacts/smoke"
+gap = 3
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from tsg_core import chapters as names
+from tsg_core import datasets, evaluation, interpolation, plotting, reconstruction, sparsity
+from tsg_core.artifacts import Artifacts
+
+plotting.use_book_style()
+store = Artifacts(artifacts)
+dataset = datasets.Dataset(store.path(names.series_name("test", "non_aberrated")))
+particle = max(range(len(dataset)), key=lambda i: len(dataset.atoms(i)))
+series = dataset[particle]
+
+# %% [markdown]
+# ## Gap and offset
+#
+# With a **gap** $g$ and an **offset** $o$ we keep the frames
+#
+# $$ F_g^{(o)} = \{ f_i : i \equiv o \pmod g \} . $$
+#
+# A gap of 1 is the full series. Each gap has $g$ offsets, and every frame belongs to exactly one of them.
+
+# %%
+for offset in range(gap):
+    kept = sparsity.sparse_indices(len(series), gap=gap, offset=offset)
+    print(f"gap {gap}, offset {offset}: {len(kept)} frames, {', '.join(map(str, kept[:5]))}, ... {kept[-1]}")
+
+# %%
+figure, axis = plt.subplots(figsize=(8, 2.6))
+for row, g in enumerate((1, 2, 4, 6, 12)):
+    kept = sparsity.sparse_indices(len(series), gap=g)
+    axis.vlines(series.tilt_deg[kept], row + 0.1, row + 0.9, lw=1)
+    axis.text(series.tilt_deg[-1] + 3, row + 0.5, f"{len(kept)} frames", va="center", fontsize=8)
+axis.set(xlabel="tilt (deg)", yticks=np.arange(5) + 0.5, yticklabels=[f"gap {g}" for g in (1, 2, 4, 6, 12)])
+axis.spines["left"].set_visible(False)
+plt.show()
+
+# %% [markdown]
+# ## What the gap does to a sinogram
+#
+# Take one row of pixels from every frame and stack them: a **sinogram**. Since the tilt axis is y, an atom never leaves its
+# row, and its column follows $x\cos\theta + z\sin\theta$, a sine curve. Prediction of a missing frame is the completion of these curves.
+
+# %%
+figure, axes = plt.subplots(1, 3, figsize=(9, 3.6), sharey=True)
+for axis, g in zip(axes, (1, 6, 12), strict=True):
+    plotting.show_sinogram(series.subset(sparsity.sparse_indices(len(series), gap=g)), axis=axis, title=f"gap {g}")
+plt.show()
+
+# %% [markdown]
+# ## How dense must a series be?
+#
+# Two neighbouring projections at tilts $\Delta\theta$ apart sample the object's Fourier transform on two lines through the origin.
+# At the spatial frequency $1/d$ these are $\Delta\theta / d$ apart, while an object of diameter $D$ asks for samples no
+# further apart than $1/D$. That is Crowther's criterion:
+#
+# $$ \Delta\theta \le \frac{d}{D} . $$ (crowther)
+
+# %%
+diameter_A = 2 * np.linalg.norm(dataset.atoms(particle).positions, axis=1).max()
+step_deg = float(np.diff(series.tilt_deg).mean())
+plotting.say(
+    f"The particle shown here is {diameter_A:.1f} Å across. To resolve 2 Å everywhere in it, Crowther's criterion "
+    f"asks for a frame every {np.rad2deg(2 / diameter_A):.1f}°; at a gap of {gap} there is one every {gap * step_deg:.0f}°."
+)
+
+# %% [markdown]
+# Atomic structure is far from an arbitrary object, so a prediction may know more than the criterion assumes. What it may
+# *not* do is to invent: we come back to that in [Chapter 7](07_reconstruction.ipynb).
+#
+# ## Between two frames
+#
+# The midpoint protocol of the paper: at **rate** $r$ the frames $i$ and $i + 2r$ are measured and the frame $i + r$ is to be
+# predicted. The obvious guess is the mean of the two, linear interpolation. Watch what it does to atoms that moved.
+
+# %%
+rate = 6
+trios = sparsity.midpoint_trios(len(series), rate=rate, offset=0)
+before, middle, after = trios[len(trios) // 2]
+measured = series.subset(np.union1d(trios[:, 0], trios[:, 2]))
+guesses = {
+    m: interpolation.densify(measured, tilt_deg=series.tilt_deg[[middle]], method=m).frames[0]
+    for m in ("linear", "cubic", "reprojection")
+}
+frames = [series.frames[before], series.frames[middle], series.frames[after], *guesses.values()]
+titles = [f"measured {series.tilt_deg[before]:.0f}°", f"truth {series.tilt_deg[middle]:.0f}°",
+          f"measured {series.tilt_deg[after]:.0f}°", *guesses]
+plotting.show_frames(np.array(frames), titles, pixel_size_A=series.pixel_size_A, columns=6)
+plt.show()
+
+# %% [markdown]
+# Linear interpolation shows every atom twice, at half its brightness: a **ghost** where it was and a ghost where it will be. The
+# cubic spline uses more frames and does better while the steps are small. *Reprojection* first reconstructs a rough volume
+# from all measured frames and projects it at the missing angle, then adds what the volume failed to explain, interpolated
+# from the neighbours: atoms in front and behind may then move in opposite directions.
+#
+# ## How the error grows with the rate
+
+# %%
+rows = []
+for r in (1, 2, 3, 4, 6, 8, 12):
+    trios = sparsity.midpoint_trios(len(series), rate=r, offset=0)
+    measured = series.subset(np.union1d(trios[:, 0], trios[:, 2]))
+    truth = series.frames[trios[:, 1]]
+    for m in guesses:
+        guess = interpolation.densify(measured, tilt_deg=series.tilt_deg[trios[:, 1]], method=m).frames
+        psnr_dB = evaluation.image_metrics(guess, truth, peak=series.frames.max()).psnr_dB
+        rows.append({"rate": r, "method": m, "PSNR (dB)": psnr_dB.mean()})
+table = pd.DataFrame(rows)
+figure, axis = plt.subplots(figsize=(5.5, 3.2))
+plotting.plot_with_interval(axis, table, x="rate", y="PSNR (dB)", by="method")
+axis.set(ylabel="PSNR (dB)", title=f"{dataset.names[particle]}, one series")
+axis.legend()
+plt.show()
+
+# %% [markdown]
+# One particle proves nothing; [Chapter 6](06_prediction.ipynb) does this for all test particles, both microscopes, with intervals.
+#
+# ## What the gap does to a volume
+
+# %%
+volumes = {}
+for g in (1, 6, 12):
+    kept = sparsity.sparse_indices(len(series), gap=g)
+    volumes[f"gap {g}, {len(kept)} frames"] = reconstruction.sirt(series.subset(kept))
+slices = np.array([v[v.shape[0] // 2] for v in volumes.values()])
+figure = plotting.show_frames(slices, list(volumes), pixel_size_A=series.pixel_size_A, vmax=slices.max())
+figure.suptitle("Slices across the tilt axis (z down, x to the right)")
+plt.show()
+
+# %% [markdown]
+# The streaks are the missing angles: each measured frame smears its intensity along its own beam, and only many of
+# them cancel outside the atoms.
+#
+# ## Exercises
+#
+# 1. *Every frame once.* Show that the offsets of a gap share no frame and together hold all of them, for every gap from 1 to 12.
+# 2. *Crowther by eye.* At which gap do streaks first reach the atoms near the edge? Compare with equation {eq}`crowther`.
+#
+# ```{dropdown} Solution of 1
+# `np.sort(np.concatenate([sparse_indices(181, gap=g, offset=o) for o in range(g)]))` equals `np.arange(181)` for each g: the residue
+# classes modulo g partition the integers.
+# ```
