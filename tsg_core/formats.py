@@ -81,8 +81,8 @@ def write_series(series: TiltSeries, path: str | Path, *, overwrite: bool = Fals
     """Write a series whole or not at all, in the format that the suffix names; MRC and TIFF get a .rawtlt beside.
 
     .npz and .zarr keep everything (metadata as JSON, so tuples return as lists); TIFF keeps all but the metadata; MRC
-    keeps frames, angles and the pixel size. Raises TsgError where the file exists (unless `overwrite`), the folder does not,
-    or the disk is full.
+    keeps frames, angles and the pixel size. Raises TsgError where the file exists (unless `overwrite`), the folder does
+    not, or the disk is full.
     """
     path = Path(path)
     write = _writer(_SERIES_WRITERS, path)
