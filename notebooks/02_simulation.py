@@ -86,7 +86,7 @@ extent_A, gpts = 48.0, 480
 figure, axes = plt.subplots(1, 3, figsize=(9, 3))
 for axis, (name, microscope) in zip(axes, MICROSCOPES.items(), strict=False):
     intensity = probe.probe_intensity(microscope, extent_A=extent_A, gpts=gpts)
-    axis.imshow(np.sqrt(np.fft.fftshift(intensity)), extent=[-extent_A / 2, extent_A / 2] * 2, cmap="magma")
+    axis.imshow(np.sqrt(intensity), extent=[-extent_A / 2, extent_A / 2] * 2, cmap="magma")
     axis.set(title=name.replace("_", "-"), xlabel="x (Å)", xlim=(-18, 18), ylim=(-18, 18))
     radius_A, fraction = probe.encircled_energy(microscope)
     axes[2].plot(radius_A, fraction, label=name.replace("_", "-"))

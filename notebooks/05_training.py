@@ -42,9 +42,10 @@ import numpy as np
 import pandas as pd
 
 from tsg_core import chapters as names
-from tsg_core import datasets, plotting, prediction, results, sampling, training
+from tsg_core import datasets, plotting, results, training
 from tsg_core.artifacts import Artifacts
 from tsg_core.microscope import MICROSCOPES
+from tsg_core.model import TSGNet
 
 plotting.use_book_style()
 store = Artifacts(artifacts)
@@ -68,29 +69,52 @@ plotting.say(
 # other way, so the two outer frames change places.
 
 # %%
-settings = training.TrainingSettings(
-    n_steps=n_steps, batch_size=batch_size, crop_px=crop_px, validate_every=validate_every, seed=seed
-)
-SAMPLES_HERE
+series = training_series[0]
+first, middle, last = 84, 90, 96
+trio = series.frames[[first, middle, last]] / series.intensity_scale
+pictures = [*trio, *trio[:, ::-1], *trio[::-1, :, ::-1]]
+titles = [
+    f"{label}{part}"
+    for label in ("", "y mirrored: ", "x mirrored: ")
+    for part in ("frame a", "target", "frame b")
+]
+plotting.show_frames(np.array(pictures), titles, pixel_size_A=series.pixel_size_A, columns=3)
+plt.show()
 
 # %% [markdown]
 # ## Train
 #
-# Interrupt it at any time: the checkpoint holds the optimiser, the averaged weights and the state of the random numbers, and the next run goes on
-# from there, to the same result.
+# Interrupt it at any time: the checkpoint holds the optimiser, the averaged weights and the state of the random numbers, and the next
+# run goes on from there, to the same result.
 
 # %%
+settings = training.TrainingSettings(
+    n_steps=n_steps, batch_size=batch_size, crop_px=crop_px, validate_every=validate_every, seed=seed
+)
+
+
+def train(folder):
+    training.train(
+        training_series,
+        validation=validation_series,
+        settings=settings,
+        folder=folder,
+        model=TSGNet(channels=tuple(channels), linear_start=True),
+    )
+
+
 store.make(
     names.TSGNET,
-    lambda folder: training.train(
-        training_series, validation=validation_series, settings=settings, folder=folder,
-        model=TSGNet(channels=tuple(channels), linear_start=True),
-    ),
-    parameters={"channels": channels, "n_steps": n_steps, "batch_size": batch_size, "crop_px": crop_px,
-                "validate_every": validate_every, "seed": seed},
+    train,
+    parameters={
+        "channels": channels, "n_steps": n_steps, "batch_size": batch_size, "crop_px": crop_px,
+        "validate_every": validate_every, "seed": seed,
+    },
     inputs=[names.series_name(split, m) for split in ("training", "validation") for m in MICROSCOPES],
     code=(training,),
 )
+history = pd.read_csv(store.path(names.TSGNET) / "history.csv")
+recorded = results.recorded("training_history")
 
 # %% [markdown]
 # ## Did it learn?
@@ -99,3 +123,47 @@ store.make(
 # not zero, is where usefulness begins.
 
 # %%
+def training_curves(history, title):
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.2))
+    axes[0].plot(history.step, history.loss, color="#0072B2")
+    axes[0].set(xlabel="step", ylabel="training loss", title=title)
+    validated = history.dropna(subset="validation_psnr_dB")
+    axes[1].plot(validated.step, validated.validation_psnr_dB, "o-", ms=3, color=plotting.COLOURS["tsgnet"], label="TSGNet")
+    axes[1].plot(validated.step, validated.linear_psnr_dB, "k--", lw=1, label="linear interpolation")
+    axes[1].set(xlabel="step", ylabel="validation PSNR (dB)")
+    axes[1].legend()
+    plt.show()
+
+
+training_curves(history, "This run")
+
+# %% tags=["hide-input"]
+results.show(recorded, lambda h: training_curves(h, "Recorded run of the profile `book`"))
+
+# %%
+def sentence(history):
+    validated = history.dropna(subset="validation_psnr_dB")
+    best = validated.loc[validated.validation_psnr_dB.idxmax()]
+    return (
+        f"After {history.step.max():.0f} steps the best validation PSNR is {best.validation_psnr_dB:.2f} dB (step {best.step:.0f}), "
+        f"{best.validation_psnr_dB - best.linear_psnr_dB:+.2f} dB against linear interpolation."
+    )
+
+
+plotting.say("This run: " + sentence(history))
+results.show(recorded, lambda h: plotting.say("Recorded run of the profile `book`: " + sentence(h)))
+
+# %% [markdown]
+# The weights that were best on the validation particles are the ones that are kept. Choosing them on the test set would make the test
+# set part of the training.
+#
+# ## Exercises
+#
+# 1. *Is the exchange needed?* Mirror columns *without* exchanging the outer frames. Is that still a tilt series of some object? Of which one?
+# 2. *One rate.* Train on rate 6 only. Compare its validation PSNR at rates 3, 6 and 12 with that of the model for all rates.
+#
+# ```{dropdown} Solution of 1
+# It is. The mirrored column is $-(x\cos\theta + z\sin\theta) = (-x)\cos\theta + (-z)\sin\theta$: the object turned by half a turn about the tilt axis,
+# at the same tilts. An image that is a plain sum over atoms can't tell front from back, so both kinds of mirror are allowed. Once the beam channels,
+# entrance and exit differ and only one of them remains exact.
+# ```

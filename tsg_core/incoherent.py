@@ -1,15 +1,18 @@
 """The fast engine: every atom adds its cross-section times the probe's intensity at its exact position."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from ase import Atoms
-from scipy.fft import next_fast_len
+from scipy.interpolate import CubicSpline
 
 from .errors import TsgError
 from .geometry import rotate_about_y
 from .microscope import Microscope
 from .probe import transfer_function
-from .scattering import ATOM_WIDTH_A, haadf_cross_section_A2
+from .sampling import PaddedFrame
+from .scattering import atom_transfer, thermal_sigma_A
 
 
 def incoherent_frames(
@@ -17,10 +20,9 @@ def incoherent_frames(
     *,
     microscope: Microscope,
     tilt_deg: np.ndarray,
-    shape: tuple[int, int],
-    pixel_size_A: float,
-    padding_A: float,
-    atom_width_A: float = ATOM_WIDTH_A,
+    frame: PaddedFrame,
+    thermal_sigma: float | None = None,
+    depth_step_A: float = 4.0,
     device: str = "cpu",
     progress=iter,
 ) -> np.ndarray:
@@ -28,47 +30,52 @@ def incoherent_frames(
 
     The frame's spectrum is the probe's transfer function times the atoms' structure factor, which is a product of an
     exponential in y and one in x: a matrix product for each tilt, exact in the atoms' positions. Only frequencies below
-    2 alpha / lambda are computed, in a periodic box `padding_A` larger than the frame. Frequencies finer than the
-    pixels can hold are left out; the small negative lobes that this leaves beside sharp atoms are set to zero.
+    2 alpha / lambda are computed. Each atom adds its own transfer (scattering and thermal displacement), and sees the
+    probe at its depth, in steps of `depth_step_A`, with the focus (defocus 0) on the plane of the tilt axis.
     Each tilt is computed by itself, so that a frame is the same in any batch.
+    `thermal_sigma` in angstrom replaces the elements' own thermal displacements.
     """
     if microscope.detector_inner_mrad < microscope.convergence_mrad:
         raise TsgError(
             f"detector_inner_mrad={microscope.detector_inner_mrad:g} lies inside the convergent beam of "
             f"{microscope.convergence_mrad:g} mrad, where images are not incoherent; use engine='prism' or 'multislice'"
         )
-    padded = tuple(next_fast_len(n + int(np.ceil(padding_A / pixel_size_A)), real=True) for n in shape)
-    extent_A = tuple(n * pixel_size_A for n in padded)
-    otf = transfer_function(microscope, extent_A=extent_A)
-    m_y, m_x = (min(band, (n - 1) // 2) for band, n in zip((otf.shape[0] // 2, otf.shape[1] - 1), padded, strict=True))
-    otf = otf[otf.shape[0] // 2 - m_y : otf.shape[0] // 2 + m_y + 1, : m_x + 1]
-    k_y = torch.arange(-m_y, m_y + 1, dtype=torch.float64, device=device) / extent_A[0]
-    k_x = torch.arange(m_x + 1, dtype=torch.float64, device=device) / extent_A[1]
+    in_focus = transfer_function(microscope, extent_A=frame.extent_A)
+    band = in_focus.shape[0] // 2, in_focus.shape[1] - 1
+    k_y, k_x = frame.frequencies(band, device=device)
+    k = torch.sqrt(k_y[:, None] ** 2 + k_x**2)
+    pixels = frame.pixel_transfer(k_y, k_x) / frame.pixel_size_A**2
+    middle_y, middle_x = frame.middle_A
 
     symbols = np.array(atoms.get_chemical_symbols())
-    groups = []  # an element each: how it transfers, its exponentials along the tilt axis, its x and z
+    elements = []  # how each transfers, its exponentials along the tilt axis, its x and z
     for element in sorted(set(symbols)):
         x, y, z = torch.as_tensor(atoms.positions[symbols == element].T.copy(), dtype=torch.float64, device=device)
-        own_width = torch.exp(-2 * torch.pi**2 * atom_width_A**2 * (k_y[:, None] ** 2 + k_x**2))
-        strength = haadf_cross_section_A2(element, microscope) / pixel_size_A**2
-        transfer = (strength * torch.as_tensor(otf, device=device) * own_width).to(torch.float32)
-        middle_A = (shape[0] - 1) / 2 * pixel_size_A
-        groups.append((transfer, _exponential(k_y[:, None], y + middle_A), x, z))
+        sigma_A = thermal_sigma_A(element) if thermal_sigma is None else thermal_sigma
+        own = _interpolated(k, *atom_transfer(element, microscope)) * torch.exp(-2 * torch.pi**2 * sigma_A**2 * k**2)
+        elements.append(((own * pixels).to(torch.float32), _exponential(k_y[:, None], y + middle_y), x, z))
 
-    frames = np.empty((len(tilt_deg), *shape), np.float32)
-    rows = torch.arange(-m_y, m_y + 1, device=device) % padded[0]
-    spectrum = torch.zeros((padded[0], padded[1] // 2 + 1), dtype=torch.complex64, device=device)
+    frames = np.empty((len(tilt_deg), *frame.shape), np.float32)
     for i in progress(range(len(tilt_deg))):
         tilt_rad = np.deg2rad(tilt_deg[i])
-        total = 0
-        for transfer, along_y, x, z in groups:
-            column, _ = rotate_about_y(x, z, np.cos(tilt_rad), np.sin(tilt_rad))
-            along_x = _exponential(column[:, None] + (shape[1] - 1) / 2 * pixel_size_A, k_x)
-            total = total + transfer * (along_y @ along_x)
-        spectrum[rows, : m_x + 1] = total
-        frame = torch.fft.irfft2(spectrum, s=padded)[: shape[0], : shape[1]]
-        frames[i] = frame.clamp(min=0).cpu().numpy()
+        spectrum = 0
+        for transfer, along_y, x, z in elements:
+            column, depth = rotate_about_y(x, z, np.cos(tilt_rad), np.sin(tilt_rad))
+            along_x = _exponential((column + middle_x)[:, None], k_x)
+            slab = torch.round(depth / depth_step_A).to(torch.int64)
+            for number in torch.unique(slab).tolist():
+                at_depth = replace(microscope, defocus_A=microscope.defocus_A + number * depth_step_A)
+                otf = torch.as_tensor(transfer_function(at_depth, extent_A=frame.extent_A), device=device)
+                here = slab == number
+                spectrum = spectrum + transfer * otf * (along_y[:, here] @ along_x[here])
+        frames[i] = frame.image(spectrum).clamp(min=0).cpu().numpy()
     return frames
+
+
+def _interpolated(k: torch.Tensor, known_k: np.ndarray, values: np.ndarray) -> torch.Tensor:
+    """Cubic interpolation of an atom's transfer, 0 beyond the band."""
+    inside = CubicSpline(known_k, values)(k.clamp(max=float(known_k[-1])).cpu().numpy())
+    return torch.as_tensor(inside, device=k.device) * (k <= float(known_k[-1]))
 
 
 def _exponential(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

@@ -17,7 +17,8 @@ def abtem_lens(microscope: Microscope) -> dict:
     return {
         "energy": microscope.energy_keV * 1e3,
         "semiangle_cutoff": microscope.convergence_mrad,
-        "aberrations": {"C30": microscope.Cs_um * 1e4, "defocus": microscope.defocus_A},
+        "C30": microscope.Cs_um * 1e4,
+        "defocus": float(microscope.defocus_A),
     }
 
 
@@ -51,7 +52,7 @@ def probe_intensity(microscope: Microscope, *, extent_A, gpts) -> np.ndarray:
     return np.fft.ifft2(np.fft.fft2(intensity) * blur).real.clip(0)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=64)
 def transfer_function(microscope: Microscope, *, extent_A: tuple[float, float]) -> np.ndarray:
     """Optical transfer function on the frequencies m / extent_A up to the image's band limit 2 alpha / lambda.
 

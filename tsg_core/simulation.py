@@ -12,13 +12,19 @@ from .errors import TsgError
 from .geometry import rotate_about_y
 from .incoherent import incoherent_frames
 from .microscope import Microscope
+from .multislice import abtem_frames
 from .noise import with_dose
 from .probe import fraction_within, probe_radius_A
 from .progress import track
+from .sampling import PaddedFrame
 from .scattering import scattering_factor_A
 from .tilt_series import TiltSeries
 
-ENGINES = ("incoherent",)
+ENGINES = {
+    "incoherent": incoherent_frames,
+    "prism": partial(abtem_frames, engine="prism"),
+    "multislice": partial(abtem_frames, engine="multislice"),
+}
 PROBE_FRACTION = 0.99  # of the probe that the padding must hold
 
 
@@ -41,11 +47,12 @@ def simulate_tilt_series(
     shape            (n_y, n_x) pixels of a frame, or one number for both
     field_of_view_A  edge of the frame along x; pixels are square, field_of_view_A / n_x wide, and lie as
                      `geometry.pixel_centres_A` says: the tilt axis is in the middle of the frame
-    engine           "incoherent": |probe|^2 at every atom, milliseconds a frame
+    engine           "incoherent": |probe|^2 at every atom, milliseconds a frame; "prism" and "multislice": abTEM, the
+                     reference, minutes to hours a frame
     dose_per_A2      electrons per square angstrom and frame: Poisson noise drawn from `seed` and the tilt angle
     padding_A        by how much the simulated box exceeds the frame so that images do not wrap round; by default the
                      radius that holds 99 % of the probe
-    engine_options   `atom_width_A`, `device` (incoherent)
+    engine_options   see `incoherent.incoherent_frames` and `multislice.abtem_frames`
 
     A frame depends on its own angle alone: any split of the tilts gives the same frames. The metadata records
     microscope, engine, padding and the fraction of the probe within it. Warns where that is below 99 %.
@@ -63,13 +70,12 @@ def simulate_tilt_series(
         raise TsgError(f"engine={engine!r} is not one of {', '.join(ENGINES)}")
     padding_A, held = _padding(microscope, padding_A=padding_A, field_A=min(n_y, n_x) * pixel_size_A)
 
-    frames = incoherent_frames(
+    frame = PaddedFrame(shape=shape, pixel_size_A=pixel_size_A, padding_A=padding_A)
+    frames = ENGINES[engine](
         atoms,
         microscope=microscope,
         tilt_deg=tilt_deg,
-        shape=shape,
-        pixel_size_A=pixel_size_A,
-        padding_A=padding_A,
+        frame=frame,
         progress=partial(track, label=f"tilts, {engine}"),
         **engine_options,
     )
