@@ -23,7 +23,7 @@ from tsg_core.sphinx_hooks import read_as_markdown
 SCREENSHOTS = ROOT / "artifacts" / "screenshots"
 WIDTHS = (1280, 390)
 # attributes whose target a browser loads by itself
-LOADED = {"script": "src", "link": "href", "img": "src", "iframe": "src", "source": "src", "video": "src", "audio": "src"}
+LOADED = {"link": "href", **dict.fromkeys(["script", "img", "iframe", "source", "video", "audio"], "src")}
 # 3D figures are drawn by WebGL, in software where there is no graphics card
 CHROMIUM_OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--enable-unsafe-swiftshader"]
 
@@ -49,8 +49,8 @@ class Tags(HTMLParser):
 @pytest.fixture(scope="session")
 def tags(built_book):
     """Tags of every page, by the page's path."""
-    return {page: Tags(page.read_text()).tags for page in sorted(Path(built_book).rglob("*.html"))
-            if "_static" not in page.parts}
+    pages = [page for page in sorted(Path(built_book).rglob("*.html")) if "_static" not in page.parts]
+    return {page: Tags(page.read_text()).tags for page in pages}
 
 
 def test_every_chapter_and_page_is_in_the_contents():
@@ -231,7 +231,8 @@ def test_page_in_a_browser(visit, name, width):
     assert page.locator("mjx-merror").count() == 0
     prose = page.evaluate(
         "(() => { const copy = document.querySelector('article, main').cloneNode(true);"
-        " copy.querySelectorAll('pre, code, script, mjx-container').forEach(e => e.remove()); return copy.innerText; })()"
+        " copy.querySelectorAll('pre, code, script, mjx-container').forEach(e => e.remove());"
+        " return copy.textContent; })()"
     )
     assert not re.search(r"\\[(\[]|\$\$", prose)
     broken = page.evaluate("[...document.images].filter(i => i.complete && !i.naturalWidth).map(i => i.src)")

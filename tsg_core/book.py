@@ -21,8 +21,8 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 def build_book(*, profile: str, artifacts: str | Path = "artifacts", out: str | Path = "_build") -> Path:
     """Build the HTML of the book from the executed notebooks in `artifacts`/`profile`/executed; returns its folder.
 
-    Sphinx's warnings are errors. The HTML lies in `out`/html, and is replaced only when the new one is whole; what Sphinx said
-    is kept in `out`/book.log. Raises TsgError for a chapter that has not been run and for a build with warnings.
+    Sphinx's warnings are errors. The HTML in `out`/html is replaced only when the new one is whole; what Sphinx said is
+    kept in `out`/book.log. Raises TsgError for a chapter that has not been run and for a build with warnings.
     """
     out = Path(out).resolve()
     stage = stage_book(profile=profile, artifacts=artifacts, stage=out / "stage")
