@@ -48,18 +48,18 @@ def test_made_once_while_nothing_changes(store):
 
 @pytest.mark.parametrize("changed", [{"parameters": {"n": 4}}, {"code": ("sparsity",)}])
 def test_made_anew_when_what_makes_it_changes(store, changed):
-    store.make("frame_metrics.csv", text("old"), parameters={"n": 3})
-    path = store.make("frame_metrics.csv", text("new"), **{"parameters": {"n": 3}, **changed})
+    store.make("frame_metrics", text("old"), parameters={"n": 3})
+    path = store.make("frame_metrics", text("new"), **{"parameters": {"n": 3}, **changed})
     assert path.read_text() == "new"
 
 
 def test_made_anew_when_the_content_of_an_input_changes(store):
     for content, built in (("a", "1"), ("b", "2")):
         store.make("test_a.zarr", folder(chunk=content), parameters={"content": content})
-        path = store.make("frame_metrics.csv", text(built), parameters={}, inputs=("test_a.zarr",))
+        path = store.make("frame_metrics", text(built), parameters={}, inputs=("test_a.zarr",))
         assert path.read_text() == built
     store.make("test_a.zarr", folder(chunk="b"), parameters={"content": "another way to b"})
-    store.make("frame_metrics.csv", never, parameters={}, inputs=("test_a.zarr",))
+    store.make("frame_metrics", never, parameters={}, inputs=("test_a.zarr",))
 
 
 def test_provenance_says_what_made_it(store):
@@ -81,14 +81,14 @@ def test_missing_artifact_names_chapter_and_command(store):
 
 
 def test_truncated_file_is_named(store):
-    path = store.make("frame_metrics.csv", text("1,2,3"), parameters={})
+    path = store.make("frame_metrics", text("1,2,3"), parameters={})
     path.write_text("1,2")
-    with pytest.raises(TsgError, match=r"frame_metrics.csv is 3 bytes long instead of 5; chapter 06_prediction"):
-        store.path("frame_metrics.csv")
+    with pytest.raises(TsgError, match=r"frame_metrics is 3 bytes long instead of 5; chapter 06_prediction"):
+        store.path("frame_metrics")
     path.write_text("1,2,4")
     with pytest.raises(TsgError, match="checksum"):
-        store.path("frame_metrics.csv")
-    assert store.make("frame_metrics.csv", text("1,2,3"), parameters={}).read_text() == "1,2,3"
+        store.path("frame_metrics")
+    assert store.make("frame_metrics", text("1,2,3"), parameters={}).read_text() == "1,2,3"
 
 
 def test_truncated_file_in_a_folder_is_named(store):
@@ -102,10 +102,10 @@ def test_truncated_file_in_a_folder_is_named(store):
 
 
 def test_unfinished_artifact_does_not_count(store):
-    path = store.make("frame_metrics.csv", text("1"), parameters={})
-    path.with_name("frame_metrics.csv.json").unlink()
+    path = store.make("frame_metrics", text("1"), parameters={})
+    path.with_name("frame_metrics.json").unlink()
     with pytest.raises(TsgError, match="was not finished"):
-        store.path("frame_metrics.csv")
+        store.path("frame_metrics")
 
 
 def test_interrupted_folder_goes_on_and_interrupted_file_starts_anew(store):
@@ -132,16 +132,16 @@ def test_interrupted_folder_goes_on_and_interrupted_file_starts_anew(store):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        store.make("frame_metrics.csv", half, parameters={})
+        store.make("frame_metrics", half, parameters={})
     assert leftovers(store) == []
 
 
 def test_the_old_artifact_stays_until_the_new_one_is_whole(store):
-    path = store.make("frame_metrics.csv", text("old"), parameters={"n": 1})
+    path = store.make("frame_metrics", text("old"), parameters={"n": 1})
     with pytest.raises(ZeroDivisionError):
-        store.make("frame_metrics.csv", lambda path: 1 / 0, parameters={"n": 2})
+        store.make("frame_metrics", lambda path: 1 / 0, parameters={"n": 2})
     assert path.read_text() == "old"
-    assert store.path("frame_metrics.csv") == path
+    assert store.path("frame_metrics") == path
 
 
 @pytest.mark.parametrize(
@@ -156,8 +156,8 @@ def test_full_disk_and_closed_folder_are_one_line(store, number, message):
             raise RuntimeError("wrapped by a library") from error
 
     with pytest.raises(TsgError, match=message) as caught:
-        store.make("frame_metrics.csv", build, parameters={})
-    assert "frame_metrics.csv" in str(caught.value) and "\n" not in str(caught.value)
+        store.make("frame_metrics", build, parameters={})
+    assert "frame_metrics" in str(caught.value) and "\n" not in str(caught.value)
     assert list(store.folder.iterdir()) == []
 
 
@@ -176,7 +176,7 @@ def test_parameters_that_cannot_be_recorded_are_refused():
 def test_code_cells_count_while_the_pipeline_runs_a_chapter(store, monkeypatch):
     def make(content, cells):
         monkeypatch.setattr("tsg_core.artifacts.running_code", lambda: cells)
-        return store.make("frame_metrics.csv", text(content), parameters={}).read_text()
+        return store.make("frame_metrics", text(content), parameters={}).read_text()
 
     assert make("first", ["a"]) == "first"
     assert make("second", ["a"]) == "first"

@@ -50,7 +50,7 @@ CHAPTERS = (
     Chapter(
         name="07_reconstruction",
         makes=(VOLUME_METRICS, EXAMPLE_VOLUMES),
-        needs=("01_structures", "02_simulation", "05_training"),
+        needs=("02_simulation", "05_training"),
     ),
     Chapter(name="08_your_own_sample", makes=(OWN_SAMPLE,), needs=("01_structures", "05_training")),
 )

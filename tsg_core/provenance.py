@@ -3,39 +3,50 @@
 import ast
 import hashlib
 import platform
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
+from typing import Any
 
 PACKAGE = Path(__file__).parent
-# These carry results about and show them, but no number depends on them.
+FIGURES = frozenset({"plotting", "results"})  # these show results; no result depends on them
 PLUMBING = frozenset(
-    {"artifacts", "book", "cells", "chapters", "cli", "errors", "files", "plotting", "progress", "provenance", "results"}
+    {"artifacts", "book", "chapters", "cli", "display", "errors", "estimates", "execution", "files", "notebook"}
+    | {"pipeline", "profiles", "progress", "provenance", "sphinx_hooks"}
 )
 PACKAGES = ("numpy", "scipy", "torch", "abtem", "ase", "astra-toolbox", "scikit-image", "zarr", "pandas")
 
 
-def code_version(modules: Iterable[ModuleType | str]) -> str:
+def code_version(modules: Iterable[ModuleType | str], *, figures: bool = False) -> str:
     """Hash (16 hex digits) of the code of these `tsg_core` modules and of those that they import.
+
+    Plumbing, on which no number depends, is left out, and so is what draws figures unless `figures`.
 
     Comments, docstrings and layout do not count. Imports are found in the syntax tree, those inside functions too, so
     nothing is imported to find out. Names are given with or without the leading `tsg_core.`.
     """
     digest = hashlib.sha256()
-    for name in modules_used(modules):
+    for name in modules_used(modules, figures=figures):
         digest.update(f"{name}\0{_module(name)[0]}\0".encode())
     return digest.hexdigest()[:16]
 
 
-def modules_used(modules: Iterable[ModuleType | str]) -> list[str]:
-    """Names, sorted and without `tsg_core.`, of these modules and of those they import; plumbing is left out."""
+def function_version(function: Callable) -> str:
+    """Hash (16 hex digits) of what a function of Python does; its place in a file, comments and layout do not count."""
+    content = _code_content(function.__code__)
+    return hashlib.sha256(repr(content).encode()).hexdigest()[:16]
+
+
+def modules_used(modules: Iterable[ModuleType | str], *, figures: bool = False) -> list[str]:
+    """Names, sorted and without `tsg_core.`, of these modules and of those they import. See `code_version`."""
+    left_out = PLUMBING if figures else PLUMBING | FIGURES
     waiting = [_short_name(module) for module in modules]
     seen: set[str] = set()
     while waiting:
         name = waiting.pop()
-        if name not in seen and name not in PLUMBING and (PACKAGE / f"{name}.py").is_file():
+        if name not in seen and name not in left_out and (PACKAGE / f"{name}.py").is_file():
             seen.add(name)
             waiting.extend(_module(name)[1])
     return sorted(seen)
@@ -73,6 +84,17 @@ def package_versions() -> dict[str, str]:
     """Versions of Python, of this package and of the packages that results depend on, without importing any."""
     versions = {"python": platform.python_version(), "tsg": _version("tsg")}
     return versions | {name: _version(name) for name in PACKAGES if _version(name)}
+
+
+def _code_content(value: Any) -> Any:
+    if isinstance(value, CodeType):
+        constants = value.co_consts
+        if value.co_flags & inspect.CO_NEWLOCALS and constants and constants[0] == _docstring(value):
+            constants = constants[1:]
+        return value.co_code.hex(), value.co_names, [_code_content(constant) for constant in constants]
+    if isinstance(value, tuple):
+        return [_code_content(item) for item in value]
+    return sorted(map(repr, value)) if isinstance(value, frozenset) else repr(value)
 
 
 @lru_cache
