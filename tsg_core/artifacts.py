@@ -18,9 +18,10 @@ from typing import Any
 
 import numpy as np
 
+from .cells import running_code
 from .chapters import maker_of
 from .errors import TsgError
-from .provenance import code_version, function_version, package_versions
+from .provenance import code_version, package_versions
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -45,8 +46,9 @@ class Artifacts:
 
         `build(path)` writes a file or a folder at a path that is the same after an interruption and keeps the suffix
         of `name`. A folder that an interrupted build left is still there then, so that the build can go on from it; a
-        file is not. The artifact is current when `parameters`, the contents of the artifacts named in `inputs`, the
-        code of the `tsg_core` modules in `code` (and of those they import) and that of `build` are what they were.
+        file is not. The artifact is current when `parameters`, the contents of the artifacts named in `inputs` and
+        the code of the `tsg_core` modules in `code` (and of those they import) are what they were, and, while the
+        pipeline runs a chapter, the code in the notebook that this call depends on too.
 
         Raises TsgError for a missing or truncated input, a full disk and a folder that cannot be written.
         """
@@ -54,15 +56,16 @@ class Artifacts:
             "parameters": plain(parameters),
             "inputs": {other: self._whole(other)["sha256"] for other in inputs},
             "code": code_version(code),
-            "build": function_version(build),
         }
-        if self._current(name, recipe):
+        code_cells = running_code()
+        cells = None if code_cells is None else digest_of(code_cells)
+        if self._current(name, recipe, cells):
             return self.folder / name
-        partial = self._partial(name, digest_of(recipe))
+        partial = self._partial(name, digest_of([recipe, cells]))
         with disk_errors(f"writing {name} in {self.folder}"):
             self.folder.mkdir(parents=True, exist_ok=True)
-            seconds = self._build(partial, build)
-            self._finish(name, partial, recipe | seconds)
+            duration_s = self._build(partial, build)
+            self._finish(name, partial, recipe | {"cells": cells, "duration_s": duration_s})
         return self.folder / name
 
     def path(self, name: str) -> Path:
@@ -71,10 +74,7 @@ class Artifacts:
         return self.folder / name
 
     def provenance(self, name: str) -> dict[str, Any]:
-        """The sidecar: parameters, inputs, code, build, versions, duration_s, made (date), bytes, sha256.
-
-        `duration_s` counts interrupted builds too; what they took is in `resumed_s`.
-        """
+        """The sidecar: parameters, inputs, code, versions, duration_s, made (date), bytes, sha256."""
         sidecar = self._sidecar(name)
         if sidecar is None:
             raise TsgError(f"{self.folder / name} {self._why_missing(name)}; {self._remedy(name)}")
@@ -87,11 +87,6 @@ class Artifacts:
             for path in self.folder.glob("*.json")
             if (self.folder / path.name.removesuffix(".json")).exists()
         )
-
-    def forget(self, name: str) -> None:
-        """Let the next `make` build an artifact from the start, whatever is there."""
-        remove(self._sidecar_path(name))
-        self._remove_partials(name)
 
     def _whole(self, name: str) -> dict[str, Any]:
         sidecar = self.provenance(name)
@@ -111,9 +106,11 @@ class Artifacts:
             raise TsgError(f"{path} is not what was written (its checksum differs); {self._remedy(name)}")
         return sidecar
 
-    def _current(self, name: str, recipe: dict) -> bool:
+    def _current(self, name: str, recipe: dict, cells: str | None) -> bool:
         sidecar = self._sidecar(name)
         if sidecar is None or any(sidecar.get(key) != value for key, value in recipe.items()):
+            return False
+        if cells is not None and sidecar.get("cells") not in (None, cells):
             return False
         try:
             self._whole(name)
@@ -121,7 +118,7 @@ class Artifacts:
             return False
         return True
 
-    def _build(self, partial: Path, build: Callable[[Path], Any]) -> dict[str, float]:
+    def _build(self, partial: Path, build: Callable[[Path], Any]) -> float:
         clock = partial.with_name(f"{partial.name}.seconds")
         if not partial.is_dir():
             remove(partial)
@@ -139,8 +136,7 @@ class Artifacts:
         remove(clock)
         if not partial.exists():
             raise RuntimeError(f"the build wrote nothing at {partial}")
-        duration_s = earlier_s + time.perf_counter() - started
-        return {"duration_s": round(duration_s, 3), "resumed_s": round(earlier_s, 3)}
+        return earlier_s + time.perf_counter() - started
 
     def _finish(self, name: str, partial: Path, made: dict[str, Any]) -> None:
         files = {"files": _sizes(partial)} if partial.is_dir() else {}
@@ -148,6 +144,7 @@ class Artifacts:
         sidecar = {
             "name": name,
             **made,
+            "duration_s": round(made["duration_s"], 3),
             "made": datetime.now(UTC).isoformat(timespec="seconds"),
             "versions": package_versions(),
             "bytes": size,
@@ -159,12 +156,9 @@ class Artifacts:
         remove(path)
         partial.rename(path)
         write_json(self._sidecar_path(name), sidecar)
-        self._remove_partials(name)
-
-    def _remove_partials(self, name: str) -> None:
-        pattern = self._partial(name, "*").name
-        for stale in (*self.folder.glob(pattern), *self.folder.glob(f"{pattern}.seconds")):
-            remove(stale)
+        for pattern in (self._partial(name, "*").name, self._partial(name, "*").name + ".seconds"):
+            for stale in self.folder.glob(pattern):
+                remove(stale)
 
     def _partial(self, name: str, digest: str) -> Path:
         path = self.folder / name

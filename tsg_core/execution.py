@@ -1,6 +1,7 @@
 """Executing one notebook by papermill, in a kernel of this very Python."""
 
 import asyncio
+import json
 import logging
 import os
 import re
@@ -13,6 +14,7 @@ from typing import Any
 
 from nbformat import NotebookNode
 
+from .cells import RUN_VARIABLE
 from .errors import TsgError
 from .progress import FILE_VARIABLE
 
@@ -78,7 +80,7 @@ def execute(
         except BaseException as error:
             failure.append(error)
 
-    with _environment({FILE_VARIABLE: str(progress_file)}):
+    with _environment({RUN_VARIABLE: json.dumps({"parameters": list(parameters)}), FILE_VARIABLE: str(progress_file)}):
         _run_interruptibly(work, kernel, on_tick)
     if not failure:
         return executed[0]

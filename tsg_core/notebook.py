@@ -13,8 +13,9 @@ import nbformat
 from nbformat import NotebookNode
 
 from .artifacts import digest_of
+from .cells import cell_text
 from .errors import TsgError
-from .provenance import code_text, imported_modules
+from .provenance import imported_modules
 
 INJECTED = "injected-parameters"
 _HEADING = re.compile(r"^#+\s+(.*?)\s*$", re.MULTILINE)
@@ -50,16 +51,8 @@ def source_digest(notebook: NotebookNode) -> str:
 
 
 def code_texts(notebook: NotebookNode) -> list[str]:
-    """What each code cell computes, whatever its comments and layout; the cell of parameters is only named."""
-    return ["parameters" if "parameters" in tags(c) else cell_text(c.source) for c in code_cells(notebook)]
-
-
-def cell_text(source: str) -> str:
-    """A text that stays the same when only comments, docstrings or layout of a code cell change."""
-    try:
-        return code_text(ast.parse(source))
-    except SyntaxError:  # a magic or a mistake
-        return source.strip()
+    """What each code cell computes, whatever its comments and layout; the cell of parameters is left out."""
+    return [cell_text(cell.source) for cell in code_cells(notebook) if "parameters" not in tags(cell)]
 
 
 def code_cells(notebook: NotebookNode) -> list[NotebookNode]:

@@ -3,18 +3,16 @@
 import ast
 import hashlib
 import platform
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
-from types import CodeType, ModuleType
-from typing import Any
+from types import ModuleType
 
 PACKAGE = Path(__file__).parent
 FIGURES = frozenset({"plotting", "results"})  # these show results; no result depends on them
 PLUMBING = frozenset(
-    {"artifacts", "book", "chapters", "cli", "display", "errors", "estimates", "execution", "files", "notebook"}
-    | {"pipeline", "profiles", "progress", "provenance", "sphinx_hooks"}
+    {"artifacts", "book", "cells", "chapters", "cli", "errors", "files", "pipeline", "progress", "provenance"}
 )
 PACKAGES = ("numpy", "scipy", "torch", "abtem", "ase", "astra-toolbox", "scikit-image", "zarr", "pandas")
 
@@ -31,12 +29,6 @@ def code_version(modules: Iterable[ModuleType | str], *, figures: bool = False) 
     for name in modules_used(modules, figures=figures):
         digest.update(f"{name}\0{_module(name)[0]}\0".encode())
     return digest.hexdigest()[:16]
-
-
-def function_version(function: Callable) -> str:
-    """Hash (16 hex digits) of what a function of Python does; its place in a file, comments and layout do not count."""
-    content = _code_content(function.__code__)
-    return hashlib.sha256(repr(content).encode()).hexdigest()[:16]
 
 
 def modules_used(modules: Iterable[ModuleType | str], *, figures: bool = False) -> list[str]:
@@ -84,17 +76,6 @@ def package_versions() -> dict[str, str]:
     """Versions of Python, of this package and of the packages that results depend on, without importing any."""
     versions = {"python": platform.python_version(), "tsg": _version("tsg")}
     return versions | {name: _version(name) for name in PACKAGES if _version(name)}
-
-
-def _code_content(value: Any) -> Any:
-    if isinstance(value, CodeType):
-        constants = value.co_consts
-        if value.co_flags & inspect.CO_NEWLOCALS and constants and constants[0] == _docstring(value):
-            constants = constants[1:]
-        return value.co_code.hex(), value.co_names, [_code_content(constant) for constant in constants]
-    if isinstance(value, tuple):
-        return [_code_content(item) for item in value]
-    return sorted(map(repr, value)) if isinstance(value, frozenset) else repr(value)
 
 
 @lru_cache
