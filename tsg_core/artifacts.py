@@ -88,6 +88,11 @@ class Artifacts:
             if (self.folder / path.name.removesuffix(".json")).exists()
         )
 
+    def forget(self, name: str) -> None:
+        """Let the next `make` build an artifact from the start, whatever is there."""
+        remove(self._sidecar_path(name))
+        self._remove_partials(name)
+
     def _whole(self, name: str) -> dict[str, Any]:
         sidecar = self.provenance(name)
         path = self.folder / name
@@ -156,9 +161,12 @@ class Artifacts:
         remove(path)
         partial.rename(path)
         write_json(self._sidecar_path(name), sidecar)
-        for pattern in (self._partial(name, "*").name, self._partial(name, "*").name + ".seconds"):
-            for stale in self.folder.glob(pattern):
-                remove(stale)
+        self._remove_partials(name)
+
+    def _remove_partials(self, name: str) -> None:
+        pattern = self._partial(name, "*").name
+        for stale in (*self.folder.glob(pattern), *self.folder.glob(f"{pattern}.seconds")):
+            remove(stale)
 
     def _partial(self, name: str, digest: str) -> Path:
         path = self.folder / name

@@ -71,7 +71,8 @@ class Run:
         return steps
 
     def run(self, *, only: str | None = None, force: bool = False, stream: TextIO | None = None) -> None:
-        """Run the chapters that are not current, in order; `only` that one, `force` even if it is.
+        """Run the chapters that are not current, in order; `only` that one, `force` even if it is, with
+        new artifacts.
 
         Raises TsgError where a chapter fails, which names the chapter and the cell, and where `only` lacks what it
         needs. Ctrl-C raises KeyboardInterrupt; the next run goes on from there.
@@ -81,8 +82,12 @@ class Run:
         if only is not None:
             self._check_needs(chosen[0])
         where = os.path.relpath(self.root)
-        with disk_errors(f"running {self.profile.name} in {where}"), self._lock(), Display(len(self.chapters), stream=stream) as display:
+        display = Display(len(self.chapters), stream=stream)
+        with disk_errors(f"running {self.profile.name} in {where}"), self._lock(), display:
             for chapter in chosen:
+                if force:
+                    for name in self._made_by(chapter):
+                        self.store.forget(name)
                 self._run_chapter(chapter, self._step(chapter, force=force), display)
 
     def stamp(self, name: str) -> dict[str, Any] | None:
@@ -180,7 +185,7 @@ class Run:
         progress_file = Path(tempfile.gettempdir()) / f"tsg-progress-{os.getpid()}"
         display.begin(self.chapters.index(chapter) + 1, chapter.name, progress_file=progress_file)
         if (self.notebooks / f"{chapter.name}.ipynb").exists() and not in_step(self.notebooks, chapter.name):
-            display.say(f"{chapter.name}: the .ipynb is out of step with the .py, which counts; jupytext --sync mends it")
+            display.say(f"{chapter.name}: the .ipynb is out of step with the .py, which counts (see jupytext --sync)")
         if step.action == "skip":
             display.end(step.why)
             return
@@ -272,7 +277,8 @@ class Run:
             except ImportError:  # a system without these locks
                 pass
             except BlockingIOError:
-                raise TsgError(f"another run is at work in {os.path.relpath(self.folder)}; wait for it or stop it") from None
+                where = os.path.relpath(self.folder)
+                raise TsgError(f"another run is at work in {where}; wait for it or stop it") from None
             yield
 
 

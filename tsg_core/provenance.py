@@ -12,7 +12,8 @@ from types import ModuleType
 PACKAGE = Path(__file__).parent
 FIGURES = frozenset({"plotting", "results"})  # these show results; no result depends on them
 PLUMBING = frozenset(
-    {"artifacts", "book", "cells", "chapters", "cli", "errors", "files", "pipeline", "progress", "provenance"}
+    {"artifacts", "book", "cells", "chapters", "cli", "display", "errors", "estimates", "execution", "files"}
+    | {"notebook", "pipeline", "profiles", "progress", "provenance", "sphinx_hooks"}
 )
 PACKAGES = ("numpy", "scipy", "torch", "abtem", "ase", "astra-toolbox", "scikit-image", "zarr", "pandas")
 
