@@ -1,5 +1,6 @@
 """The built book, in its files and in a real browser: nothing from other hosts, no errors, everything drawn."""
 
+import contextlib
 import http.server
 import os
 import re
@@ -24,6 +25,7 @@ SCREENSHOTS = ROOT / "artifacts" / "screenshots"
 WIDTHS = (1280, 390)
 # attributes whose target a browser loads by itself
 LOADED = {"link": "href", **dict.fromkeys(["script", "img", "iframe", "source", "video", "audio"], "src")}
+UNDRAWN = ".plotly-graph-div:not(:has(.main-svg, canvas))"
 # 3D figures are drawn by WebGL, in software where there is no graphics card
 CHROMIUM_OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--enable-unsafe-swiftshader"]
 
@@ -184,6 +186,8 @@ def address(built_book):
 @pytest.fixture
 def visit(browser, address):
     """Opens a page at a width; returns it with the addresses outside that it asked for, and its errors."""
+    from playwright import sync_api
+
     contexts = []
 
     def open_page(name, width):
@@ -206,9 +210,8 @@ def visit(browser, address):
         if page.locator("script[src*=mathjax]").count():
             page.wait_for_function("window.MathJax?.startup?.promise !== undefined")
             page.evaluate("MathJax.startup.promise")
-        page.wait_for_function(
-            "[...document.querySelectorAll('.plotly-graph-div')].every(d => d.querySelector('.main-svg, canvas'))"
-        )
+        with contextlib.suppress(sync_api.TimeoutError):
+            page.wait_for_function(f"!document.querySelector('{UNDRAWN}')", timeout=15_000)
         return page, outside, errors
 
     yield open_page
@@ -225,6 +228,7 @@ def test_page_in_a_browser(visit, name, width):
     page.screenshot(path=SCREENSHOTS / f"{Path(name).name}-{width}.png", full_page=True)
     assert outside == []
     assert errors == []
+    assert page.locator(UNDRAWN).count() == 0
     # plotly shows this in place of a 3D figure that it cannot draw
     assert page.locator(".no-webgl:visible").count() == 0
     assert page.locator("mjx-container").count() >= page.locator(".math").count()

@@ -43,6 +43,8 @@ def build_book(*, profile: str, artifacts: str | Path = "artifacts", out: str | 
 
 def stage_book(*, profile: str, artifacts: str | Path, stage: Path) -> Path:
     """Bring what the book is made of to a fresh folder, laid out as in the repository."""
+    if not (ROOT / "_config.yml").exists():
+        raise TsgError(f"there are no pages in {ROOT}; install from a copy of the repository: pip install -e .[book]")
     executed = Path(artifacts) / profile / "executed"
     notebooks = [executed / f"{chapter.name}.ipynb" for chapter in CHAPTERS]
     for notebook in notebooks:
