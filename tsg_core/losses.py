@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from .model import TSGNet, pad_to_stride, pair_mean
@@ -54,23 +55,32 @@ def _channel_mean(frames: Tensor) -> Tensor:
 def _census_distance(x: Tensor, y: Tensor, *, patch: int) -> Tensor:
     """Mean over samples, channels, pixels and the patch's differences; the border that patches overhang counts as 0.
 
-    Patches are visited as shifts of the frame, so that no array of all patches is ever held.
+    Patches are visited as shifts of the frame, so that no array of all patches is ever held. The difference of two
+    pixels serves both their patches: half of the shifts are enough, and pixels are weighted by the patches they serve.
     """
-    n_y, n_x = x.shape[2:]
     border = patch // 2
-    height, width = n_y - 2 * border, n_x - 2 * border
-
-    def inner(frames: Tensor, dy: int, dx: int) -> Tensor:
-        return frames[..., border + dy : border + dy + height, border + dx : border + dx + width]
-
-    def difference(frames: Tensor, dy: int, dx: int) -> Tensor:
-        d = inner(frames, dy, dx) - inner(frames, 0, 0)
-        return d * (0.81 + d * d).rsqrt()
-
     total = 0.0
-    for dy in range(-border, border + 1):
-        for dx in range(-border, border + 1):
-            if dy or dx:
-                q2 = (difference(x, dy, dx) - difference(y, dy, dx)) ** 2
-                total = total + (q2 / (0.1 + q2)).sum()
+    for dy in range(border + 1):
+        for dx in range(-border if dy else 1, border + 1):
+            q2 = (_soft_difference(x, dy, dx, border) - _soft_difference(y, dy, dx, border)) ** 2
+            weight = _patches_served(q2, dy, dx, border)
+            total = total + (q2 / (0.1 + q2) * weight).sum()
     return total / (x.numel() * patch**2)
+
+
+def _soft_difference(frames: Tensor, dy: int, dx: int, border: int) -> Tensor:
+    """d / sqrt(0.81 + d^2) for pixels p with a patch around p or p + (dy, dx) inside the frame."""
+    n_y, n_x = frames.shape[2:]
+    top, bottom = border - dy, n_y - border
+    left, right = border - max(dx, 0), n_x - border - min(dx, 0)
+    d = frames[..., top + dy : bottom + dy, left + dx : right + dx] - frames[..., top:bottom, left:right]
+    return d * (d * d + 0.81).rsqrt()
+
+
+def _patches_served(like: Tensor, dy: int, dx: int, border: int) -> Tensor:
+    """How many of the pixels p and p + (dy, dx) have their whole patch inside the frame: 0, 1 or 2."""
+    weight = torch.zeros(like.shape[2:], dtype=like.dtype, device=like.device)
+    height, width = weight.shape[0] - dy, weight.shape[1] - abs(dx)
+    weight[dy:, max(dx, 0) : max(dx, 0) + width] += 1
+    weight[:height, max(-dx, 0) : max(-dx, 0) + width] += 1
+    return weight

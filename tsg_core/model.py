@@ -202,11 +202,11 @@ def warp(x: Tensor, flow: Tensor) -> Tensor:
     Beyond the border the border's value is taken.
     """
     n_y, n_x = x.shape[2:]
-    flow = flow.float()  # half precision can't address single pixels of a large frame
+    flow = flow.float()  # half precision can't place a sample within a pixel
     column = torch.arange(n_x, device=x.device, dtype=flow.dtype) + flow[:, 0]
     row = torch.arange(n_y, device=x.device, dtype=flow.dtype)[:, None] + flow[:, 1]
     grid = torch.stack([column * (2 / (n_x - 1)) - 1, row * (2 / (n_y - 1)) - 1], dim=-1)
-    return F.grid_sample(x, grid.to(x.dtype), mode="bilinear", padding_mode="border", align_corners=True)
+    return F.grid_sample(x.float(), grid, mode="bilinear", padding_mode="border", align_corners=True).to(x.dtype)
 
 
 def _stack_flows(flow: Tensor) -> Tensor:
