@@ -74,9 +74,10 @@ def flow(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.nda
     predicted = np.empty((len(tilt_deg), *series.frames.shape[1:]), np.float32)
     lower = _lower_neighbour(series.tilt_deg, tilt_deg)
     pixels = np.indices(series.frames.shape[1:], np.float32)
+    scale = np.float32(series.intensity_scale or 1.0)  # the flow has an absolute threshold for what is flat
     for i, targets in groupby(range(len(tilt_deg)), key=lower.__getitem__):
         a, b = series.frames[i], series.frames[i + 1]
-        motion = optical_flow_ilk(a, b, radius=7, prefilter=True, dtype=np.float32)  # b(p + motion) looks like a(p)
+        motion = optical_flow_ilk(a / scale, b / scale, radius=7, prefilter=True)  # b(p + motion) looks like a(p)
         for k in targets:
             t = (tilt_deg[k] - series.tilt_deg[i]) / (series.tilt_deg[i + 1] - series.tilt_deg[i])
             from_a = map_coordinates(a, pixels - t * motion, order=1, mode="nearest")

@@ -78,7 +78,7 @@ def sirt(
     data = [frame_columns(series.frames[:, r]) for r in rows]
     slices = [np.zeros((n_x * n_x, b.shape[1]), np.float32) for b in data]
     if start is not None:
-        slices = [volume_columns(np.asarray(start[r], np.float32)) for r in rows]
+        slices = [volume_columns(np.array(start[r], np.float32)) for r in rows]
 
     def step(b: np.ndarray, x: np.ndarray) -> float:
         """One iteration on a block of slices, in place; the squared norm of its residual before."""
