@@ -112,8 +112,8 @@ recorded = results.recorded("volume_metrics")
 # [Otsu's threshold](../book/glossary.md) splits a volume into object and background. Points are drawn uniformly inside both objects, $P$ and $Q$. With
 # $d(p, Q)$ the distance from a point to the nearest point of the other cloud,
 #
-# $$ \text{Chamfer} = \frac{1}{|P|}\sum_{p \in P} d(p, Q) + \frac{1}{|Q|}\sum_{q \in Q} d(q, P), \qquad
-#    \text{RMS} = \sqrt{\tfrac12\Big(\tfrac{1}{|P|}\sum_{p \in P} d(p, Q)^2 + \tfrac{1}{|Q|}\sum_{q \in Q} d(q, P)^2\Big)} . $$
+# $$ \text{Chamfer} = \frac12\Big(\frac{1}{|P|}\sum_{p \in P} d(p, Q) + \frac{1}{|Q|}\sum_{q \in Q} d(q, P)\Big), \qquad
+#    \text{RMS} = \sqrt{\frac12\Big(\frac{1}{|P|}\sum_{p \in P} d(p, Q)^2 + \frac{1}{|Q|}\sum_{q \in Q} d(q, P)^2\Big)} . $$
 #
 # Two samples of the *same* object are not at distance zero; a gap of 1 shows that floor.
 #

@@ -120,12 +120,12 @@ def read_table(folder: Path) -> pd.DataFrame:
 def _write_particle_by_particle(data: Mapping[str, Dataset], folder: Path, rows, *, label: str) -> None:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    table = read_table(folder) if (folder / TABLE).exists() else pd.DataFrame({"microscope": [], "particle": []})
-    done = set(zip(table["microscope"], table["particle"], strict=True))
+    parts = [read_table(folder)] if (folder / TABLE).exists() else []
+    done = {key for part in parts for key in zip(part["microscope"], part["particle"], strict=True)}
     work = [(microscope, i) for microscope, dataset in data.items() for i in range(len(dataset))]
     for microscope, i in track(work, label=label):
         name = f"{i} {data[microscope].names[i]}"  # two particles of a set may be of one kind and size
         if (microscope, name) not in done:
-            table = pd.concat([table, pd.DataFrame(rows(microscope, name, data[microscope][i]))], ignore_index=True)
-            table.to_csv(folder / f"{TABLE}.tmp", index=False)
+            parts.append(pd.DataFrame(rows(microscope, name, data[microscope][i])))
+            pd.concat(parts, ignore_index=True).to_csv(folder / f"{TABLE}.tmp", index=False)
             os.replace(folder / f"{TABLE}.tmp", folder / TABLE)
