@@ -33,10 +33,10 @@ from .notebook import (
     write_executed,
 )
 from .profiles import Profile, find_root
-from .progress import clock
 from .provenance import code_version, package_versions
 
 TRACEBACK_LINES = 12
+NEW_RESULTS = "the recorded results changed"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +90,11 @@ class Run:
                         self.store.forget(name)
                 self._run_chapter(chapter, self._step(chapter, force=force), display)
 
+    def outdated(self, *, but_for_results: bool = False) -> dict[str, str]:
+        """Chapters that must run, and why; `but_for_results` leaves out those that only show recorded results anew."""
+        reasons = {chapter.name: self._why_run(chapter) for chapter in self.chapters}
+        return {name: why for name, why in reasons.items() if why and not (but_for_results and why == NEW_RESULTS)}
+
     def stamp(self, name: str) -> dict[str, Any] | None:
         """What the last complete execution of a chapter was made of, and how long it took."""
         try:
@@ -122,19 +127,17 @@ class Run:
             return "its code cells changed"
         if now["code"] != before["code"]:
             return "the code in tsg_core that it uses changed"
-        if now["recorded"] != before["recorded"]:
-            return "the recorded results changed"
         if now["needs"] != before["needs"]:
             keys = sorted(now["needs"].keys() | before["needs"].keys())
             return f"{', '.join(k for k in keys if now['needs'].get(k) != before['needs'].get(k))} changed"
-        for name, digest in stamp["made"].items():
+        for name, digest in stamp["artifacts"].items():
             try:
                 self.store.path(name)
             except TsgError as error:
                 return str(error).split(";")[0]
             if self.store.provenance(name)["sha256"] != digest:
                 return f"{name} changed"
-        return ""
+        return NEW_RESULTS if now["recorded"] != before["recorded"] else ""
 
     def _recipe(self, chapter: Chapter) -> dict[str, Any]:
         """Everything that a chapter's outputs depend on."""
@@ -248,7 +251,7 @@ class Run:
         }
         write_executed(notebook, target, root=self.root, record=record)
         remove(failed)
-        stamp = {**record, "recipe": recipe, "source": source_digest(source), "made": made, "date": record["made"]}
+        stamp = {**record, "recipe": recipe, "source": source_digest(source), "artifacts": made}
         write_json(self._stamp_path(chapter.name), stamp)
 
     def _failure(self, chapter: Chapter, source, error: CellFailed, failed: Path) -> str:
@@ -287,11 +290,6 @@ def describe(steps: list[Step]) -> str:
     words = {"run": "runs", "refresh": "takes in its new text", "skip": "is skipped"}
     width = max(len(step.chapter) for step in steps)
     return "\n".join(f"{step.chapter:{width}}  {words[step.action]}: {step.why}" for step in steps)
-
-
-def total_duration(stamps: list[dict[str, Any]]) -> str:
-    """How long these chapters took together, artifacts that were kept included."""
-    return clock(sum(stamp["duration_s"] for stamp in stamps))
 
 
 def _parameters_index(notebook) -> int:

@@ -1,0 +1,39 @@
+# make book   runs the chapters (PROFILE=smoke unless told otherwise) and builds the pages
+# make test   runs every test
+# make clean  removes what was built; artifacts and the environment stay
+# make lock   writes constraints.txt from the environment
+
+PROFILE ?= smoke
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+READY = $(VENV)/.ready
+
+.PHONY: book test clean lock
+
+book: $(READY)
+	$(BIN)/tsg run --profile "$(PROFILE)"
+	$(BIN)/tsg build --profile "$(PROFILE)"
+
+test: $(READY)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+clean:
+	rm -rf _build .pytest_cache .hypothesis
+
+# nvidia-* and triton come with the CUDA build of torch alone; +cpu and the like name a local build
+lock: $(READY)
+	$(BIN)/python -m pip freeze --exclude-editable --exclude tsg \
+	  | grep -v -i -E '^(nvidia-|cuda-|triton==)|@ ' | sed -E 's/\+[A-Za-z0-9.]+$$//' > constraints.txt.partial
+	mv constraints.txt.partial constraints.txt
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Python 3.11 or later is needed; $(PYTHON) is `$(PYTHON) --version 2>&1`." \
+	    "Name another one: make PYTHON=python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$(PYTHON) cannot make environments: its venv module is missing. On Debian and Ubuntu:" \
+	    "apt-get install python3-venv" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[book,test,formats]" -c constraints.txt
+	touch $(READY)

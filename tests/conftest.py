@@ -1,0 +1,32 @@
+"""Work that several test files share is done once: the chapters with the profile smoke, and the book built from them."""
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_collection_modifyitems(items):
+    """What needs the chapters or the book comes last, so that quick failures show first."""
+    shared = {"smoke_run", "built_book"}
+    items.sort(key=lambda item: len(shared & set(getattr(item, "fixturenames", ()))))
+
+
+@pytest.fixture(scope="session")
+def smoke_run():
+    """The run of the profile smoke, executed into artifacts/smoke of this checkout where it is not current."""
+    from tsg_core.pipeline import Run
+    from tsg_core.profiles import load_profile
+
+    run = Run(load_profile("smoke", root=ROOT), root=ROOT)
+    run.run()
+    return run
+
+
+@pytest.fixture(scope="session")
+def built_book(smoke_run):
+    """The folder of the built pages."""
+    from tsg_core.book import build_book
+
+    return build_book(profile="smoke", artifacts=smoke_run.folder.parent, out=ROOT / "_build")

@@ -1,0 +1,158 @@
+"""The command `tsg`: run the chapters, build the book, make one's own tilt series denser, reconstruct it."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from .errors import TsgError
+
+PROFILE_HELP = "smoke, book or paper, or the path of a YAML file of your own."
+
+
+def main() -> None:
+    """Run the command; a mistake in what was asked for is one line on stderr and status 2, Ctrl-C is status 130."""
+    try:
+        sys.exit(tsg.main(standalone_mode=False))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except TsgError as error:
+        click.echo(f"tsg: {error}", err=True)
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("tsg: interrupted; the same command goes on from here", err=True)
+        sys.exit(130)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="tsg")
+def tsg() -> None:
+    """Sparse-angle electron tomography: the book and the tools inside it."""
+
+
+@tsg.command()
+@click.option("--profile", default="smoke", show_default=True, help=PROFILE_HELP)
+@click.option("--only", metavar="CHAPTER", help="Run this chapter alone: its name, its number or a part of its name.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replace a parameter; may be repeated.")
+@click.option("--force", is_flag=True, help="Run and make anew even what is current.")
+@click.option("--dry-run", is_flag=True, help="Only say what would run, why, and how much work it would be.")
+def run(profile: str, only: str | None, overrides: tuple[str, ...], force: bool, dry_run: bool) -> None:
+    """Run the chapters that are not current, in order."""
+    from .pipeline import Run, describe
+    from .profiles import load_profile
+
+    chapters = Run(load_profile(profile, overrides=overrides))
+    if dry_run:
+        from .estimates import estimate
+
+        click.echo(describe(chapters.plan(only=only, force=force)))
+        click.echo(estimate(chapters.profile, root=chapters.root))
+    else:
+        chapters.run(only=only, force=force)
+
+
+@tsg.command()
+@click.option("--profile", default="smoke", show_default=True, help=PROFILE_HELP)
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder of the pages; _build where not given.")
+def build(profile: str, out: Path | None) -> None:
+    """Build the book's pages from the chapters as they were run."""
+    from .book import build_book
+    from .pipeline import Run
+    from .profiles import load_profile
+
+    chapters = Run(load_profile(profile))
+    outdated = chapters.outdated()
+    for name, why in outdated.items():
+        click.echo(f"note: {name} is not current ({why})", err=True)
+    artifacts = chapters.folder.parent
+    html = build_book(profile=chapters.profile.name, artifacts=artifacts, out=out or chapters.root / "_build")
+    click.echo(f"open {html / 'index.html'}")
+
+
+@tsg.command()
+@click.option("--profile", default="book", show_default=True, help=PROFILE_HELP)
+def record(profile: str) -> None:
+    """Keep the tables of a complete run under book/results, where the pages show them."""
+    from .profiles import load_profile
+    from .results import record as record_results
+
+    for path in record_results(load_profile(profile)):
+        click.echo(f"wrote {path}")
+
+
+def _input_and_output(command):
+    options = (
+        click.argument("source", metavar="IN", type=click.Path(path_type=Path)),
+        click.option("--tilts", type=click.Path(path_type=Path), help="Text file of angles in degrees, one a line."),
+        click.option("--pixel-size", "pixel_size_A", type=float, metavar="A", help="Pixel size where IN has none."),
+        click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="File to write."),
+        click.option("--overwrite", is_flag=True, help="Replace the output if it exists."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@tsg.command()
+@_input_and_output
+@click.option("--step", type=float, metavar="DEG", help="Predict at every multiple of this angle; 1 where not given.")
+@click.option("--at", type=click.Path(path_type=Path), help="Predict at the angles in this file instead.")
+@click.option("--method", default="linear", show_default=True, help="How to predict; a wrong name lists them all.")
+@click.option("--checkpoint", type=click.Path(path_type=Path), help="Trained network, for the method tsgnet.")
+def densify(source, tilts, pixel_size_A, output, overwrite, step, at, method, checkpoint) -> None:
+    """Predict missing frames of the tilt series IN; measured ones stay as they are."""
+    import numpy as np
+
+    if step is not None and at is not None:
+        raise TsgError("--step and --at exclude each other; give one of them")
+    if step is not None and not 0 < step < 180:
+        raise TsgError(f"--step {step:g} must lie between 0 and 180 degrees")
+    _check_output(source, output, overwrite)
+    from .formats import read_angles, read_series
+    from .interpolation import densify as make_denser
+
+    series = read_series(source, tilts=tilts, pixel_size_A=pixel_size_A)
+    low_deg, high_deg = series.tilt_deg[[0, -1]]
+    if at is not None:
+        wanted_deg = np.unique(read_angles(at))
+    else:
+        step = step or 1.0
+        wanted_deg = step * np.arange(np.ceil(low_deg / step), np.floor(high_deg / step) + 1)
+    new_deg = [angle for angle in wanted_deg if np.abs(series.tilt_deg - angle).min() > 1e-6]
+    dense = make_denser(series, tilt_deg=np.union1d(series.tilt_deg, new_deg), method=method, checkpoint=checkpoint)
+    dense.write(output, overwrite=overwrite)
+    click.echo(f"wrote {output}: {dense.measured.sum()} measured and {(~dense.measured).sum()} predicted frames")
+
+
+@tsg.command()
+@_input_and_output
+@click.option("--iterations", default=100, show_default=True, type=int, help="Iterations of SIRT.")
+@click.option("--engine", default="sparse", show_default=True, help="sparse, astra or tomopy.")
+def reconstruct(source, tilts, pixel_size_A, output, overwrite, iterations, engine) -> None:
+    """Reconstruct a volume from the tilt series IN by SIRT."""
+    _check_output(source, output, overwrite)
+    from .formats import read_series, write_volume
+    from .reconstruction import sirt
+
+    series = read_series(source, tilts=tilts, pixel_size_A=pixel_size_A)
+    volume = sirt(series, n_iterations=iterations, engine=engine)
+    write_volume(volume, output, voxel_size_A=series.pixel_size_A, overwrite=overwrite)
+    n_y, n_z, n_x = volume.shape
+    click.echo(f"wrote {output}: {n_x} x {n_y} x {n_z} voxels (x, y, z) of {series.pixel_size_A:.4g} A")
+
+
+def _check_output(source: Path, output: Path, overwrite: bool) -> None:
+    """Refuse before the work what could not be written after it."""
+    if not source.exists():
+        raise TsgError(f"{source} does not exist")
+    if output.exists() and output.samefile(source):
+        raise TsgError(f"{output} is the input, which is never touched; choose another name")
+    if output.exists() and not overwrite:
+        raise TsgError(f"{output} exists; choose another name or give --overwrite")
+    if not output.parent.is_dir():
+        raise TsgError(f"{output} cannot be written: the folder {output.parent} does not exist")
+
+
+if __name__ == "__main__":
+    main()
