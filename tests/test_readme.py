@@ -41,21 +41,21 @@ def test_make_targets_exist():
 
 
 def test_tsg_commands_and_options_exist():
-    from tsg_core.cli import main
+    from tsg_core.cli import tsg
 
     called = every_command("tsg")
     assert called
     for document, (name, *arguments) in called:
-        assert name in main.commands, f"{document} calls tsg {name}"
-        options = {option for parameter in main.commands[name].params for option in parameter.opts}
+        assert name in tsg.commands, f"{document} calls tsg {name}"
+        options = {option for parameter in tsg.commands[name].params for option in parameter.opts}
         for word in arguments:
             assert not word.startswith("-") or word in options, f"{document} calls tsg {name} {word}"
 
 
 def test_every_tsg_command_is_in_the_readme():
-    from tsg_core.cli import main
+    from tsg_core.cli import tsg
 
-    assert set(re.findall(r"^\| `tsg (\w+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE)) == set(main.commands)
+    assert set(re.findall(r"^\| `tsg (\w+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE)) == set(tsg.commands)
 
 
 def test_settings_named_are_parameters_of_chapters():
