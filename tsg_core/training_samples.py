@@ -1,5 +1,6 @@
-"""Drawing training samples from tilt series: two outer frames, a frame between them, and its time."""
+"""Drawing training samples: two measured frames of a tilt series, the time between them, and the frame at that time."""
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,9 +11,11 @@ from torch import Tensor
 from .errors import TsgError
 from .tilt_series import TiltSeries
 
+CACHE_GB = 8.0
 
-class Samples(NamedTuple):
-    """Frames (n, 1, n_y, n_x) with the brightest measured pixel of their sparse series at 1, and t (n,) in (0, 1)."""
+
+class Batch(NamedTuple):
+    """frame_a, frame_b, target (n, 1, crop, crop), divided by their series' scale; t (n,)."""
 
     frame_a: Tensor
     frame_b: Tensor
@@ -21,17 +24,16 @@ class Samples(NamedTuple):
 
 
 class SampleSource:
-    """Draws samples of random rate, offset and time from measured series.
+    """Random samples of many tilt series; those of one seed and step are always the same.
 
-    series          at least one TiltSeries of at least three frames, all of them measured
-    crop_px         edge of the square crops; a frame narrower than this is taken whole
-    max_rate        outer frames lie 2 to 2 * max_rate tilts apart, or as far as the series allows
-    midpoint_share  of the samples have an even gap and their target in the middle; the others have any time between
-    dose_per_A2     (lowest, highest) electrons per square angstrom of the Poisson noise on the outer frames, drawn
-                    log-uniformly; the target stays as it is. None: no noise
-    seed            with step and rank decides a batch, so that a training can go on anywhere with nothing kept
+    series       anything with len and [i] -> TiltSeries; what was read last stays in memory, up to `CACHE_GB`
+    max_rate     gaps between the outer frames are 2 to 2 * max_rate
+    midpoint     fraction of samples after the midpoint protocol (gap 2 r, target in the middle, r uniform); in the
+                 others the target is any frame between
+    dose_per_A2  (low, high): half of the samples have outer frames with Poisson noise, the dose log-uniform between
+                 the bounds; the target stays clean. None: no noise.
 
-    Raises TsgError for series that give no samples.
+    Raises TsgError where there are no series, or where one is too short or smaller than the crop.
     """
 
     def __init__(
@@ -40,88 +42,82 @@ class SampleSource:
         *,
         crop_px: int,
         max_rate: int,
-        midpoint_share: float,
-        dose_per_A2: tuple[float, float] | None = None,
-        seed: int = 0,
+        midpoint: float,
+        dose_per_A2: tuple[float, float] | None,
+        seed: int,
     ):
-        _check(series)
-        self.series, self.max_rate, self.midpoint_share = series, max_rate, midpoint_share
+        if len(series) == 0:
+            raise TsgError("there are no tilt series to train with")
+        self.series, self.crop_px, self.max_rate, self.midpoint = series, crop_px, max_rate, midpoint
         self.dose_per_A2, self.seed = dose_per_A2, seed
-        self.crop = tuple(min(crop_px, *(s.frames.shape[axis] for s in series)) for axis in (1, 2))
-        self._brightest = [s.frames.max(axis=(1, 2)) for s in series]
+        self._cache: OrderedDict[int, tuple[TiltSeries, np.ndarray]] = OrderedDict()
 
-    def batch(self, n: int, *, step: int, rank: int = 0) -> Samples:
-        """n samples, the same ones whenever they are asked for."""
-        rng = np.random.default_rng((self.seed, step, rank))
-        frames, t = zip(*(self._sample(rng) for _ in range(n)), strict=True)
-        frames = torch.from_numpy(np.stack(frames))[:, :, None]
-        return Samples(*frames.unbind(1), torch.tensor(t, dtype=torch.float32))
+    def batch(self, step: int, *, size: int, part: slice = slice(None)) -> Batch:
+        """The samples of one step; `part` takes those of one of several devices."""
+        generators = [np.random.default_rng([self.seed, step, k]) for k in range(size)[part]]
+        samples = [self._sample(rng) for rng in generators]
+        frames = np.stack([s[0] for s in samples])
+        t = np.array([s[1] for s in samples], np.float32)
+        return Batch(*torch.from_numpy(frames).unbind(1), torch.from_numpy(t))
 
     def _sample(self, rng: np.random.Generator) -> tuple[np.ndarray, float]:
-        """Frames (3, n_y, n_x) a, b and target, and the target's time."""
-        which = int(rng.integers(len(self.series)))
-        series = self.series[which]
-        first, target, last = self._trio(rng, len(series))
-        crop = self._crop(rng, series.frames[first])
-        frames = np.stack([series.frames[i][crop] for i in (first, last, target)])
-        if self.dose_per_A2:
-            low, high = np.log(self.dose_per_A2)
-            frames[:2] = _poisson(rng, frames[:2], electrons=np.exp(rng.uniform(low, high)) * series.pixel_size_A**2)
-        frames /= sparse_scale(self._brightest[which], gap=last - first, offset=first)
-        tilt_deg = series.tilt_deg
-        t = (tilt_deg[target] - tilt_deg[first]) / (tilt_deg[last] - tilt_deg[first])
-        return _flip(frames, t, y=rng.random() < 0.5, x=rng.random() < 0.5)
+        """Frames (3, 1, crop, crop) in the order a, b, target, and t."""
+        series, peaks = self._series(int(rng.integers(len(self.series))))
+        first, gap, k = self._draw_indices(len(series), rng)
+        indices = [first, first + gap, first + k]
+        tilt_a, tilt_b, tilt = series.tilt_deg[indices]
+        t = (tilt - tilt_a) / (tilt_b - tilt_a)
+        # what prediction divides by: the brightest pixel of the frames that such a series has
+        scale = peaks[first % gap :: gap].max() or 1.0
+        y, x = (int(rng.integers(size - self.crop_px + 1)) for size in series.frames.shape[1:])
+        trio = series.frames[indices, y : y + self.crop_px, x : x + self.crop_px]
+        if self.dose_per_A2 is not None and rng.random() < 0.5:
+            trio = self._with_noise(trio, series.pixel_size_A, rng)
+        trio, t = _flip(trio, t, rng)
+        return np.ascontiguousarray(trio[:, None]) / np.float32(scale), t
 
-    def _trio(self, rng: np.random.Generator, n: int) -> tuple[int, int, int]:
-        max_gap = min(2 * self.max_rate, n - 1)
-        midpoint = rng.random() < self.midpoint_share
-        gap = 2 * int(rng.integers(1, max_gap // 2 + 1)) if midpoint else int(rng.integers(2, max_gap + 1))
-        first = int(rng.integers(n - gap))
-        between = gap // 2 if midpoint else int(rng.integers(1, gap))
-        return first, first + between, first + gap
+    def _draw_indices(self, n: int, rng: np.random.Generator) -> tuple[int, int, int]:
+        """First frame, gap to the other outer frame, and steps from the first frame to the target."""
+        max_rate = min(self.max_rate, (n - 1) // 2)
+        if rng.random() < self.midpoint:
+            k = int(rng.integers(1, max_rate + 1))
+            gap = 2 * k
+        else:
+            gap = int(rng.integers(2, 2 * max_rate + 1))
+            k = int(rng.integers(1, gap))
+        return int(rng.integers(n - gap)), gap, k
 
-    def _crop(self, rng: np.random.Generator, frame: np.ndarray) -> tuple[slice, slice]:
-        """A window around a pixel drawn by intensity, since empty windows teach nothing."""
-        if frame.shape == self.crop:
-            return slice(None), slice(None)
-        cumulative = np.cumsum(frame.clip(min=0), dtype=np.float64)
-        pixel = np.searchsorted(cumulative, rng.random() * cumulative[-1]).clip(max=frame.size - 1)
-        centre = np.unravel_index(pixel, frame.shape)
-        starts = [
-            int(np.clip(c - size // 2, 0, n - size)) for c, size, n in zip(centre, self.crop, frame.shape, strict=True)
-        ]
-        return tuple(slice(start, start + size) for start, size in zip(starts, self.crop, strict=True))
+    def _with_noise(self, trio: np.ndarray, pixel_size_A: float, rng: np.random.Generator) -> np.ndarray:
+        dose_per_A2 = np.exp(rng.uniform(*np.log(self.dose_per_A2)))
+        per_pixel = dose_per_A2 * pixel_size_A**2
+        noisy = rng.poisson(per_pixel * trio[:2].clip(0)) / per_pixel
+        return np.concatenate([noisy.astype(np.float32), trio[2:]])
+
+    def _series(self, i: int) -> tuple[TiltSeries, np.ndarray]:
+        """A series and the brightest pixel of each of its frames."""
+        if i in self._cache:
+            self._cache.move_to_end(i)
+            return self._cache[i]
+        series = self.series[i]
+        n_y, n_x = series.frames.shape[1:]
+        if len(series) < 3:
+            raise TsgError(f"series {i} has {len(series)} frames; training needs at least three")
+        if min(n_y, n_x) < self.crop_px:
+            raise TsgError(f"crop_px={self.crop_px} is larger than the {n_y} x {n_x} px frames of series {i}")
+        self._cache[i] = series, series.frames.max(axis=(1, 2))
+        while len(self._cache) > 1 and sum(s.frames.nbytes for s, _ in self._cache.values()) > CACHE_GB * 1e9:
+            self._cache.popitem(last=False)
+        return self._cache[i]
 
 
-def sparse_scale(brightest: np.ndarray, *, gap: int, offset: int) -> float:
-    """The intensity scale of the sparse series that holds every gap-th frame, from each frame's brightest pixel.
+def _flip(trio: np.ndarray, t: float, rng: np.random.Generator) -> tuple[np.ndarray, float]:
+    """Mirror rows, or mirror columns and exchange the outer frames, each for half of the samples.
 
-    This is the scale that a prediction from that series will use; the frames between have no part in it.
+    A particle mirrored along y gives mirrored rows at every tilt. One mirrored along x gives mirrored columns, but those
+    of the opposite tilt: time runs backwards.
     """
-    return float(brightest[offset % gap :: gap].max()) or 1.0
-
-
-def _flip(frames: np.ndarray, t: float, *, y: bool, x: bool) -> tuple[np.ndarray, float]:
-    """Mirror rows, columns or both of a, b and target.
-
-    Mirroring rows leaves a tilt about y as it is. Mirroring columns reverses it: a and b change places.
-    """
-    if y:
-        frames = frames[:, ::-1]
-    if x:
-        frames, t = frames[[1, 0, 2], :, ::-1], 1 - t
-    return np.ascontiguousarray(frames), t
-
-
-def _poisson(rng: np.random.Generator, frames: np.ndarray, *, electrons: float) -> np.ndarray:
-    return rng.poisson(frames.clip(min=0) * electrons) / electrons
-
-
-def _check(series: Sequence[TiltSeries]) -> None:
-    if len(series) == 0:
-        raise TsgError("there are no tilt series to draw samples from")
-    for i, one in enumerate(series):
-        if len(one) < 3:
-            raise TsgError(f"tilt series {i} has {len(one)} frames; a sample needs two and one between them")
-        if not one.measured.all():
-            raise TsgError(f"tilt series {i} holds predicted frames; train on measured ones alone")
+    if rng.random() < 0.5:
+        trio = trio[:, ::-1]
+    if rng.random() < 0.5:
+        trio, t = trio[[1, 0, 2], :, ::-1], 1 - t
+    return trio, t

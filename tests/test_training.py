@@ -1,0 +1,175 @@
+"""Training: it learns, goes on bit for bit, keeps its best model, and says what it can't do."""
+
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors import safe_open
+
+from tsg_core.errors import TsgError
+from tsg_core.geometry import pixel_centres_A, tilted_positions
+from tsg_core.model import TSGNet
+from tsg_core.prediction import load_model
+from tsg_core.tilt_series import TiltSeries
+from tsg_core.training import HISTORY_FILE, MODEL_FILE, STATE_FILE, TrainingSettings, train
+
+TINY = (4, 6, 8, 10)
+
+
+def spots(seed, n_px=32, n_atoms=6):
+    rng = np.random.default_rng(seed)
+    tilt_deg = np.arange(-30.0, 31.0, 2.0)
+    positions_A = tilted_positions(rng.uniform(-4, 4, (n_atoms, 3)), tilt_deg=tilt_deg)
+    grid_A = pixel_centres_A(n_px, pixel_size_A=0.4)
+    columns, rows = (np.exp(-0.5 * (positions_A[:, :, k, None] - grid_A) ** 2) for k in (0, 1))
+    return TiltSeries(np.einsum("tay,tax->tyx", rows, columns), tilt_deg, 0.4)
+
+
+TRAINING, VALIDATION = [spots(1), spots(2)], [spots(3)]
+
+
+def settings(**changes):
+    options = {"n_steps": 6, "batch_size": 2, "crop_px": 16, "max_rate": 4, "precision": "32-true"}
+    return TrainingSettings(**options | {"validate_every": 3, "checkpoint_every": 3, "log_every": 2} | changes)
+
+
+def network():
+    torch.manual_seed(0)
+    return TSGNet(channels=TINY, linear_start=True)
+
+
+def run(folder, **changes):
+    return train(TRAINING, validation=VALIDATION, settings=settings(**changes), folder=folder, model=network(),
+                 accelerator="cpu")  # fmt: skip
+
+
+class Interrupted(Exception):
+    pass
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Networks this small are slower on several, most of all beside other work."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_a_resumed_training_ends_with_the_same_weights(tmp_path, monkeypatch):
+    run(tmp_path / "straight")
+
+    from tsg_core import training
+
+    whole = training._Run.update
+
+    def update(self, batch):
+        if self.step == 4:
+            raise Interrupted
+        return whole(self, batch)
+
+    monkeypatch.setattr(training._Run, "update", update)
+    with pytest.raises(Interrupted):
+        run(tmp_path / "resumed")
+    assert torch.load(tmp_path / "resumed" / STATE_FILE)["step"] == 3
+    monkeypatch.setattr(training._Run, "update", whole)
+    run(tmp_path / "resumed")
+
+    states = [torch.load(tmp_path / name / STATE_FILE) for name in ("straight", "resumed")]
+    for part in ("model", "average"):
+        torch.testing.assert_close(states[0][part], states[1][part], rtol=0, atol=0)
+    torch.testing.assert_close(states[0]["optimizer"]["state"], states[1]["optimizer"]["state"], rtol=0, atol=0)
+    tables = [pd.read_csv(tmp_path / name / HISTORY_FILE).drop(columns="samples_per_s") for name in ("straight", "resumed")]
+    pd.testing.assert_frame_equal(*tables)
+    assert tables[0].step.tolist() == [0, 2, 3, 4, 6]
+
+
+def test_training_changes_every_parameter_and_lowers_the_loss(tmp_path):
+    run(tmp_path, n_steps=60, learning_rate=2e-3, validate_every=60, log_every=15, batch_size=4)
+    history = pd.read_csv(tmp_path / HISTORY_FILE)
+    assert history.loss.iloc[-1] < history.loss.iloc[1]
+    before, after = network().state_dict(), torch.load(tmp_path / STATE_FILE)["model"]
+    assert all(not torch.equal(before[name], after[name]) for name in before)
+
+
+def test_an_untrained_network_scores_like_linear_interpolation(tmp_path):
+    run(tmp_path, n_steps=1)
+    first = pd.read_csv(tmp_path / HISTORY_FILE).iloc[0]
+    assert first.validation_psnr_dB == pytest.approx(first.linear_psnr_dB, abs=1e-3)
+    assert 15 < first.linear_psnr_dB < 60
+
+
+def test_the_kept_model_is_the_one_that_validated_best(tmp_path):
+    path = run(tmp_path, learning_rate=0.3, final_learning_rate=0.3, ema_decay=0.0)  # gets worse at once
+    assert path == tmp_path / MODEL_FILE
+    history = pd.read_csv(tmp_path / HISTORY_FILE)
+    with safe_open(path, framework="pt") as file:
+        notes = json.loads(file.metadata()["notes"])
+    best = history.loc[history.validation_psnr_dB.idxmax()]
+    assert (notes["step"], notes["validation_psnr_dB"]) == (best.step, pytest.approx(best.validation_psnr_dB))
+    assert history.validation_psnr_dB.iloc[-1] < best.validation_psnr_dB
+    assert load_model(path).architecture == network().architecture
+
+
+def test_a_finished_training_is_left_as_it_is(tmp_path):
+    run(tmp_path)
+    times = {p.name: p.stat().st_mtime_ns for p in tmp_path.iterdir()}
+    run(tmp_path)
+    assert {p.name: p.stat().st_mtime_ns for p in tmp_path.iterdir()} == times
+
+
+def test_a_training_of_other_settings_or_widths_is_not_gone_on_with(tmp_path):
+    run(tmp_path)
+    with pytest.raises(TsgError, match="n_steps=6, not 8"):
+        run(tmp_path, n_steps=8)
+    with pytest.raises(TsgError, match="channels"):
+        train(TRAINING, validation=VALIDATION, settings=settings(), folder=tmp_path, model=TSGNet(channels=(4, 4, 4, 4)))
+    (tmp_path / STATE_FILE).write_bytes((tmp_path / STATE_FILE).read_bytes()[:1000])
+    with pytest.raises(TsgError, match="truncated"):
+        run(tmp_path)
+
+
+def test_the_learning_rate_rises_then_falls_on_a_cosine():
+    s = settings(n_steps=110, warmup_steps=10, learning_rate=1e-3, final_learning_rate=1e-5)
+    rates = [s.learning_rate_at(i) for i in range(111)]
+    assert rates[0] == pytest.approx(1e-4) and rates[9] == rates[10] == 1e-3
+    assert rates[60] == pytest.approx((1e-3 + 1e-5) / 2) and rates[110] == pytest.approx(1e-5)
+    assert all(np.diff(rates[10:]) < 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "cause"),
+    [
+        ({"crop_px": 20}, "crop_px=20"),
+        ({"n_steps": 0}, "n_steps=0"),
+        ({"learning_rate": 0.0}, "learning_rate=0"),
+        ({"dose_per_A2": (0.0, 5.0)}, "dose_per_A2"),
+        ({"precision": "8"}, "precision='8'"),
+        ({"ema_decay": 1.0}, "ema_decay"),
+    ],
+)
+def test_settings_that_cannot_be_trained_with_are_refused(changes, cause):
+    with pytest.raises(TsgError, match=cause):
+        settings(**changes)
+
+
+def test_missing_or_short_validation_series_are_refused(tmp_path):
+    for validation in ([], [spots(3).subset([0, 1])]):
+        with pytest.raises(TsgError, match="validation series"):
+            train(TRAINING, validation=validation, settings=settings(), folder=tmp_path, model=network())
+
+
+def test_half_precision_trains_to_finite_weights(tmp_path):
+    path = run(tmp_path, precision="bf16-mixed")
+    assert all(torch.isfinite(p).all() for p in load_model(path).parameters())
+    assert math.isfinite(pd.read_csv(tmp_path / HISTORY_FILE).loss.iloc[-1])
+
+
+def test_tensorboard_files_are_written_on_request(tmp_path):
+    pytest.importorskip("tensorboard")
+    train(TRAINING, validation=VALIDATION, settings=settings(n_steps=1), folder=tmp_path, model=network(),
+          accelerator="cpu", tensorboard=True)  # fmt: skip
+    assert list((tmp_path / "tensorboard").iterdir())

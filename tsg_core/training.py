@@ -1,0 +1,304 @@
+"""Training TSGNet on Lightning Fabric: on a CPU, a GPU or several, interrupted and resumed at will."""
+
+import copy
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+
+from .errors import TsgError
+from .files import readable, replaced_when_whole
+from .losses import GEOMETRY_WEIGHT, Loss, tsgnet_loss
+from .model import STRIDE, TSGNet
+from .prediction import save_model
+from .progress import track
+from .sparsity import MAX_GAP
+from .tilt_series import TiltSeries
+from .training_samples import Batch, SampleSource
+from .validation import Validation
+
+MODEL_FILE, HISTORY_FILE, STATE_FILE = "model.safetensors", "history.csv", "training_state.pt"
+PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """The paper's optimisation where it names one, for samples of every rate.
+
+    n_steps, batch_size    samples of a step are shared out over the devices
+    crop_px                edge of the random square crops, a multiple of 16
+    learning_rate          AdamW's, rising over `warmup_steps` and then falling on a cosine to `final_learning_rate`
+    eta                    weight of the geometry loss
+    max_rate, midpoint     which gaps and times are drawn: see `training_samples.SampleSource`
+    dose_per_A2            (low, high) dose of the noise added to the input frames of half of the samples, or None
+    ema_decay              of the averaged weights, which are those validated and kept; lower during the first steps
+    max_gradient_norm      gradients are scaled down to it
+    precision              of the convolutions: "32-true", "bf16-mixed", "16-mixed", or "auto": bf16-mixed where the
+                           processor has it. Weights, losses and warping stay in float32.
+    validate_every, checkpoint_every, log_every   in steps
+
+    Raises TsgError for values that can't be trained with.
+    """
+
+    n_steps: int
+    batch_size: int = 8
+    crop_px: int = 64
+    learning_rate: float = 1e-4
+    final_learning_rate: float = 1e-5
+    warmup_steps: int = 0
+    weight_decay: float = 0.02
+    eta: float = GEOMETRY_WEIGHT
+    max_rate: int = MAX_GAP
+    midpoint: float = 0.5
+    dose_per_A2: tuple[float, float] | None = None
+    ema_decay: float = 0.999
+    max_gradient_norm: float = 1.0
+    precision: str = "auto"
+    seed: int = 0
+    validate_every: int = 100
+    checkpoint_every: int = 100
+    log_every: int = 10
+
+    def __post_init__(self):
+        for name in ("n_steps", "batch_size", "crop_px", "max_rate", "validate_every", "checkpoint_every", "log_every"):
+            if not (isinstance(getattr(self, name), int) and getattr(self, name) >= 1):
+                raise TsgError(f"{name}={getattr(self, name)} must be a whole number of at least 1")
+        if self.crop_px % STRIDE:
+            raise TsgError(f"crop_px={self.crop_px} must be a multiple of {STRIDE}")
+        if not 0 < self.final_learning_rate <= self.learning_rate:
+            raise TsgError(f"learning_rate={self.learning_rate} must be at least final_learning_rate, above 0")
+        if not (0 <= self.midpoint <= 1 and 0 <= self.ema_decay < 1 and self.warmup_steps >= 0):
+            raise TsgError("midpoint and ema_decay must lie in 0..1, ema_decay below 1, and warmup_steps not below 0")
+        if self.dose_per_A2 is not None and not 0 < self.dose_per_A2[0] <= self.dose_per_A2[1]:
+            raise TsgError(f"dose_per_A2={self.dose_per_A2} must be (low, high), both above 0")
+        if self.precision not in PRECISIONS:
+            raise TsgError(f"precision={self.precision!r} is not one of {', '.join(PRECISIONS)}")
+
+    def learning_rate_at(self, step: int) -> float:
+        """The learning rate of step 0, 1, ..."""
+        if step < self.warmup_steps:
+            return self.learning_rate * (step + 1) / self.warmup_steps
+        done = (step - self.warmup_steps) / max(self.n_steps - self.warmup_steps, 1)
+        return self.final_learning_rate + (self.learning_rate - self.final_learning_rate) * (
+            0.5 + 0.5 * math.cos(math.pi * done)
+        )
+
+
+def train(
+    training: Sequence[TiltSeries],
+    *,
+    validation: Sequence[TiltSeries],
+    settings: TrainingSettings,
+    folder: str | Path,
+    model: TSGNet | None = None,
+    accelerator: str = "auto",
+    devices: int | str = 1,
+    tensorboard: bool = False,
+) -> Path:
+    """Train and return the path of `folder`/model.safetensors: the averaged weights that were best in validation.
+
+    training, validation  anything with len and [i] -> TiltSeries, such as a list or a `datasets.Dataset`
+    model                 to go on from; by default a TSGNet that starts as linear interpolation, its weights drawn from
+                          the seed
+    accelerator, devices  as in Lightning Fabric; several devices train together (DDP)
+    tensorboard           also write event files, where tensorboard is installed
+
+    `folder` also gets history.csv (step, loss, learning_rate, validation_psnr_dB, linear_psnr_dB, samples_per_s) and
+    training_state.pt, from which an interrupted training of the same settings goes on when it is called again: on one
+    CPU to the very same weights. Raises TsgError where the folder holds a training of other settings.
+    """
+    folder = Path(folder)
+    fabric = _fabric(settings, accelerator=accelerator, devices=devices)
+    if settings.batch_size % fabric.world_size:
+        raise TsgError(f"batch_size={settings.batch_size} can't be shared by {fabric.world_size} devices")
+    if model is None:
+        with torch.random.fork_rng():
+            torch.manual_seed(settings.seed)
+            model = TSGNet(linear_start=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    run = _Run(model, settings, fabric, folder)
+    run.resume()
+    if run.step < settings.n_steps or not (folder / MODEL_FILE).exists():
+        source = SampleSource(
+            training,
+            crop_px=settings.crop_px,
+            max_rate=settings.max_rate,
+            midpoint=settings.midpoint,
+            dose_per_A2=settings.dose_per_A2,
+            seed=settings.seed,
+        )
+        judge = Validation(validation, max_rate=settings.max_rate, seed=settings.seed) if fabric.is_global_zero else None
+        run.to_the_end(source, judge, writer=_tensorboard_writer(folder) if tensorboard else None)
+    return folder / MODEL_FILE
+
+
+class _Objective(nn.Module):
+    """What the engine wraps: from a batch to the loss."""
+
+    def __init__(self, model: TSGNet, eta: float):
+        super().__init__()
+        self.model, self.eta = model, eta
+
+    def forward(self, batch: Batch) -> Loss:
+        return tsgnet_loss(self.model, batch.frame_a, batch.frame_b, batch.target, batch.t, eta=self.eta)
+
+
+class _Run:
+    """One training: its weights, optimiser, averaged weights, history and step."""
+
+    KEPT = ("step", "best_dB", "validation_dB", "linear_dB", "history", "losses", "seconds")
+    WITH_STATE = ("model", "optimizer", "average")
+
+    def __init__(self, model: TSGNet, settings: TrainingSettings, fabric: Fabric, folder: Path):
+        self.settings, self.fabric, self.folder = settings, fabric, folder
+        model = copy.deepcopy(model).train().to(memory_format=torch.channels_last)
+        optimizer = torch.optim.AdamW(
+            model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+        )
+        self.objective, self.optimizer = fabric.setup(_Objective(model, settings.eta), optimizer)
+        self.model = self.objective.module.model
+        self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
+        self.step, self.best_dB, self.validation_dB, self.linear_dB = 0, -math.inf, math.nan, math.nan
+        self.history: list[dict] = []
+        self.losses: list[float] = []  # and seconds, of the steps since the last line of history
+        self.seconds = 0.0
+
+    def to_the_end(self, source: SampleSource, judge: Validation | None, *, writer) -> None:
+        """Train to the last step; `judge` is given to the one process that validates and writes."""
+        settings, fabric = self.settings, self.fabric
+        if judge and self.step == 0:
+            self.validate(judge)
+            self.log(validated=True, writer=writer)
+        part = slice(fabric.global_rank, None, fabric.world_size)
+        steps = range(self.step, settings.n_steps)
+        for step in track(steps, label=_Label(self), total=settings.n_steps, done=self.step):
+            started = time.perf_counter()
+            batch = source.batch(step, size=settings.batch_size, part=part)
+            self.losses.append(self.update(Batch(*(fabric.to_device(x) for x in batch))))
+            self.seconds += time.perf_counter() - started
+            self.step = step + 1
+            if judge:
+                self.report(judge, writer)
+        fabric.barrier()
+
+    def report(self, judge: Validation, writer) -> None:
+        """Whatever is due after this step: validation, a line of history, a checkpoint."""
+        every, last = self.settings, self.step == self.settings.n_steps
+        validated = last or self.step % every.validate_every == 0
+        if validated:
+            self.validate(judge)
+        if validated or self.step % every.log_every == 0:
+            self.log(validated=validated, writer=writer)
+        if last or self.step % every.checkpoint_every == 0:
+            self.save()
+
+    def update(self, batch: Batch) -> float:
+        """One step of the optimiser; returns the loss."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.settings.learning_rate_at(self.step)
+        self.optimizer.zero_grad()
+        loss = sum(self.objective(batch))
+        self.fabric.backward(loss)
+        self.fabric.clip_gradients(self.objective, self.optimizer, max_norm=self.settings.max_gradient_norm)
+        self.optimizer.step()
+        decay = min(self.settings.ema_decay, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            for average, latest in zip(self.average.parameters(), self.model.parameters(), strict=True):
+                average.lerp_(latest, 1 - decay)
+        return loss.detach().item()
+
+    def validate(self, judge: Validation) -> None:
+        self.linear_dB = judge.linear_dB
+        self.validation_dB = judge.psnr_dB(self.average, batch_size=self.settings.batch_size)
+        if self.validation_dB > self.best_dB:
+            self.best_dB = self.validation_dB
+            scores = {"step": self.step, "validation_psnr_dB": self.best_dB, "linear_psnr_dB": self.linear_dB}
+            save_model(self.average, self.folder / MODEL_FILE, notes={**scores, "settings": asdict(self.settings)})
+
+    def log(self, *, validated: bool, writer) -> None:
+        n = len(self.losses)
+        row = {
+            "step": self.step,
+            "loss": sum(self.losses) / n if n else math.nan,
+            "learning_rate": self.settings.learning_rate_at(self.step),
+            "validation_psnr_dB": self.validation_dB if validated else math.nan,
+            "linear_psnr_dB": self.linear_dB if validated else math.nan,
+            "samples_per_s": n * self.settings.batch_size / self.seconds if self.seconds else math.nan,
+        }
+        self.history.append(row)
+        self.losses, self.seconds = [], 0.0
+        with replaced_when_whole(self.folder / HISTORY_FILE, overwrite=True) as (partial,):
+            pd.DataFrame(self.history).to_csv(partial, index=False)
+        if writer:
+            for name in row.keys() - {"step"}:
+                writer.add_scalar(name, row[name], self.step)
+            writer.flush()
+
+    def save(self) -> None:
+        state = {name: getattr(self, name) for name in self.KEPT}
+        state |= {name: getattr(self, name).state_dict() for name in self.WITH_STATE}
+        state |= self.identity()
+        with replaced_when_whole(self.folder / STATE_FILE, overwrite=True) as (partial,):
+            torch.save(state, partial)
+
+    def resume(self) -> None:
+        """Go on from the folder's state, if there is one."""
+        path = self.folder / STATE_FILE
+        if not path.exists():
+            return
+        with readable(path):
+            state = torch.load(path, map_location=self.fabric.device, weights_only=True)
+            found = {name: state[name] for name in self.identity()}
+        for name, wanted in self.identity().items():
+            other = sorted(key for key in wanted if wanted[key] != found[name].get(key))
+            if other:
+                raise TsgError(
+                    f"{path} is of a training with {other[0]}={found[name].get(other[0])}, not {wanted[other[0]]}; "
+                    "choose another folder or delete it"
+                )
+        for name in self.KEPT:
+            setattr(self, name, state[name])
+        for name in self.WITH_STATE:
+            getattr(self, name).load_state_dict(state[name])
+
+    def identity(self) -> dict:
+        """What must agree for a training to go on."""
+        return {"settings": asdict(self.settings), "architecture": self.model.architecture}
+
+
+class _Label:
+    """The run's standing, read anew whenever the display of progress is."""
+
+    def __init__(self, run: _Run):
+        self.run = run
+
+    def __str__(self) -> str:
+        run = self.run
+        losses = run.losses or [row["loss"] for row in run.history[-1:]]
+        loss = f"loss {losses[-1]:.4f}, " if losses else ""
+        return f"training: {loss}{run.validation_dB:.2f} dB (linear {run.linear_dB:.2f}), step"
+
+
+def _fabric(settings: TrainingSettings, *, accelerator: str, devices: int | str) -> Fabric:
+    on_gpu = accelerator in ("cuda", "gpu") or (accelerator == "auto" and torch.cuda.is_available())
+    precision = settings.precision
+    if precision == "auto":
+        fast = torch.cuda.is_bf16_supported() if on_gpu else torch.cpu._is_avx512_bf16_supported()
+        precision = "bf16-mixed" if fast else "32-true"
+    fabric = Fabric(accelerator=accelerator, devices=devices, precision=precision)
+    fabric.launch()
+    return fabric
+
+
+def _tensorboard_writer(folder: Path):
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise TsgError("tensorboard=True needs the package tensorboard; install it or leave it out") from error
+    return SummaryWriter(folder / "tensorboard")
