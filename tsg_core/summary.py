@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from .errors import TsgError
 from .statistics import bootstrap_interval
 
 # Averages over rates 1 to 12 on the test set, as printed in Table 1 of the TSGNet paper
@@ -37,10 +38,17 @@ def over_particles(table: pd.DataFrame, *, by: Sequence[str], columns: Sequence[
 
 
 def gain_over(table: pd.DataFrame, *, column: str, of: str, baseline: str) -> pd.DataFrame:
-    """The table with `gain`: each row's value less that of the row whose `of` is the baseline and all else the same."""
+    """The table with `gain`: each row's value less that of the row whose `of` is the baseline and all else the same.
+
+    Raises TsgError where a row has no such baseline, or more than one.
+    """
     keys = [k for k in ("microscope", "particle", "rate", "gap", "offset") if k in table]
     base = table[table[of] == baseline].set_index(keys)[column].rename("baseline")
+    if base.index.has_duplicates:
+        raise TsgError(f"{baseline} stands more than once for {base.index[base.index.duplicated()][0]}")
     joined = table.join(base, on=keys)
+    if joined["baseline"].isna().any():
+        raise TsgError(f"no {baseline} stands beside {tuple(joined[joined['baseline'].isna()].iloc[0][keys])}")
     return joined.assign(gain=joined[column] - joined["baseline"]).drop(columns="baseline")
 
 
