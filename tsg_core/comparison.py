@@ -45,21 +45,26 @@ def frame_metrics(
 
     def rows(microscope: str, name: str, series: TiltSeries) -> Iterator[dict]:
         for rate in rates:
-            for method in methods:
-                metrics = _midpoint_metrics(series, rate=rate, n_offsets=n_offsets, method=method, checkpoint=checkpoint)
+            found = _midpoint_metrics(series, rate=rate, n_offsets=n_offsets, methods=methods, checkpoint=checkpoint)
+            for method, metrics in found.items():
                 yield {"microscope": microscope, "particle": name, "rate": rate, "method": method, **metrics}
 
     _write_particle_by_particle(data, folder, rows, label="predicting")
 
 
-def _midpoint_metrics(series: TiltSeries, *, rate, n_offsets, method, checkpoint) -> dict[str, float]:
-    collected = []
+def _midpoint_metrics(series: TiltSeries, *, rate, n_offsets, methods, checkpoint) -> dict[str, dict[str, float]]:
+    peak = float(series.frames.max())
+    collected = {method: [] for method in methods}
     for offset in spread_offsets(2 * rate, n=n_offsets):
         trios = midpoint_trios(len(series), rate=rate, offset=int(offset))
         measured = series.subset(np.union1d(trios[:, 0], trios[:, 2]))
-        guess = densify(measured, tilt_deg=series.tilt_deg[trios[:, 1]], method=method, checkpoint=checkpoint)
-        collected.append(image_metrics(guess.frames, series.frames[trios[:, 1]], peak=float(series.frames.max())))
-    return {k: float(np.concatenate([getattr(m, k) for m in collected]).mean()) for k in ("mse", "psnr_dB", "ssim")}
+        for method in methods:  # on one and the same series, for which a volume is made only once
+            guess = densify(measured, tilt_deg=series.tilt_deg[trios[:, 1]], method=method, checkpoint=checkpoint)
+            collected[method].append(image_metrics(guess.frames, series.frames[trios[:, 1]], peak=peak))
+    return {
+        method: {k: float(np.concatenate([getattr(m, k) for m in found]).mean()) for k in ("mse", "psnr_dB", "ssim")}
+        for method, found in collected.items()
+    }
 
 
 def volume_metrics(

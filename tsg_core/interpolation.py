@@ -7,6 +7,7 @@ has learnt from other objects.
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def densify(series: TiltSeries, *, tilt_deg, method: str = "linear", checkpoint=
     """
     if method not in METHODS:
         raise TsgError(f"method={method!r} is not known; choose one of {', '.join(METHODS)}")
-    measured = series.subset(series.measured)
+    measured = series if series.measured.all() else series.subset(series.measured)
     if len(measured) < 2:
         raise TsgError(f"{len(measured)} measured frame(s) cannot be interpolated; at least two are needed")
     tilt_deg = _checked_targets(tilt_deg, measured.tilt_deg)
@@ -117,7 +118,9 @@ METHODS: dict[str, Callable[..., np.ndarray]] = {
 }
 
 
+@lru_cache(maxsize=1)
 def _volume(series: TiltSeries) -> np.ndarray:
+    """The volume behind both reprojections, kept for the next call with the same series."""
     return sirt(series, n_iterations=100, non_negative=True, allow_negative=True)
 
 

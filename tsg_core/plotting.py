@@ -106,7 +106,9 @@ def plot_with_interval(axis, table, *, x: str, y: str, by: str) -> None:
 def show_plotly(figure: go.Figure) -> None:
     """Display an interactive figure in Jupyter and in the built book, which brings its own copy of plotly.js."""
     figure.update_layout(margin={"l": 0, "r": 0, "t": 40, "b": 0}, autosize=True)
-    html = figure.to_html(full_html=False, include_plotlyjs=False, config={"responsive": True, "displaylogo": False})
+    html = figure.to_html(
+        full_html=False, include_plotlyjs=False, auto_play=False, config={"responsive": True, "displaylogo": False}
+    )
     display({"application/vnd.plotly.v1+json": figure.to_plotly_json(), "text/html": html}, raw=True)
 
 
