@@ -123,7 +123,8 @@ def write_executed(notebook: NotebookNode, path: Path, *, root: Path, record: di
 
 def without_paths(text: str, root: Path) -> str:
     """The text with the checkout, the environment and the home folder named by what they are."""
-    text = re.sub(r"[^\s\"'\\]*ipykernel_\d+/\d+\.py", "cell", text)
+    # begins at a slash: a pattern that may begin anywhere takes minutes on an embedded picture
+    text = re.sub(r"(?:/[\w.-]+)*/ipykernel_\d+/\d+\.py", "cell", text)
     places = {str(root): "", os.path.realpath(root): "", sys.prefix: ".venv/", sys.base_prefix: "python/"}
     places |= {str(Path.home()): "~/"}
     for place in sorted(places, key=len, reverse=True):
