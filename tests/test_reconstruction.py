@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from tsg_core import reconstruction
 from tsg_core.errors import TsgError
-from tsg_core.reconstruction import project, sirt
+from tsg_core.reconstruction import cgls, fbp, in_slabs, project, sirt
 from tsg_core.tilt_series import TiltSeries
 
 TILT_deg = np.arange(-90.0, 91.0, 6.0)
@@ -92,6 +93,59 @@ def test_intensities_keep_their_unit():
     np.testing.assert_allclose(sirt(faint, n_iterations=5), 1e-4 * sirt(bright, n_iterations=5), rtol=1e-3, atol=1e-9)
     again = project(sirt(bright), tilt_deg=TILT_deg)
     assert np.linalg.norm(again - bright.frames) < 0.02 * np.linalg.norm(bright.frames)
+
+
+def test_cgls_reaches_the_residual_of_sirt_in_fewer_iterations():
+    truth = spots()
+    truth[1] = 0  # a slice without data converges at once
+    series = series_of(truth, axis_shift_px=1.5)
+
+    def misfit(volume):
+        return np.linalg.norm(project(volume, tilt_deg=TILT_deg, axis_shift_px=1.5) - series.frames)
+
+    volume = cgls(series, n_iterations=20, axis_shift_px=1.5)
+    assert misfit(volume) < misfit(sirt(series, n_iterations=60, axis_shift_px=1.5))
+    assert correlation(volume, truth) > 0.99
+    assert (volume[1] == 0).all()
+
+
+def test_cgls_solves_the_normal_equations():
+    series = series_of(spots(n_y=1, n=16))
+    matrix = reconstruction.system_matrix(tilt_deg=TILT_deg, n_x=16).toarray().astype(float)
+    solution = np.linalg.lstsq(matrix, series.frames[:, 0].ravel(), rcond=None)[0]
+    np.testing.assert_allclose(cgls(series, n_iterations=150).ravel(), solution, atol=2e-3 * solution.max())
+
+
+@pytest.mark.parametrize("tilt_deg", [np.arange(-90.0, 91.0, 3), np.arange(-90.0, 90.0, 3), np.arange(0.0, 180.0, 3)])
+def test_fbp_gives_densities_in_the_right_place(tilt_deg):
+    truth = spots()
+    volume = fbp(series_of(truth, tilt_deg, axis_shift_px=1.5), axis_shift_px=1.5)
+    assert correlation(volume, truth) > 0.98
+    assert volume.sum() == pytest.approx(truth.sum(), rel=0.1)
+    assert np.polyfit(truth.ravel(), volume.ravel(), 1)[0] == pytest.approx(1, abs=0.1)
+
+
+def test_angles_around_frames_sum_to_half_a_turn_but_fill_no_wedge():
+    around = reconstruction._angles_around_deg
+    assert around(np.arange(-90.0, 91.0)).sum() == pytest.approx(180)
+    assert around(np.array([-80.0, -20.0, 15.0, 60.0])).sum() == pytest.approx(180)
+    np.testing.assert_allclose(around(np.arange(-60.0, 61.0, 2))[1:-1], 2)
+    assert around(np.arange(-60.0, 61.0, 2)).sum() < 125
+
+
+@pytest.mark.parametrize("method", [sirt, cgls, fbp])
+def test_slabs_give_the_volume_of_one_go(method, tmp_path):
+    series = series_of(spots(n_y=7))
+    out = np.lib.format.open_memmap(tmp_path / "volume.npy", "w+", np.float32, (7, 24, 24))
+    in_slabs(series, out, n_rows=3, method=method)
+    rounding = 1e-3 if method is cgls else 1e-5  # conjugacy amplifies it
+    np.testing.assert_allclose(out, method(series), atol=rounding)
+
+
+def test_a_volume_too_large_says_how_much_it_needs_and_what_helps(monkeypatch):
+    monkeypatch.setattr(reconstruction, "_available_bytes", lambda: 1e5)
+    with pytest.raises(TsgError, match="4 x 24 x 24 from 31 frames needs .* GB .*in_slabs"):
+        sirt(series_of(spots()))
 
 
 def bad_frames():

@@ -21,6 +21,7 @@ from .errors import TsgError
 from .geometry import pixel_centres_A
 
 T, R = TypeVar("T"), TypeVar("R")
+MATRIX_BYTES = 14  # for each tilt and voxel of a slice: 1.7 entries of 8 bytes
 MAX_COLUMNS = 64  # slices in one product: enough to read the matrix seldom, few enough to stay in the cache
 
 
@@ -48,8 +49,8 @@ def project(volume: np.ndarray, *, tilt_deg, axis_shift_px: float = 0.0) -> np.n
 def system_matrix(*, tilt_deg, n_x: int, axis_shift_px: float = 0.0) -> sparse.csr_array:
     """The matrix (n_tilt * n_x, n_x * n_x), CSR float32, that maps a slice (z, x) to its sinogram (tilt, x).
 
-    The three last geometries are kept in memory; treat the matrix as read-only. It takes about
-    8 n_tilt n_x^2 * 1.3 bytes. Raises TsgError for angles or a shift that are not finite.
+    The three last geometries are kept in memory; treat the matrix as read-only. It takes
+    about 14 n_tilt n_x^2 bytes. Raises TsgError for angles or a shift that are not finite.
     """
     tilt_deg = np.atleast_1d(np.asarray(tilt_deg, float))
     if not (np.isfinite(tilt_deg).all() and np.isfinite(axis_shift_px)):

@@ -1,17 +1,23 @@
-"""Volumes from tilt series by SIRT, on one sparse matrix for all slices, or by ASTRA or TomoPy.
+"""Volumes from tilt series: SIRT (by a sparse matrix, ASTRA or TomoPy), CGLS, filtered back-projection.
 
 Volumes are (n_y, n_z, n_x) float32 with n_z = n_x, every index ascending with its coordinate, in units of intensity per
-pixel of path, so that `project(volume, tilt_deg=series.tilt_deg)` gives frames in the units of the series.
+pixel of path, so that `project(volume, tilt_deg=series.tilt_deg)` gives frames in the units of the series. Frames that
+are negative by more than 5 % of the brightest pixel are taken for a mistake unless `allow_negative`; `axis_shift_px` is
+the column of the tilt axis relative to the middle of the frame.
 """
 
 import importlib
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+from scipy import fft, sparse
 
 from .errors import TsgError
 from .projection import (
+    MATRIX_BYTES,
     frame_columns,
     in_threads,
     n_threads,
@@ -23,7 +29,7 @@ from .projection import (
 from .progress import track
 from .tilt_series import TiltSeries
 
-__all__ = ["ENGINES", "project", "sirt"]
+__all__ = ["ENGINES", "cgls", "fbp", "in_slabs", "project", "sirt"]
 
 ENGINES = ("sparse", "astra", "tomopy")
 NEGATIVE_TOLERANCE = 0.05  # of the brightest pixel: ringing and read-out noise reach below zero a little
@@ -51,12 +57,12 @@ def sirt(
     the norm of b; the iteration ends early where that residual falls to `tolerance`. The engines "astra" and "tomopy"
     know neither these two nor relaxation and start, and TomoPy no constraint.
 
-    `axis_shift_px` is the column of the tilt axis relative to the middle of the frame. Frames that are negative by more
-    than 5 % of the brightest pixel are taken for a mistake unless `allow_negative`.
-    Raises TsgError for such frames, for fewer than two, and for an engine that is unknown, not installed or lacks an
-    option.
+    Raises TsgError for negative frames, fewer than two, a volume that does not fit into memory, and an engine that is
+    unknown, not installed or lacks an option.
     """
-    _check(series, n_iterations=n_iterations, relaxation=relaxation, allow_negative=allow_negative)
+    _check(series, n_iterations=n_iterations, allow_negative=allow_negative)
+    if not 0 < relaxation < 2:
+        raise TsgError(f"relaxation={relaxation} must lie between 0 and 2, where SIRT converges")
     if engine not in ENGINES:
         raise TsgError(f"engine={engine!r} is not known; choose one of {', '.join(ENGINES)}")
     if engine != "sparse":
@@ -71,11 +77,9 @@ def sirt(
     n_y, n_x = series.frames.shape[1:]
     if start is not None and np.shape(start) != (n_y, n_x, n_x):
         raise TsgError(f"a start volume of shape {np.shape(start)} does not fit these frames: {(n_y, n_x, n_x)} does")
-    matrix = system_matrix(tilt_deg=series.tilt_deg, n_x=n_x, axis_shift_px=axis_shift_px)
+    matrix, rows, data = _system(series, axis_shift_px)
     row_scale = _inverse(matrix.sum(axis=1))[:, None]
     column_scale = relaxation * _inverse(matrix.sum(axis=0))[:, None]
-    rows = row_blocks(n_y)
-    data = [frame_columns(series.frames[:, r]) for r in rows]
     slices = [np.zeros((n_x * n_x, b.shape[1]), np.float32) for b in data]
     if start is not None:
         slices = [volume_columns(np.array(start[r], np.float32)) for r in rows]
@@ -99,10 +103,113 @@ def sirt(
             callback(iteration, float(residual))
         if residual <= tolerance:
             break
-    volume = np.empty((n_y, n_x, n_x), np.float32)
+    return _volume(slices, rows, n_x)
+
+
+def cgls(
+    series: TiltSeries, *, n_iterations: int = 20, axis_shift_px: float = 0.0, allow_negative: bool = False
+) -> np.ndarray:
+    """Volume (n_y, n_z, n_x) float32 by conjugate gradients on the normal equations of |A x - b|, from zero.
+
+    Hestenes and Stiefel, J. Res. NBS 49, 409 (1952), every slice on its own. It reaches SIRT's residual in far fewer
+    iterations, and fits the noise as soon: the number of iterations is the regularisation. Raises TsgError as `sirt`.
+    """
+    _check(series, n_iterations=n_iterations, allow_negative=allow_negative)
+    matrix, rows, data = _system(series, axis_shift_px)
+
+    def solve(b: np.ndarray) -> np.ndarray:
+        x = np.zeros((matrix.shape[1], b.shape[1]), np.float32)
+        residual, gradient = b.copy(), matrix.T @ b
+        direction, energy = gradient, _squared(gradient)
+        for _ in range(n_iterations):
+            forward = matrix @ direction
+            step = _ratio(energy, _squared(forward))
+            x += step * direction
+            residual -= step * forward
+            gradient = matrix.T @ residual
+            energy, before = _squared(gradient), energy
+            direction = gradient + _ratio(energy, before) * direction
+        return x
+
+    return _volume(in_threads(solve, data), rows, series.frames.shape[2])
+
+
+def fbp(series: TiltSeries, *, axis_shift_px: float = 0.0, allow_negative: bool = False) -> np.ndarray:
+    """Volume (n_y, n_z, n_x) float32 by filtered back-projection with the Ram-Lak filter, every row on its own.
+
+    Kak and Slaney, Principles of Computerized Tomographic Imaging, equation 3.61. A frame counts by the angle around it
+    that is nearer to it than to others (modulo 180 degrees), but nothing stands in for a missing wedge.
+    Raises TsgError as `sirt`.
+    """
+    _check(series, n_iterations=1, allow_negative=allow_negative)
+    n_x = series.frames.shape[2]
+    lag = np.arange(-n_x, n_x)
+    kernel = np.zeros(2 * n_x)
+    kernel[lag % 2 == 1] = -1 / (np.pi * lag[lag % 2 == 1]) ** 2
+    kernel[n_x] = 1 / 4
+    ramp = fft.rfft(np.fft.ifftshift(kernel)).real.astype(np.float32)
+    filtered = fft.irfft(fft.rfft(series.frames, n=2 * n_x, workers=-1) * ramp, workers=-1)[..., :n_x]
+    filtered *= np.deg2rad(_angles_around_deg(series.tilt_deg)).astype(np.float32)[:, None, None]
+    matrix, rows, data = _system(replace(series, frames=filtered), axis_shift_px)
+    return _volume(in_threads(lambda b: matrix.T @ b, data), rows, n_x)
+
+
+def in_slabs(
+    series: TiltSeries,
+    out: np.ndarray,
+    *,
+    n_rows: int,
+    method: Callable[..., np.ndarray] = sirt,
+    **options,
+) -> np.ndarray:
+    """`method(series, **options)` for `n_rows` rows of the frames at a time, written into `out`, which is returned.
+
+    Rows do not mix in a tilt about y, so that the result is that of one go, with the memory of a slab. `out`, of shape
+    (n_y, n_z, n_x), may lie in a file: numpy.lib.format.open_memmap(path, "w+", np.float32, shape).
+    Raises TsgError where `out` has another shape or n_rows is below 1.
+    """
+    n_y, n_x = series.frames.shape[1:]
+    if out.shape != (n_y, n_x, n_x) or n_rows < 1:
+        raise TsgError(f"out of shape {out.shape} and n_rows={n_rows} must be {(n_y, n_x, n_x)} and at least 1")
+    for first in track(range(0, n_y, n_rows), label="slab"):
+        rows = slice(first, first + n_rows)
+        out[rows] = method(replace(series, frames=series.frames[:, rows]), **options)
+    return out
+
+
+def _system(series: TiltSeries, axis_shift_px: float) -> tuple[sparse.csr_array, list[slice], list[np.ndarray]]:
+    """The system matrix, the rows of each block, and the frames of each block as columns."""
+    n_y, n_x = series.frames.shape[1:]
+    _check_memory(len(series), n_y, n_x)
+    matrix = system_matrix(tilt_deg=series.tilt_deg, n_x=n_x, axis_shift_px=axis_shift_px)
+    rows = row_blocks(n_y)
+    return matrix, rows, [frame_columns(series.frames[:, r]) for r in rows]
+
+
+def _volume(slices: list[np.ndarray], rows: list[slice], n_x: int) -> np.ndarray:
+    """Columns (n_x * n_x, rows of the block) -> (n_y, n_z, n_x)."""
+    volume = np.empty((rows[-1].stop, n_x, n_x), np.float32)
     for r, x in zip(rows, slices, strict=True):
         volume[r] = x.T.reshape(-1, n_x, n_x)
     return volume
+
+
+def _angles_around_deg(tilt_deg: np.ndarray) -> np.ndarray:
+    """Half the angle between the two neighbours of each tilt modulo 180 degrees, a wide gap counting as a usual one."""
+    order = np.argsort(tilt_deg % 180)
+    gaps = np.diff(tilt_deg[order] % 180, append=tilt_deg[order[0]] % 180 + 180)
+    gaps = np.minimum(gaps, 2 * np.median(gaps))
+    around = np.empty_like(gaps)
+    around[order] = (gaps + np.roll(gaps, 1)) / 2
+    return around
+
+
+def _squared(columns: np.ndarray) -> np.ndarray:
+    return np.einsum("ij,ij->j", columns, columns)
+
+
+def _ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.divide(a, b, out=np.zeros_like(a), where=b > 0)
 
 
 def _astra_sirt(series, *, n_iterations: int, non_negative: bool, axis_shift_px: float) -> np.ndarray:
@@ -156,13 +263,11 @@ def _optional(module: str, how: str) -> ModuleType:
         raise TsgError(f'engine="{module}" is not installed; install it by: {how}') from error
 
 
-def _check(series: TiltSeries, *, n_iterations: int, relaxation: float, allow_negative: bool) -> None:
+def _check(series: TiltSeries, *, n_iterations: int, allow_negative: bool) -> None:
     if len(series) < 2:
         raise TsgError(f"a volume needs frames at two angles at least; this series has {len(series)}")
     if n_iterations < 1:
         raise TsgError(f"n_iterations={n_iterations} must be at least 1")
-    if not 0 < relaxation < 2:
-        raise TsgError(f"relaxation={relaxation} must lie between 0 and 2, where SIRT converges")
     darkest = series.frames.min(axis=(1, 2))
     i = int(darkest.argmin())
     if not allow_negative and darkest[i] < -NEGATIVE_TOLERANCE * max(series.intensity_scale, 0.0):
@@ -170,6 +275,28 @@ def _check(series: TiltSeries, *, n_iterations: int, relaxation: float, allow_ne
             f"frame {i} (tilt {series.tilt_deg[i]:g} deg) is negative, down to {darkest[i]:.4g}; HAADF intensities "
             "are not: check the background, or say allow_negative=True"
         )
+
+
+def _check_memory(n_tilt: int, n_y: int, n_x: int) -> None:
+    """The volume twice (as columns too), frames as columns, blocks at work in each thread, the matrix while made."""
+    block = n_threads() * -(-n_y // len(row_blocks(n_y)))
+    values = 2 * n_y * n_x**2 + n_y * n_tilt * n_x + 2 * block * (n_tilt * n_x + n_x**2)
+    needed = 4 * values + 2 * MATRIX_BYTES * n_tilt * n_x**2
+    available = _available_bytes()
+    if needed > available:
+        raise TsgError(
+            f"a volume of {n_y} x {n_x} x {n_x} from {n_tilt} frames needs {needed / 1e9:.1f} GB of memory and "
+            f"{available / 1e9:.1f} GB are free; reconstruction.in_slabs does it in parts, into a file"
+        )
+
+
+def _available_bytes() -> float:
+    """Memory that is free or can be freed, where the system tells (Linux); infinite elsewhere."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return float("inf")
+    return next((1024.0 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), float("inf"))
 
 
 def _inverse(sums: np.ndarray) -> np.ndarray:
