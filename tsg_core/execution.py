@@ -111,6 +111,11 @@ def _run_interruptibly(work: Callable[[], None], kernel, on_tick: Callable[[], N
                 _signal(kernel, signal.SIGKILL)
                 thread.join(_GRACE_s)
         raise
+    finally:  # papermill leaves a kernel that it was given running; its work is done and its outputs are here
+        _signal(kernel, signal.SIGKILL)
+        if kernel.provisioner is not None:
+            asyncio.run(kernel.provisioner.wait())
+        kernel.cleanup_connection_file()
 
 
 def _signal(kernel, number: int) -> None:
