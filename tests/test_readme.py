@@ -3,11 +3,13 @@
 import re
 import shlex
 
+import pandas as pd
 import pytest
 import yaml
 
-from tsg_core import __version__
+from tsg_core import __version__, readme
 from tsg_core.book import ROOT
+from tsg_core.errors import TsgError
 
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", "book/how_to_use.md"]
 # what a reader brings or gets, and folders that a run makes
@@ -80,8 +82,28 @@ def test_the_python_example_runs(tmp_path, monkeypatch):
     assert values["volume"].shape == (2, 8, 8) and len(values["denser"]) == 121
 
 
-def test_results_have_their_place():
-    assert re.search(r"<!-- results:begin -->\n.*<!-- results:end -->", (ROOT / "README.md").read_text(), re.DOTALL)
+def test_results_are_those_recorded():
+    if not (ROOT / "book" / "results" / "frame_metrics.csv").exists():
+        pytest.skip("no run of the profile book is recorded yet")
+    assert readme.results_block(root=ROOT) in (ROOT / "README.md").read_text()
+
+
+def test_results_are_written_between_their_markers(tmp_path, monkeypatch):
+    table = pd.DataFrame(
+        {"microscope": "m", "particle": p, "rate": 1, "method": m, "psnr_dB": v, "ssim": 0.9}
+        for p, m, v in (("a", "linear", 30), ("a", "cubic", 33), ("b", "linear", 40), ("b", "cubic", 42))
+    )
+    sidecar = {"profile": "book", "made": "2026-01-02T00:00:00"}
+    monkeypatch.setattr(readme, "load_results", lambda name, root: (table, sidecar))
+    path = tmp_path / "README.md"
+    path.write_text(f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n")
+    readme.fill_readme(path)
+    text = path.read_text()
+    assert "| m | cubic | 37.50 | 0.900 | 2.50 [" in text and "old" not in text
+    assert text.startswith("before\n") and text.endswith("after\n")
+    path.write_text("no markers")
+    with pytest.raises(TsgError, match="markers"):
+        readme.fill_readme(path)
 
 
 def test_citation_and_environment_agree_with_the_package():

@@ -73,12 +73,14 @@ def build(profile: str, out: Path | None) -> None:
 @tsg.command()
 @click.option("--profile", default="book", show_default=True, help=PROFILE_HELP)
 def record(profile: str) -> None:
-    """Keep the tables of a complete run under book/results, where the pages show them."""
-    from .profiles import load_profile
+    """Keep the tables of a complete run under book/results, where the pages and the README show them."""
+    from .profiles import find_root, load_profile
+    from .readme import fill_readme
     from .results import record as record_results
 
     for path in record_results(load_profile(profile)):
         click.echo(f"wrote {path}")
+    click.echo(f"wrote {fill_readme(find_root() / 'README.md')}")
 
 
 def _input_and_output(command):

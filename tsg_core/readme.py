@@ -1,0 +1,49 @@
+"""The README's table of results, written from the recorded tables so that no number in it is typed."""
+
+from pathlib import Path
+
+from . import summary
+from .errors import TsgError
+from .files import replaced_when_whole
+from .results import load_results
+
+BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
+
+
+def results_block(*, root: Path | None = None) -> str:
+    """Markdown: mean PSNR of each method on the test particles and its paired gain over linear interpolation.
+
+    Raises TsgError where no run is recorded.
+    """
+    table, sidecar = load_results("frame_metrics", root=root)
+    gains = summary.gain_over(table, column="psnr_dB", of="method", baseline="linear")
+    means = summary.over_particles(gains, by=["microscope", "method"], columns=["psnr_dB", "ssim", "gain"])
+    rates = sorted(table["rate"].unique())
+    lines = [
+        f"Frames predicted at the midpoint of two measured ones: {table['particle'].nunique()} test particles of elements "
+        f"and shapes that training never saw, mean over the rates {rates[0]} to {rates[-1]} (a measured frame every "
+        f"{2 * rates[0]} to {2 * rates[-1]} tilt steps), 95 % intervals over particles. Profile "
+        f"`{sidecar['profile']}`, incoherent image model, recorded on {sidecar['made'][:10]}.",
+        "",
+        "| microscope | method | PSNR (dB) | SSIM | gain over linear (dB) |",
+        "|---|---|---|---|---|",
+    ]
+    for _, row in means.iterrows():
+        gain = summary.with_interval(row["gain"], row["gain_low"], row["gain_high"])
+        lines.append(
+            f"| {row['microscope'].replace('_', '-')} | {row['method']} | {row['psnr_dB']:.2f} | {row['ssim']:.3f} | "
+            f"{'' if row['method'] == 'linear' else gain} |"
+        )
+    return "\n".join(lines)
+
+
+def fill_readme(path: Path, *, root: Path | None = None) -> Path:
+    """Put the block of results between the README's two markers; TsgError where they are missing."""
+    text = path.read_text(encoding="utf-8")
+    if text.count(BEGIN) != 1 or text.count(END) != 1:
+        raise TsgError(f"{path.name} must hold the markers {BEGIN} and {END} once each")
+    before, rest = text.split(BEGIN)
+    after = rest.split(END)[1]
+    with replaced_when_whole(path, overwrite=True) as (partial,):
+        partial.write_text(f"{before}{BEGIN}\n{results_block(root=root)}\n{END}{after}", encoding="utf-8")
+    return path
