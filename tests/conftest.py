@@ -1,4 +1,4 @@
-"""Work that several test files share is done once: the chapters with the profile smoke, and the book built from them."""
+"""The chapters with the profile smoke, and the book built from them: done once for all test files."""
 
 from pathlib import Path
 

