@@ -65,7 +65,7 @@ def abtem_frames(
             scan = abtem.GridScan((0, 0), frame.extent_A[::-1], gpts=steps, endpoint=False)
             if engine == "prism":
                 cutoff = {key: lens[key] for key in ("energy", "semiangle_cutoff")}
-                matrix = abtem.SMatrix(potential=potential, interpolation=interpolation, downsample=False, **cutoff)
+                matrix = abtem.SMatrix(potential=potential, interpolation=interpolation, **cutoff)
                 image = matrix.scan(scan=scan, detectors=detector, ctf=abtem.CTF(**lens))
             else:
                 image = abtem.Probe(**lens).scan(potential, scan=scan, detectors=detector)

@@ -32,7 +32,7 @@ def probe_wave(microscope: Microscope, *, extent_A: tuple[float, float], gpts: t
         )
     probe = abtem.Probe(extent=(extent_x, extent_y), gpts=(n_x, n_y), device="cpu", **abtem_lens(microscope))
     centre = [[n_x // 2 * extent_x / n_x, n_y // 2 * extent_y / n_y]]
-    with abtem.config.set({"precision": "float64"}):
+    with abtem.config.set({"precision": "float64", "fft": "numpy"}):  # one transform is not worth a plan of FFTW
         wave = probe.build(scan=abtem.CustomScan(centre), lazy=False).array.squeeze().T
     return wave / np.sqrt((np.abs(wave) ** 2).sum())
 

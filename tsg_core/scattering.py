@@ -11,6 +11,7 @@ from scipy.signal import fftconvolve
 from .errors import TsgError
 from .microscope import Microscope
 
+LOBATO = LobatoParametrization()
 # Kittel, Introduction to Solid State Physics, table of Debye temperatures
 DEBYE_TEMPERATURE_K = {"Al": 428, "Cu": 343, "Ag": 225, "Xe": 64, "Yb": 120, "Ir": 420, "Pt": 240, "Au": 165}
 _OTHER_SIGMA_A = 0.08  # thermal displacement of elements without an entry above
@@ -80,11 +81,15 @@ def _scattered_amplitude(element: str, microscope: Microscope, *, step: float, h
 
 
 def scattering_factor_A(element: str, q: np.ndarray) -> np.ndarray:
-    """Electron scattering factor in angstrom at the spatial frequencies q (1/angstrom), without relativistic factor."""
-    parametrization = LobatoParametrization()
-    if element not in parametrization.parameters:
+    """Electron scattering factor in angstrom at the spatial frequencies q (1/angstrom), without relativistic factor.
+
+    Lobato and Van Dyck, Acta Cryst. A70, 636 (2014), eq. 16, with the parameters that abTEM holds.
+    """
+    if element not in LOBATO.parameters:
         raise TsgError(f"element {element!r} has no scattering factor in Lobato and Van Dyck's table (H to Lr)")
-    return parametrization.scattering_factor(element)(np.asarray(q, float) ** 2)
+    strengths, widths = np.array(LOBATO.parameters[element])
+    q2 = np.asarray(q, float) ** 2
+    return sum(a * (2 + b * q2) / (1 + b * q2) ** 2 for a, b in zip(strengths, widths, strict=True))
 
 
 def thermal_sigma_A(element: str, *, temperature_K: float = 300.0) -> float:
