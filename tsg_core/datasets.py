@@ -1,5 +1,6 @@
 """Tilt series of many particles in one chunked Zarr store that can be written in several sittings."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -36,9 +37,10 @@ def write_dataset(
     """Simulate the particles into a Zarr store, going on from what an interrupted call left there.
 
     Array `frames` (n_particle, n_tilt, n_y, n_x) float32 in chunks of one particle and `tilt_block` tilts; array `done`
-    (n_particle, n_block) marks a chunk after it is written, so that half a chunk never counts. The attributes hold the
-    manifest: atoms, microscope, engine, versions. Particle i draws its noise from `seed + i`. Frames do not depend on
-    `tilt_block`. See `simulate_tilt_series` for the settings and the errors; also raises TsgError where the store was
+    (n_particle, n_block) marks a chunk after it is written, so that half a chunk never counts. Arrays `numbers`
+    (n_atoms,) and `positions_A` (n_atoms, 3) hold the atoms of all particles one after the other; the attributes hold
+    the manifest: particles, microscope, engine, versions. Particle i draws its noise from `seed + i`. Frames do not
+    depend on `tilt_block`. See `simulate_tilt_series` for the settings and the errors; also raises TsgError where the store was
     begun with other settings.
     """
     tilt_deg = np.asarray(tilt_deg, float)
@@ -60,7 +62,7 @@ def write_dataset(
         "seed": seed,
         "tilt_block": tilt_block,
     }
-    group = _open_or_create(Path(path), settings=json.loads(json.dumps(settings)))
+    group = _open_or_create(Path(path), particles, settings=json.loads(json.dumps(settings)))
     frames, done = group["frames"], group["done"]
     missing = [tuple(map(int, index)) for index in np.argwhere(done[:] == 0)]
     for i, block in track(missing, label=f"{engine} tilt series"):
@@ -95,6 +97,7 @@ class Dataset:
             group = zarr.open_group(self.path, mode="r")
             self.manifest = dict(group.attrs)
             self._frames, done = group["frames"], group["done"][:]
+            self._numbers, self._positions_A = group["numbers"][:], group["positions_A"][:]
         except (FileNotFoundError, KeyError) as error:
             raise TsgError(f"{self.path} holds no data set of tilt series") from error
         if self.manifest.get("format") != FORMAT:
@@ -125,8 +128,10 @@ class Dataset:
 
     def atoms(self, i: int) -> Atoms:
         """The particle in the orientation in which it was simulated at tilt 0."""
-        particle = self._particles[i]
-        return Atoms(particle["symbols"], positions=particle["positions_A"], info=dict(particle["info"]))
+        ends = np.cumsum([particle["n_atoms"] for particle in self._particles])
+        chosen = slice(ends[i] - self._particles[i]["n_atoms"], ends[i])
+        info = dict(self._particles[i]["info"])
+        return Atoms(self._numbers[chosen], positions=self._positions_A[chosen], info=info)
 
     @property
     def _particles(self) -> list[dict]:
@@ -135,10 +140,11 @@ class Dataset:
 
 def _describe(atoms: Atoms) -> dict:
     info = {key: value.tolist() if hasattr(value, "tolist") else value for key, value in atoms.info.items()}
-    return {"symbols": atoms.get_chemical_symbols(), "positions_A": atoms.positions.tolist(), "info": info}
+    digest = hashlib.sha256(atoms.numbers.astype("<i8").tobytes() + atoms.positions.astype("<f8").tobytes())
+    return {"n_atoms": len(atoms), "sha256": digest.hexdigest(), "info": info}
 
 
-def _open_or_create(path: Path, *, settings: dict) -> zarr.Group:
+def _open_or_create(path: Path, particles: Sequence[Atoms], *, settings: dict) -> zarr.Group:
     if path.exists():
         group = zarr.open_group(path, mode="a")
         if "done" in group:
@@ -152,6 +158,8 @@ def _open_or_create(path: Path, *, settings: dict) -> zarr.Group:
     group.attrs.update({**settings, "versions": {name: version(name) for name in packages}})
     block, shape = settings["tilt_block"], settings["shape"]
     group.create_array("frames", shape=(n, n_tilt, *shape), chunks=(1, block, *shape), dtype="float32")
+    group.create_array("numbers", data=np.concatenate([atoms.numbers for atoms in particles]))
+    group.create_array("positions_A", data=np.concatenate([atoms.positions for atoms in particles]))
     # made last: a store without it is begun anew
     group.create_array("done", shape=(n, -(-n_tilt // block)), chunks=(1, 1), dtype="uint8")
     return group
