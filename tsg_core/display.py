@@ -16,9 +16,9 @@ class Display:
 
     def __init__(self, total: int, *, stream: TextIO | None = None):
         self.total, self.stream = total, stream or sys.stdout
-        self.live = _LiveLine(self.stream, self._line) if self.stream.isatty() else None
         self.chapter = self.cell = ""
         self.progress_file: Path | None = None
+        self.live = _LiveLine(self.stream, self._line) if self.stream.isatty() else None
 
     def __enter__(self) -> "Display":
         if self.live:
