@@ -106,7 +106,8 @@ def test_files_that_are_no_checkpoint_are_named(tmp_path, linear):
     cut.write_bytes(whole.read_bytes()[:-100])
     with pytest.raises(TsgError, match="truncated"):
         load_model(cut)
-    save_file({"w": torch.ones(2)}, tmp_path / "other.safetensors", metadata={"architecture": json.dumps({"name": "U"})})
+    other = {"architecture": json.dumps({"name": "U"})}
+    save_file({"w": torch.ones(2)}, tmp_path / "other.safetensors", metadata=other)
     with pytest.raises(TsgError, match="another architecture"):
         load_model(tmp_path / "other.safetensors")
     save_file({"w": torch.ones(2)}, tmp_path / "bare.safetensors")

@@ -82,7 +82,7 @@ def test_a_resumed_training_ends_with_the_same_weights(tmp_path, monkeypatch):
     for part in ("model", "average"):
         torch.testing.assert_close(states[0][part], states[1][part], rtol=0, atol=0)
     torch.testing.assert_close(states[0]["optimizer"]["state"], states[1]["optimizer"]["state"], rtol=0, atol=0)
-    tables = [pd.read_csv(tmp_path / name / HISTORY_FILE).drop(columns="samples_per_s") for name in ("straight", "resumed")]
+    tables = [pd.read_csv(tmp_path / n / HISTORY_FILE).drop(columns="samples_per_s") for n in ("straight", "resumed")]
     pd.testing.assert_frame_equal(*tables)
     assert tables[0].step.tolist() == [0, 2, 3, 4, 6]
 
@@ -126,7 +126,8 @@ def test_a_training_of_other_settings_or_widths_is_not_gone_on_with(tmp_path):
     with pytest.raises(TsgError, match="n_steps=6, not 8"):
         run(tmp_path, n_steps=8)
     with pytest.raises(TsgError, match="channels"):
-        train(TRAINING, validation=VALIDATION, settings=settings(), folder=tmp_path, model=TSGNet(channels=(4, 4, 4, 4)))
+        other = TSGNet(channels=(4, 4, 4, 4))
+        train(TRAINING, validation=VALIDATION, settings=settings(), folder=tmp_path, model=other, accelerator="cpu")
     (tmp_path / STATE_FILE).write_bytes((tmp_path / STATE_FILE).read_bytes()[:1000])
     with pytest.raises(TsgError, match="truncated"):
         run(tmp_path)
@@ -159,7 +160,8 @@ def test_settings_that_cannot_be_trained_with_are_refused(changes, cause):
 def test_missing_or_short_validation_series_are_refused(tmp_path):
     for validation in ([], [spots(3).subset([0, 1])]):
         with pytest.raises(TsgError, match="validation series"):
-            train(TRAINING, validation=validation, settings=settings(), folder=tmp_path, model=network())
+            train(TRAINING, validation=validation, settings=settings(), folder=tmp_path, model=network(),
+                  accelerator="cpu")  # fmt: skip
 
 
 def test_half_precision_trains_to_finite_weights(tmp_path):

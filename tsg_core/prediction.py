@@ -48,7 +48,7 @@ def load_model(path: str | Path) -> TSGNet:
         model = TSGNet(**architecture)
         model.load_state_dict(weights)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise TsgError(f"checkpoint {path} holds another architecture than TSGNet's or lacks its description") from error
+        raise TsgError(f"checkpoint {path} is of another architecture than TSGNet or lacks its description") from error
     return model.eval()
 
 

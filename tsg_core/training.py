@@ -1,6 +1,7 @@
 """Training TSGNet on Lightning Fabric: on a CPU, a GPU or several, interrupted and resumed at will."""
 
 import copy
+import logging
 import math
 import time
 from collections.abc import Sequence
@@ -133,8 +134,11 @@ def train(
             dose_per_A2=settings.dose_per_A2,
             seed=settings.seed,
         )
-        judge = Validation(validation, max_rate=settings.max_rate, seed=settings.seed) if fabric.is_global_zero else None
-        run.to_the_end(source, judge, writer=_tensorboard_writer(folder) if tensorboard else None)
+        judge = writer = None
+        if fabric.is_global_zero:
+            judge = Validation(validation, max_rate=settings.max_rate, seed=settings.seed)
+            writer = _tensorboard_writer(folder) if tensorboard else None
+        run.to_the_end(source, judge, writer=writer)
     return folder / MODEL_FILE
 
 
@@ -291,6 +295,7 @@ def _fabric(settings: TrainingSettings, *, accelerator: str, devices: int | str)
     if precision == "auto":
         fast = torch.cuda.is_bf16_supported() if on_gpu else torch.cpu._is_avx512_bf16_supported()
         precision = "bf16-mixed" if fast else "32-true"
+    logging.getLogger("lightning_fabric.utilities.rank_zero").setLevel(logging.WARNING)  # it announces the precision
     fabric = Fabric(accelerator=accelerator, devices=devices, precision=precision)
     fabric.launch()
     return fabric

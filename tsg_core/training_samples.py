@@ -113,8 +113,8 @@ class SampleSource:
 def _flip(trio: np.ndarray, t: float, rng: np.random.Generator) -> tuple[np.ndarray, float]:
     """Mirror rows, or mirror columns and exchange the outer frames, each for half of the samples.
 
-    A particle mirrored along y gives mirrored rows at every tilt. One mirrored along x gives mirrored columns, but those
-    of the opposite tilt: time runs backwards.
+    A particle mirrored along y gives mirrored rows at every tilt. One mirrored along x gives mirrored columns, but at
+    the opposite tilt: time runs backwards.
     """
     if rng.random() < 0.5:
         trio = trio[:, ::-1]

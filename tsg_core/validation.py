@@ -14,8 +14,8 @@ from .tilt_series import TiltSeries
 class Validation:
     """Fixed trios of the validation series, of every rate in turn: for each series one at a random start.
 
-    PSNR is in dB, its peak the brightest pixel of the trio's series, and averaged over the trios. The frames are divided
-    by the brightest pixel of those that a series with the trio's gap would have measured.
+    PSNR is in dB, its peak the brightest pixel of the trio's series, and averaged over the trios. Frames are divided by
+    the brightest pixel of those that a series with the trio's gap would have measured.
     """
 
     def __init__(self, series: Sequence[TiltSeries], *, max_rate: int, seed: int):
