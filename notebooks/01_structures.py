@@ -37,8 +37,8 @@ artifacts = "../artifacts/smoke"
 n_training = 6
 n_validation = 2
 n_test = 4
-diameter_A = [9.0, 15.0]
-seed = 1
+diameter_A = [8.0, 12.5]
+seed = 3
 
 # %%
 import ase.io

@@ -30,8 +30,8 @@
 
 # %% tags=["parameters"]
 artifacts = "../artifacts/smoke"
-n_pixels = 64
-field_of_view_A = 22.4
+n_pixels = 48
+field_of_view_A = 19.2
 tilt_step_deg = 1.0
 engine = "incoherent"
 seed = 1

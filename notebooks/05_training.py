@@ -32,7 +32,8 @@ artifacts = "../artifacts/smoke"
 channels = [16, 24, 36, 48]
 n_steps = 60
 batch_size = 4
-crop_px = 64
+crop_px = 48
+learning_rate = 1.0e-3
 validate_every = 20
 seed = 1
 
@@ -89,7 +90,12 @@ plt.show()
 
 # %%
 settings = training.TrainingSettings(
-    n_steps=n_steps, batch_size=batch_size, crop_px=crop_px, validate_every=validate_every, seed=seed
+    n_steps=n_steps,
+    batch_size=batch_size,
+    crop_px=crop_px,
+    learning_rate=learning_rate,
+    validate_every=validate_every,
+    seed=seed,
 )
 
 
@@ -108,7 +114,7 @@ store.make(
     train,
     parameters={
         "channels": channels, "n_steps": n_steps, "batch_size": batch_size, "crop_px": crop_px,
-        "validate_every": validate_every, "seed": seed,
+        "learning_rate": learning_rate, "validate_every": validate_every, "seed": seed,
     },
     inputs=[names.series_name(split, m) for split in ("training", "validation") for m in MICROSCOPES],
     code=(training,),

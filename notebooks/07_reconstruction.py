@@ -31,7 +31,7 @@
 artifacts = "../artifacts/smoke"
 gaps = [2, 6, 12]
 n_offsets = 1
-mix_methods = ["linear", "tsgnet"]
+mix_methods = ["tsgnet"]
 n_iterations = 100
 n_points = 100000
 seed = 1
