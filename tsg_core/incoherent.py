@@ -1,5 +1,6 @@
 """The fast engine: every atom adds its cross-section times the probe's intensity at its exact position."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -21,7 +22,7 @@ def incoherent_frames(
     microscope: Microscope,
     tilt_deg: np.ndarray,
     frame: PaddedFrame,
-    thermal_sigma: float | None = None,
+    thermal_displacement_A: float | None = None,
     depth_step_A: float = 4.0,
     device: str = "cpu",
     progress=iter,
@@ -33,13 +34,17 @@ def incoherent_frames(
     2 alpha / lambda are computed. Each atom adds its own transfer (scattering and thermal displacement), and sees the
     probe at its depth, in steps of `depth_step_A`, with the focus (defocus 0) on the plane of the tilt axis.
     Each tilt is computed by itself, so that a frame is the same in any batch.
-    `thermal_sigma` in angstrom replaces the elements' own thermal displacements.
+    `thermal_displacement_A` replaces the elements' own thermal displacements.
     """
     if microscope.detector_inner_mrad < microscope.convergence_mrad:
         raise TsgError(
             f"detector_inner_mrad={microscope.detector_inner_mrad:g} lies inside the convergent beam of "
             f"{microscope.convergence_mrad:g} mrad, where images are not incoherent; use engine='prism' or 'multislice'"
         )
+    if thermal_displacement_A is not None and not (math.isfinite(thermal_displacement_A) and thermal_displacement_A >= 0):
+        raise TsgError(f"thermal_displacement_A={thermal_displacement_A} must be zero or a positive number of angstrom")
+    if not (math.isfinite(depth_step_A) and depth_step_A > 0):
+        raise TsgError(f"depth_step_A={depth_step_A} must be a positive number")
     in_focus = transfer_function(microscope, extent_A=frame.extent_A)
     band = in_focus.shape[0] // 2, in_focus.shape[1] - 1
     k_y, k_x = frame.frequencies(band, device=device)
@@ -51,7 +56,7 @@ def incoherent_frames(
     elements = []  # how each transfers, its exponentials along the tilt axis, its x and z
     for element in sorted(set(symbols)):
         x, y, z = torch.as_tensor(atoms.positions[symbols == element].T.copy(), dtype=torch.float64, device=device)
-        sigma_A = thermal_sigma_A(element) if thermal_sigma is None else thermal_sigma
+        sigma_A = thermal_sigma_A(element) if thermal_displacement_A is None else thermal_displacement_A
         own = _interpolated(k, *atom_transfer(element, microscope)) * torch.exp(-2 * torch.pi**2 * sigma_A**2 * k**2)
         elements.append(((own * pixels).to(torch.float32), _exponential(k_y[:, None], y + middle_y), x, z))
 

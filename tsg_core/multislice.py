@@ -12,6 +12,7 @@ from .geometry import tilted_positions
 from .microscope import Microscope
 from .probe import abtem_lens, band_edge, probe_radius_A
 from .sampling import PaddedFrame
+from .scattering import thermal_sigma_A
 
 # abTEM keeps two thirds of a grid's bandwidth free of aliasing
 _ANTIALIAS = 2 / 3
@@ -29,7 +30,7 @@ def abtem_frames(
     slice_thickness_A: float = 1.0,
     interpolation: int | None = None,
     phonon_configurations: int = 0,
-    phonon_sigma_A: float = 0.08,
+    thermal_displacement_A: float | None = None,
     phonon_seed: int = 0,
     progress=iter,
 ) -> np.ndarray:
@@ -37,8 +38,9 @@ def abtem_frames(
 
     The whole periodic box is scanned in steps of at most `microscope.nyquist_sampling_A`, so that the image between the
     scan points is known. The probe is focused (defocus 0) on the plane of the tilt axis. PRISM's `interpolation` is by
-    default the largest whose window still holds the probe. `phonon_configurations` frozen displacements of
-    `phonon_sigma_A` (one dimension, root mean square) are averaged; 0 keeps the atoms at rest.
+    default the largest whose window still holds the probe. `phonon_configurations` frozen sets of displacements are
+    averaged; 0 keeps the atoms at rest. `thermal_displacement_A` (one dimension, root mean square) replaces the
+    elements' own.
     Raises TsgError for a scan step coarser than Nyquist or finer than the potential's sampling.
     """
     sampling_A = potential_sampling_A(microscope)
@@ -49,13 +51,17 @@ def abtem_frames(
             f"scan_step_A={scan_step_A:g} must lie between the potential's sampling of {sampling_A:.3f} A and the "
             f"Nyquist step of {nyquist_A:.3f} A"
         )
+    sigma_A = {
+        element: thermal_sigma_A(element) if thermal_displacement_A is None else thermal_displacement_A
+        for element in set(atoms.get_chemical_symbols())
+    }
     interpolation = interpolation or prism_interpolation(microscope, extent_A=frame.extent_A)
     frames = np.empty((len(tilt_deg), *frame.shape), np.float32)
     with abtem.config.set({"diagnostics.progress_bar": False}):
         for i in progress(range(len(tilt_deg))):
             cell = _abtem_cell(atoms, tilt_deg=tilt_deg[i], extent_A=frame.extent_A)
             if phonon_configurations:
-                cell = abtem.FrozenPhonons(cell, phonon_configurations, phonon_sigma_A, seed=phonon_seed)
+                cell = abtem.FrozenPhonons(cell, phonon_configurations, sigma_A, seed=phonon_seed)
             potential = abtem.Potential(
                 cell, sampling=sampling_A, slice_thickness=slice_thickness_A, parametrization="lobato"
             )

@@ -77,13 +77,12 @@ def band_edge(microscope: Microscope, *, extent_A: float) -> int:
 def encircled_energy(microscope: Microscope) -> tuple[np.ndarray, np.ndarray]:
     """Radii (n,) in angstrom, ascending, and the fraction (n,) of the probe within each."""
     extent_A = _wide_extent_A(microscope)
-    n = int(np.ceil(extent_A * _OVERSAMPLING / microscope.nyquist_sampling_A))
+    n = 2 * int(np.ceil(extent_A * _OVERSAMPLING / microscope.nyquist_sampling_A))
     intensity = probe_intensity(microscope, extent_A=extent_A, gpts=n)
     x = (np.arange(n) - n // 2) * extent_A / n
-    radius = np.hypot(x[:, None], x)
-    edges = np.arange(0.5, n // 2 + 1) * extent_A / n
-    held, _ = np.histogram(radius, bins=np.r_[0, edges], weights=intensity)
-    return edges, np.cumsum(held)
+    edges = np.arange(n // 2 + 1) * extent_A / n
+    held, _ = np.histogram(np.hypot(x[:, None], x), bins=edges, weights=intensity)
+    return edges[1:], np.cumsum(held)
 
 
 def probe_radius_A(microscope: Microscope, *, fraction: float = 0.99) -> float:
@@ -109,8 +108,8 @@ def fraction_within(microscope: Microscope, *, radius_A: float) -> float:
 def _wide_extent_A(microscope: Microscope) -> float:
     """A box several times the geometric radius of the probe, Cs alpha^3 + |defocus| alpha, and wide for its tails."""
     alpha = microscope.convergence_mrad * 1e-3
-    geometric_A = microscope.Cs_um * 1e4 * alpha**3 + abs(microscope.defocus_A) * alpha + microscope.source_size_A
-    return max(120.0, 6 * abs(geometric_A))
+    geometric_A = abs(microscope.Cs_um) * 1e4 * alpha**3 + abs(microscope.defocus_A) * alpha + microscope.source_size_A
+    return max(80.0, 5 * geometric_A)
 
 
 def _source_transfer(microscope: Microscope, k2: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ from .microscope import Microscope
 LOBATO = LobatoParametrization()
 # Kittel, Introduction to Solid State Physics, table of Debye temperatures
 DEBYE_TEMPERATURE_K = {"Al": 428, "Cu": 343, "Ag": 225, "Xe": 64, "Yb": 120, "Ir": 420, "Pt": 240, "Au": 165}
+_COLD_K = {"Xe": 80.0}  # a gas at room temperature
 _OTHER_SIGMA_A = 0.08  # thermal displacement of elements without an entry above
 _PHASE_BAND = 10.0  # 1/angstrom; resolves the phase shift near the nucleus, where it is not small
 
@@ -36,12 +37,12 @@ def atom_transfer(element: str, microscope: Microscope) -> tuple[np.ndarray, np.
     cross-section; its decay is the width of the atom in the image besides the probe's. Source: Nellist and Pennycook,
     Ultramicroscopy 78, 111 (1999), where f is taken out of the average; here it stays inside.
     """
-    steps_per_cone = 24
     wavelength_A = microscope.wavelength_A
     inner, outer, cone = (
         angle * 1e-3 / wavelength_A
         for angle in (microscope.detector_inner_mrad, microscope.detector_outer_mrad, microscope.convergence_mrad)
     )
+    steps_per_cone = int(np.clip(60 * cone / outer, 6, 24))  # narrow cones need no fine grid, and it would be large
     step = cone / steps_per_cone
     half = int(np.ceil((outer + cone) / step)) + steps_per_cone + 1
     amplitude = _scattered_amplitude(element, microscope, step=step, half=half)
@@ -92,10 +93,14 @@ def scattering_factor_A(element: str, q: np.ndarray) -> np.ndarray:
     return sum(a * (2 + b * q2) / (1 + b * q2) ** 2 for a, b in zip(strengths, widths, strict=True))
 
 
-def thermal_sigma_A(element: str, *, temperature_K: float = 300.0) -> float:
-    """Root mean square displacement along one direction: Debye's model in the limit of high temperature."""
+def thermal_sigma_A(element: str, *, temperature_K: float | None = None) -> float:
+    """Root mean square displacement along one direction: Debye's model in the limit of high temperature.
+
+    The temperature is by default 300 K, and 80 K for xenon, which is solid only in the cold.
+    """
     if element not in DEBYE_TEMPERATURE_K:
         return _OTHER_SIGMA_A
+    temperature_K = _COLD_K.get(element, 300.0) if temperature_K is None else temperature_K
     mass = atomic_masses[atomic_numbers[element]] * units._amu
     variance = 3 * units._hbar**2 * temperature_K / (mass * units._k * DEBYE_TEMPERATURE_K[element] ** 2)
     return float(np.sqrt(variance) * 1e10)

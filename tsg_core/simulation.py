@@ -1,5 +1,6 @@
 """HAADF-STEM tilt series of atoms: checks of what is asked for, the engines, the dose."""
 
+import inspect
 import math
 import warnings
 from dataclasses import asdict
@@ -25,6 +26,7 @@ ENGINES = {
     "prism": partial(abtem_frames, engine="prism"),
     "multislice": partial(abtem_frames, engine="multislice"),
 }
+_SET_HERE = {"atoms", "engine", "microscope", "tilt_deg", "frame", "progress"}
 PROBE_FRACTION = 0.99  # of the probe that the padding must hold
 
 
@@ -68,6 +70,7 @@ def simulate_tilt_series(
         _check_number("dose_per_A2", dose_per_A2)
     if engine not in ENGINES:
         raise TsgError(f"engine={engine!r} is not one of {', '.join(ENGINES)}")
+    _check_options(engine, engine_options)
     padding_A, held = _padding(microscope, padding_A=padding_A, field_A=min(n_y, n_x) * pixel_size_A)
 
     frame = PaddedFrame(shape=shape, pixel_size_A=pixel_size_A, padding_A=padding_A)
@@ -85,6 +88,7 @@ def simulate_tilt_series(
         "padding_A": padding_A,
         "probe_fraction": held,
         "engine_options": engine_options,
+        "dose_per_A2": dose_per_A2,
         "seed": seed,
     }
     series = TiltSeries(frames, tilt_deg, pixel_size_A, metadata=metadata)
@@ -105,6 +109,13 @@ def _padding(microscope: Microscope, *, padding_A: float | None, field_A: float)
     if held < PROBE_FRACTION - 1e-6:
         warnings.warn(needed + f"{probe_radius_A(microscope, fraction=PROBE_FRACTION):.1f} A", stacklevel=3)
     return float(padding_A), held
+
+
+def _check_options(engine: str, options: dict) -> None:
+    known = set(inspect.signature(ENGINES[engine]).parameters) - _SET_HERE
+    for name in options:
+        if name not in known:
+            raise TsgError(f"{name} is no option of the engine {engine!r}; it has {', '.join(sorted(known))}")
 
 
 def _check_shape(shape) -> tuple[int, int]:
