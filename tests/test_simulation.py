@@ -47,7 +47,8 @@ def centre_A(frame, pixel_size_A):
 def test_total_intensity_is_the_cross_section_at_any_pixel_size(microscope, shape):
     atoms = Atoms("AuAl", positions=[[0.3, 0.2, 5.0], [-1.0, 0.4, -5.0]])
     n_x = shape[1] if isinstance(shape, tuple) else shape
-    series = simulate_tilt_series(atoms, microscope=microscope, tilt_deg=[0, 40], shape=shape, field_of_view_A=n_x * 0.6)
+    field = {"shape": shape, "field_of_view_A": n_x * 0.6}
+    series = simulate_tilt_series(atoms, microscope=microscope, tilt_deg=[0, 40], **field)
     expected_A2 = sum(haadf_cross_section_A2(element, microscope) for element in ("Au", "Al"))
     lost = 1 - series.frames.sum((1, 2)) * 0.6**2 / expected_A2
     assert (np.abs(lost) < 0.03 if microscope == NON_ABERRATED or n_x > 60 else lost < 0.25).all()

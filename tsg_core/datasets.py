@@ -40,8 +40,8 @@ def write_dataset(
     (n_particle, n_block) marks a chunk after it is written, so that half a chunk never counts. Arrays `numbers`
     (n_atoms,) and `positions_A` (n_atoms, 3) hold the atoms of all particles one after the other; the attributes hold
     the manifest: particles, microscope, engine, versions. Particle i draws its noise from `seed + i`. Frames do not
-    depend on `tilt_block`. See `simulate_tilt_series` for the settings and the errors; also raises TsgError where the store was
-    begun with other settings.
+    depend on `tilt_block`. See `simulate_tilt_series` for the settings and the errors; also raises TsgError where the
+    store was begun with other settings.
     """
     tilt_deg = np.asarray(tilt_deg, float)
     n_y, n_x = shape if np.ndim(shape) else (shape, shape)

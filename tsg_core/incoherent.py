@@ -1,6 +1,9 @@
 """The fast engine: every atom adds its cross-section times the probe's intensity at its exact position."""
 
 import math
+import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -33,7 +36,7 @@ def incoherent_frames(
     exponential in y and one in x: a matrix product for each tilt, exact in the atoms' positions. Only frequencies below
     2 alpha / lambda are computed. Each atom adds its own transfer (scattering and thermal displacement), and sees the
     probe at its depth, in steps of `depth_step_A`, with the focus (defocus 0) on the plane of the tilt axis.
-    Each tilt is computed by itself, so that a frame is the same in any batch.
+    Each tilt is computed by itself, one on each core, so that a frame is the same in any batch.
     `thermal_displacement_A` replaces the elements' own thermal displacements.
     """
     if microscope.detector_inner_mrad < microscope.convergence_mrad:
@@ -41,40 +44,68 @@ def incoherent_frames(
             f"detector_inner_mrad={microscope.detector_inner_mrad:g} lies inside the convergent beam of "
             f"{microscope.convergence_mrad:g} mrad, where images are not incoherent; use engine='prism' or 'multislice'"
         )
-    if thermal_displacement_A is not None and not (math.isfinite(thermal_displacement_A) and thermal_displacement_A >= 0):
+    if thermal_displacement_A is not None and not 0 <= thermal_displacement_A < math.inf:
         raise TsgError(f"thermal_displacement_A={thermal_displacement_A} must be zero or a positive number of angstrom")
     if not (math.isfinite(depth_step_A) and depth_step_A > 0):
         raise TsgError(f"depth_step_A={depth_step_A} must be a positive number")
-    in_focus = transfer_function(microscope, extent_A=frame.extent_A)
-    band = in_focus.shape[0] // 2, in_focus.shape[1] - 1
-    k_y, k_x = frame.frequencies(band, device=device)
+    tilt_rad = np.deg2rad(tilt_deg)[:, None]
+    x, y, z = atoms.positions.T
+    columns_A, depths_A = rotate_about_y(x, z, np.cos(tilt_rad), np.sin(tilt_rad))
+    slabs = np.rint(depths_A / depth_step_A).astype(int)
+    otfs = {}
+    for slab in np.unique(slabs).tolist():
+        at_depth = replace(microscope, defocus_A=microscope.defocus_A + slab * depth_step_A)
+        otfs[slab] = torch.as_tensor(transfer_function(at_depth, extent_A=frame.extent_A), device=device)
+    n_rows, n_columns = next(iter(otfs.values())).shape
+    k_y, k_x = frame.frequencies((n_rows // 2, n_columns - 1), device=device)
+    transfers = _atom_transfers(atoms, microscope, frame, k_y, k_x, thermal_displacement_A=thermal_displacement_A)
+    along_y = _exponential(y + frame.middle_A[0], k_y)
+    symbols = np.array(atoms.get_chemical_symbols())
+    frames = np.empty((len(tilt_deg), *frame.shape), np.float32)
+
+    def compute(i: int) -> None:
+        spectrum = torch.zeros((n_rows, n_columns), dtype=torch.complex64, device=device)
+        along_x = _exponential(columns_A[i] + frame.middle_A[1], k_x)
+        for element, transfer in transfers.items():
+            for slab in np.unique(slabs[i, symbols == element]).tolist():
+                here = torch.as_tensor(np.flatnonzero((symbols == element) & (slabs[i] == slab)), device=device)
+                spectrum += (along_y[here].T @ along_x[here]).mul_(otfs[slab]).mul_(transfer)
+        frames[i] = frame.image(spectrum).clamp(min=0).cpu().numpy()
+
+    with _one_tilt_a_thread(device) as pool:
+        done = pool.map(compute, range(len(tilt_deg)))
+        for _ in progress(range(len(tilt_deg))):
+            next(done)
+    return frames
+
+
+def _atom_transfers(atoms, microscope, frame, k_y, k_x, *, thermal_displacement_A) -> dict[str, torch.Tensor]:
+    """What an atom of each element transfers into the frame's pixels, (k_y, k_x)."""
     k = torch.sqrt(k_y[:, None] ** 2 + k_x**2)
     pixels = frame.pixel_transfer(k_y, k_x) / frame.pixel_size_A**2
-    middle_y, middle_x = frame.middle_A
-
-    symbols = np.array(atoms.get_chemical_symbols())
-    elements = []  # how each transfers, its exponentials along the tilt axis, its x and z
-    for element in sorted(set(symbols)):
-        x, y, z = torch.as_tensor(atoms.positions[symbols == element].T.copy(), dtype=torch.float64, device=device)
+    transfers = {}
+    for element in sorted(set(atoms.get_chemical_symbols())):
         sigma_A = thermal_sigma_A(element) if thermal_displacement_A is None else thermal_displacement_A
         own = _interpolated(k, *atom_transfer(element, microscope)) * torch.exp(-2 * torch.pi**2 * sigma_A**2 * k**2)
-        elements.append(((own * pixels).to(torch.float32), _exponential(k_y[:, None], y + middle_y), x, z))
+        transfers[element] = (own * pixels).to(torch.float32)
+    return transfers
 
-    frames = np.empty((len(tilt_deg), *frame.shape), np.float32)
-    for i in progress(range(len(tilt_deg))):
-        tilt_rad = np.deg2rad(tilt_deg[i])
-        spectrum = 0
-        for transfer, along_y, x, z in elements:
-            column, depth = rotate_about_y(x, z, np.cos(tilt_rad), np.sin(tilt_rad))
-            along_x = _exponential((column + middle_x)[:, None], k_x)
-            slab = torch.round(depth / depth_step_A).to(torch.int64)
-            for number in torch.unique(slab).tolist():
-                at_depth = replace(microscope, defocus_A=microscope.defocus_A + number * depth_step_A)
-                otf = torch.as_tensor(transfer_function(at_depth, extent_A=frame.extent_A), device=device)
-                here = slab == number
-                spectrum = spectrum + transfer * otf * (along_y[:, here] @ along_x[here])
-        frames[i] = frame.image(spectrum).clamp(min=0).cpu().numpy()
-    return frames
+
+@contextmanager
+def _one_tilt_a_thread(device: str):
+    """A pool that works on as many tilts at once as there are cores, each with one thread of PyTorch's.
+
+    Threads inside the many small operations of one tilt would mostly wait for one another, and could make its rounding
+    depend on the number of cores.
+    """
+    before = torch.get_num_threads()
+    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    pool = ThreadPoolExecutor(workers if device == "cpu" else 1, initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(before)
 
 
 def _interpolated(k: torch.Tensor, known_k: np.ndarray, values: np.ndarray) -> torch.Tensor:
@@ -83,8 +114,8 @@ def _interpolated(k: torch.Tensor, known_k: np.ndarray, values: np.ndarray) -> t
     return torch.as_tensor(inside, device=k.device) * (k <= float(known_k[-1]))
 
 
-def _exponential(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """exp(-2 pi i a b) in complex64; whole turns are dropped in double precision first."""
-    turns = a * b
+def _exponential(places_A: np.ndarray, k: torch.Tensor) -> torch.Tensor:
+    """exp(-2 pi i k place) (place, k) in complex64; whole turns are dropped in double precision first."""
+    turns = torch.as_tensor(places_A, device=k.device)[:, None] * k
     angle = (-2 * torch.pi * (turns - turns.round())).to(torch.float32)
     return torch.complex(torch.cos(angle), torch.sin(angle))

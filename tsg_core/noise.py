@@ -41,7 +41,7 @@ def with_series_dose(series: TiltSeries, *, total_dose_per_A2: float, seed: int)
 def with_detector(
     series: TiltSeries, *, gain: float = 1.0, offset: float = 0.0, dark_sigma: float = 0.0, seed: int
 ) -> TiltSeries:
-    """gain x intensity + offset, and dark noise of standard deviation `dark_sigma` (offset and sigma as intensities)."""
+    """gain x intensity + offset, and dark noise of standard deviation `dark_sigma`, both in units of intensity."""
     _positive("gain", gain)
     _not_negative("dark_sigma", dark_sigma)
 
@@ -90,7 +90,8 @@ def with_tilt_error(series: TiltSeries, *, sigma_deg: float, seed: int) -> TiltS
     errors = [_generator(seed, "tilt_error", tilt).normal(0, sigma_deg) for tilt in series.tilt_deg]
     reported_deg = series.tilt_deg + errors
     if (np.diff(reported_deg) <= 0).any():
-        raise TsgError(f"sigma_deg={sigma_deg:g} changes the order of frames {np.diff(series.tilt_deg).min():g} deg apart")
+        step_deg = np.diff(series.tilt_deg).min()
+        raise TsgError(f"sigma_deg={sigma_deg:g} changes the order of frames {step_deg:g} deg apart")
     changed = replace(series, tilt_deg=reported_deg)
     return _noted(changed, effect="tilt_error", seed=seed, sigma_deg=sigma_deg, true_tilt_deg=series.tilt_deg.tolist())
 
@@ -159,7 +160,8 @@ def _shifted_rows(frame: np.ndarray, shift_px: np.ndarray) -> np.ndarray:
     padded, inner = _padded(frame, int(np.ceil(np.abs(shift_px).max())) + 1)
     shifts = np.zeros((len(padded), 1))
     shifts[inner[0]] = shift_px
-    return ifft(fft(padded, axis=1) * np.exp(-2j * np.pi * fftfreq(padded.shape[1]) * shifts), axis=1).real[inner].clip(0)
+    phase = np.exp(-2j * np.pi * fftfreq(padded.shape[1]) * shifts)
+    return ifft(fft(padded, axis=1) * phase, axis=1).real[inner].clip(0)
 
 
 def _padded(frame: np.ndarray, margin: int) -> tuple[np.ndarray, tuple[slice, slice]]:

@@ -23,7 +23,7 @@ def abtem_lens(microscope: Microscope) -> dict:
 
 
 def probe_wave(microscope: Microscope, *, extent_A: tuple[float, float], gpts: tuple[int, int]) -> np.ndarray:
-    """abTEM's probe, complex (gpts_y, gpts_x), around pixel (gpts_y // 2, gpts_x // 2) of a periodic box; sum |.|^2 = 1."""
+    """abTEM's probe (gpts_y, gpts_x), complex, sum |.|^2 = 1, round pixel (gpts_y // 2, gpts_x // 2) of a periodic box."""
     (extent_y, extent_x), (n_y, n_x) = extent_A, gpts
     if max(extent_y / n_y, extent_x / n_x) > microscope.nyquist_sampling_A * (1 + 1e-6):
         raise TsgError(

@@ -30,7 +30,7 @@ def haadf_cross_section_A2(element: str, microscope: Microscope) -> float:
 
 @lru_cache(maxsize=256)
 def atom_transfer(element: str, microscope: Microscope) -> tuple[np.ndarray, np.ndarray]:
-    """Spatial frequencies k (n,) from 0 to 2 alpha / lambda and the transfer (n,) in square angstrom of an atom at rest.
+    """Spatial frequencies k (n,) up to 2 alpha / lambda and the transfer (n,) in square angstrom of an atom at rest.
 
     An image's component k arises where two beams of the cone, k apart, scatter to the same point of the detector: the
     product f(q) f*(q - k) summed over the annulus and averaged over those pairs of beams. At k = 0 this is the
