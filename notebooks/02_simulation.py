@@ -32,7 +32,7 @@
 artifacts = "../artifacts/smoke"
 n_pixels = 48
 field_of_view_A = 19.2
-tilt_step_deg = 1.0
+tilt_step_deg = 2.0
 engine = "incoherent"
 seed = 1
 

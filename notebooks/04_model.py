@@ -45,7 +45,7 @@ from tsg_core.model import TSGNet
 
 plotting.use_book_style()
 store = Artifacts(artifacts)
-torch.manual_seed(0)
+torch.manual_seed(0);
 
 # %% [markdown]
 # ## One encoder, four levels
@@ -161,11 +161,11 @@ plotting.say(
 d = torch.linspace(-0.02, 0.02, 201)
 curve = [losses.charbonnier(v[None], torch.zeros(1)).item() for v in d]
 figure, axes = plt.subplots(1, 2, figsize=(8, 2.6))
-axes[0].plot(d, np.abs(d), "k--", lw=1, label="absolute error")
-axes[0].plot(d, curve, label="Charbonnier")
+axes[0].plot(d.numpy(), d.abs().numpy(), "k--", lw=1, label="absolute error")
+axes[0].plot(d.numpy(), curve, label="Charbonnier")
 axes[0].set(xlabel="error", ylabel="penalty")
 axes[0].legend()
-target = torch.tensor(series.frames[90] / series.frames.max())[None, None]
+target = torch.tensor(series.frames[len(series) // 2] / series.frames.max())[None, None]
 gains = np.linspace(0.5, 1.5, 21)
 shifts = range(-5, 6)
 axes[1].plot(shifts, [losses.census(target.roll(k, 3), target).item() for k in shifts], label="shifted by pixels")

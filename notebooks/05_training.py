@@ -65,13 +65,14 @@ plotting.say(
 # ## One sample
 #
 # Two measured frames $i$ and $i + g$, and a frame between them as the target. All frames of a series are divided by one number, the
-# brightest pixel of the series; nothing is scaled by the target. Crops and flips multiply what is there, but only flips that a
+# brightest pixel of the measured frames; nothing is scaled by the target. Crops and flips multiply what is there, but only flips that a
 # tilt series allows: mirroring rows (y) leaves the geometry as it is, mirroring columns (x) is the same object tilted the
 # other way, so the two outer frames change places.
 
 # %%
 series = training_series[0]
-first, middle, last = 84, 90, 96
+middle = len(series) // 2
+first, last = middle - 6, middle + 6
 trio = series.frames[[first, middle, last]] / series.intensity_scale
 pictures = [*trio, *trio[:, ::-1], *trio[::-1, :, ::-1]]
 titles = [

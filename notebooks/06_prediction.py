@@ -197,7 +197,7 @@ compared = {"truth": shown} | {
     m: interpolation.densify(sparse_series, tilt_deg=shown.tilt_deg, method=m, checkpoint=checkpoint)
     for m in ("linear", "tsgnet", "reprojection")
 }
-plotting.show_plotly(plotting.tilt_slider_figure(compared, every=3, title=f"{test[microscope].names[0]}, a measured frame every 6°"))
+plotting.show_plotly(plotting.tilt_slider_figure(compared, every=3, title=f"{test[microscope].names[0]}, a measured frame every {np.diff(sparse_series.tilt_deg)[0]:.0f}°"))
 
 # %% [markdown]
 # ## By element

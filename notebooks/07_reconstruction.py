@@ -128,7 +128,7 @@ def figure_3(table, title):
     for row, microscope in zip(axes, MICROSCOPES, strict=True):
         for axis, (column, label) in zip(row, columns.items(), strict=True):
             plotting.plot_with_interval(axis, means[means.microscope == microscope], x="gap", y=column, by="label")
-            axis.set(ylabel=label, title=microscope.replace("_", "-"))
+            axis.set(ylabel=label, title=microscope.replace("_", "-"), yscale="log")
     axes[0, 1].legend(fontsize=8)
     figure.suptitle(title)
     plt.show()

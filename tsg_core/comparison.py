@@ -127,10 +127,14 @@ def _write_particle_by_particle(data: Mapping[str, Dataset], folder: Path, rows,
     folder.mkdir(parents=True, exist_ok=True)
     parts = [read_table(folder)] if (folder / TABLE).exists() else []
     done = {key for part in parts for key in zip(part["microscope"], part["particle"], strict=True)}
-    work = [(microscope, i) for microscope, dataset in data.items() for i in range(len(dataset))]
-    for microscope, i in track(work, label=label):
-        name = f"{i} {data[microscope].names[i]}"  # two particles of a set may be of one kind and size
-        if (microscope, name) not in done:
-            parts.append(pd.DataFrame(rows(microscope, name, data[microscope][i])))
-            pd.concat(parts, ignore_index=True).to_csv(folder / f"{TABLE}.tmp", index=False)
-            os.replace(folder / f"{TABLE}.tmp", folder / TABLE)
+    work = {
+        (microscope, f"{i} {name}"): i  # numbered: two particles of a set may be of one kind and size
+        for microscope, dataset in data.items()
+        for i, name in enumerate(dataset.names)
+    }
+    left = [key for key in work if key not in done]
+    for microscope, name in track(left, label=label, total=len(work), done=len(work) - len(left)):
+        series = data[microscope][work[microscope, name]]
+        parts.append(pd.DataFrame(rows(microscope, name, series)))
+        pd.concat(parts, ignore_index=True).to_csv(folder / f"{TABLE}.tmp", index=False)
+        os.replace(folder / f"{TABLE}.tmp", folder / TABLE)

@@ -7,6 +7,7 @@ from ase import Atoms
 from ase.data import covalent_radii
 from ase.data.colors import jmol_colors
 from IPython.display import Markdown, display
+from matplotlib.ticker import MaxNLocator
 from skimage.measure import marching_cubes
 
 from .geometry import pixel_centres_A, tilted_positions
@@ -25,6 +26,12 @@ COLOURS = {
     "Sparse": "#0072B2",
     "Mix (midpoint)": "#E69F00",
     "Mix (all)": "#D55E00",
+    "Mix (midpoint) tsgnet": "#E69F00",
+    "Mix (all) tsgnet": "#D55E00",
+    "Mix (midpoint) linear": "#999999",
+    "Mix (all) linear": "#CC79A7",
+    "Mix (midpoint) reprojection": "#56B4E9",
+    "Mix (all) reprojection": "#009E73",
 }
 
 
@@ -64,18 +71,18 @@ def show_frames(
     for axis, frame, title in zip(axes.flat, frames, titles, strict=False):
         picture = axis.imshow(frame, vmin=vmin, vmax=vmax, cmap=cmap)
         axis.set_title(title, fontsize=9)
-    _scale_bar(axes.flat[0], frames.shape, pixel_size_A)
+    _scale_bar(axes.flat[0], frames.shape, pixel_size_A, colour="w" if cmap == "gray" else "k")
     if colour_bar:
         figure.colorbar(picture, ax=axes, label=colour_bar, shrink=0.8)
     return figure
 
 
-def _scale_bar(axis, shape, pixel_size_A: float) -> None:
+def _scale_bar(axis, shape, pixel_size_A: float, *, colour: str) -> None:
     n_y, n_x = shape[-2:]
     length_A = next(a for a in (50, 20, 10, 5, 2, 1, 0.5) if a / pixel_size_A < 0.45 * n_x or a == 0.5)
     x, y = 0.06 * n_x, 0.93 * n_y
-    axis.plot([x, x + length_A / pixel_size_A], [y, y], color="w", lw=3, solid_capstyle="butt")
-    axis.text(x, y - 0.03 * n_y, f"{length_A:g} Å", color="w", fontsize=8, va="bottom")
+    axis.plot([x, x + length_A / pixel_size_A], [y, y], color=colour, lw=3, solid_capstyle="butt")
+    axis.text(x, y - 0.03 * n_y, f"{length_A:g} Å", color=colour, fontsize=8, va="bottom")
 
 
 def show_sinogram(series: TiltSeries, *, row: int | None = None, axis=None, title: str = ""):
@@ -101,6 +108,7 @@ def plot_with_interval(axis, table, *, x: str, y: str, by: str) -> None:
         if f"{y}_low" in rows:
             axis.fill_between(rows[x], rows[f"{y}_low"], rows[f"{y}_high"], alpha=0.15, lw=0, color=line.get_color())
     axis.set_xlabel(x)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def show_plotly(figure: go.Figure) -> None:
