@@ -155,6 +155,15 @@ def test_incoherent_engine_is_on_the_scale_of_multislice():
     assert np.corrcoef(incoherent.ravel(), prism.ravel())[0, 1] > 0.999
 
 
+@pytest.mark.parametrize("engine", ["incoherent", "prism"])
+def test_an_extended_source_blurs_in_every_engine(engine):
+    module = reference()
+    wide = replace(module.SETTINGS["microscope"], source_size_A=1.0)
+    sharp, blurred = module.simulate(engine), module.simulate(engine, microscope=wide)
+    assert blurred.max() < 0.8 * sharp.max()
+    assert blurred.sum() == pytest.approx(sharp.sum(), rel=0.1)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -10,7 +10,7 @@ from ase import Atoms
 from .errors import TsgError
 from .geometry import tilted_positions
 from .microscope import Microscope
-from .probe import abtem_lens, band_edge, probe_radius_A
+from .probe import abtem_lens, band_edge, probe_radius_A, source_transfer
 from .sampling import PaddedFrame
 from .scattering import thermal_sigma_A
 
@@ -109,5 +109,6 @@ def _onto_pixels(scan: np.ndarray, *, microscope: Microscope, frame: PaddedFrame
     # the tilt axis is in the middle of abTEM's box and at middle_A from the frame's first pixel
     shift_y, shift_x = (extent / 2 - middle for extent, middle in zip(frame.extent_A, frame.middle_A, strict=True))
     phase = torch.exp(2j * torch.pi * (k_y * shift_y)[:, None]) * torch.exp(2j * torch.pi * k_x * shift_x)
-    pixels = frame.image(spectrum * phase * frame.pixel_transfer(k_y, k_x))
+    source = torch.as_tensor(source_transfer(microscope, (k_y[:, None] ** 2 + k_x**2).numpy()))
+    pixels = frame.image(spectrum * phase * source * frame.pixel_transfer(k_y, k_x))
     return (pixels * np.prod(frame.padded) / scan.size).clamp(min=0).numpy().astype(np.float32)

@@ -23,7 +23,7 @@ def abtem_lens(microscope: Microscope) -> dict:
 
 
 def probe_wave(microscope: Microscope, *, extent_A: tuple[float, float], gpts: tuple[int, int]) -> np.ndarray:
-    """abTEM's probe (gpts_y, gpts_x), complex, sum |.|^2 = 1, round pixel (gpts_y // 2, gpts_x // 2) of a periodic box."""
+    """abTEM's probe (gpts_y, gpts_x), complex, sum |.|^2 = 1, at pixel (gpts_y // 2, gpts_x // 2) of a periodic box."""
     (extent_y, extent_x), (n_y, n_x) = extent_A, gpts
     if max(extent_y / n_y, extent_x / n_x) > microscope.nyquist_sampling_A * (1 + 1e-6):
         raise TsgError(
@@ -48,7 +48,7 @@ def probe_intensity(microscope: Microscope, *, extent_A, gpts) -> np.ndarray:
     if microscope.source_size_A == 0:
         return intensity
     k_y, k_x = (np.fft.fftfreq(n, extent / n) for n, extent in zip(gpts, extent_A, strict=True))
-    blur = _source_transfer(microscope, k_y[:, None] ** 2 + k_x**2)
+    blur = source_transfer(microscope, k_y[:, None] ** 2 + k_x**2)
     return np.fft.ifft2(np.fft.fft2(intensity) * blur).real.clip(0)
 
 
@@ -112,7 +112,8 @@ def _wide_extent_A(microscope: Microscope) -> float:
     return max(80.0, 5 * geometric_A)
 
 
-def _source_transfer(microscope: Microscope, k2: np.ndarray) -> np.ndarray:
+def source_transfer(microscope: Microscope, k2: np.ndarray) -> np.ndarray:
+    """What the effective source, a Gaussian, transfers at the squared spatial frequencies k2."""
     sigma_A = microscope.source_size_A / np.sqrt(8 * np.log(2))
     return np.exp(-2 * np.pi**2 * sigma_A**2 * k2)
 
