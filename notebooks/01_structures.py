@@ -40,7 +40,7 @@ n_test = 4
 diameter_A = [8.0, 12.5]
 seed = 3
 
-# %%
+# %% tags=["hide-input"]
 import ase.io
 import matplotlib.pyplot as plt
 import numpy as np

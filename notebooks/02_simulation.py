@@ -36,7 +36,7 @@ tilt_step_deg = 2.0
 engine = "incoherent"
 seed = 1
 
-# %%
+# %% tags=["hide-input"]
 import ase.io
 from ase.data import atomic_numbers
 import matplotlib.pyplot as plt

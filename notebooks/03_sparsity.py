@@ -32,7 +32,7 @@
 artifacts = "../artifacts/smoke"
 gap = 3
 
-# %%
+# %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd

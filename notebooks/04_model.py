@@ -32,7 +32,7 @@
 artifacts = "../artifacts/smoke"
 channels = [16, 24, 36, 48]
 
-# %%
+# %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd

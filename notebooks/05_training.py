@@ -37,7 +37,7 @@ learning_rate = 1.0e-3
 validate_every = 20
 seed = 1
 
-# %%
+# %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -129,7 +129,7 @@ recorded = results.recorded("training_history")
 # The validation particles are not in the training set. The dashed line is linear interpolation on the same frames: that,
 # not zero, is where usefulness begins.
 
-# %%
+# %% tags=["hide-input"]
 def training_curves(history, title):
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.2))
     axes[0].plot(history.step, history.loss, color="#0072B2")
@@ -147,7 +147,7 @@ training_curves(history, "This run")
 # %% tags=["hide-input"]
 results.show(recorded, lambda h: training_curves(h, "Recorded run of the profile `book`"))
 
-# %%
+# %% tags=["hide-input"]
 def sentence(history):
     validated = history.dropna(subset="validation_psnr_dB")
     best = validated.loc[validated.validation_psnr_dB.idxmax()]

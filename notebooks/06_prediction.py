@@ -34,7 +34,7 @@ rates = [1, 3, 6, 12]
 n_offsets = 1
 seed = 1
 
-# %%
+# %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -83,7 +83,7 @@ recorded = results.recorded("frame_metrics")
 #
 # Means over the test particles with 95 % bootstrap intervals; *gain* is the paired difference in PSNR to linear interpolation on the same frames.
 
-# %%
+# %% tags=["hide-input"]
 def table_1(table):
     gains = summary.gain_over(table, column="psnr_dB", of="method", baseline="linear")
     means = summary.over_particles(gains, by=["microscope", "method"], columns=["mse", "psnr_dB", "ssim", "gain"], seed=seed)
@@ -120,7 +120,7 @@ paper.rename(columns={"mse": "MSE", "psnr_dB": "PSNR (dB)", "ssim": "SSIM"}).sty
 #
 # ## Figure 2: errors against the rate
 
-# %%
+# %% tags=["hide-input"]
 def figure_2(table, title):
     metrics = {"mse": "MSE", "psnr_dB": "PSNR (dB)", "ssim": "SSIM"}
     means = summary.over_particles(table, by=["microscope", "method", "rate"], columns=list(metrics), seed=seed)
@@ -143,7 +143,7 @@ results.show(recorded, lambda t: figure_2(t, "Recorded run of the profile `book`
 # %% [markdown]
 # ## In words
 
-# %%
+# %% tags=["hide-input"]
 def sentence(table, microscope):
     gains = summary.gain_over(table[table.microscope == microscope], column="psnr_dB", of="method", baseline="linear")
     means = summary.over_particles(gains, by=["method"], columns=["gain"], seed=seed).set_index("method")

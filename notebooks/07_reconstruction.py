@@ -36,7 +36,7 @@ n_iterations = 100
 n_points = 100000
 seed = 1
 
-# %%
+# %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -119,7 +119,7 @@ recorded = results.recorded("volume_metrics")
 #
 # ## Figure 3: distance from the Reference against the gap
 
-# %%
+# %% tags=["hide-input"]
 def figure_3(table, title):
     labelled = table.assign(label=[f"{a} {m}".strip() for a, m in zip(table.arm, table.method, strict=True)])
     columns = {"chamfer_A": "Chamfer distance (Å)", "rms_A": "RMS error (Å)"}
@@ -145,7 +145,7 @@ results.show(recorded, lambda t: figure_3(t, "Recorded run of the profile `book`
 # The difference Mix − Sparse on the same particle and gap, in ångström of Chamfer distance: negative means that the predicted frames brought the object nearer to the
 # Reference. An interval that contains zero means that this run can't tell.
 
-# %%
+# %% tags=["hide-input"]
 def against_sparse(table):
     labelled = table[table.arm != "Reference"].assign(label=[f"{a} {m}".strip() for a, m in zip(table.arm, table.method, strict=True) if a != "Reference"])
     gains = summary.gain_over(labelled, column="chamfer_A", of="label", baseline="Sparse")
@@ -173,7 +173,7 @@ def winners(table):
 
 winners(table).style.hide(axis="index")
 
-# %%
+# %% tags=["hide-input"]
 def sentence(table):
     means = against_sparse(table)
     texts = []

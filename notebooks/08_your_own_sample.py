@@ -41,7 +41,7 @@ step_deg = 2.0
 method = "reprojection"
 n_iterations = 100
 
-# %%
+# %% tags=["hide-input"]
 import ase.io
 import matplotlib.pyplot as plt
 import numpy as np
@@ -63,7 +63,7 @@ store = Artifacts(artifacts)
 # `TiltSeries.read` takes MRC stacks (`.mrc`, `.st`, `.ali`), TIFF stacks, NumPy and Zarr files. Angles come from the header, from a `.rawtlt` or `.tlt` beside the file, or
 # from the file you name.
 
-# %%
+# %% tags=["hide-input"]
 def experiment_like():
     """A particle with a missing wedge, irregular angles and shot noise."""
     particle = ase.io.read(store.path(names.TEST_PARTICLES), index=0)

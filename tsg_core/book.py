@@ -12,6 +12,7 @@ import nbformat
 
 from .chapters import CHAPTERS
 from .errors import TsgError
+from .notebook import INJECTED, tags
 
 ROOT = Path(__file__).resolve().parent.parent
 STATIC = Path("book") / "_static"
@@ -60,16 +61,22 @@ def stage_book(*, profile: str, artifacts: str | Path, stage: Path) -> Path:
         shutil.copy(ROOT / name, stage / name)
     (stage / "notebooks").mkdir()
     for notebook in notebooks:
-        _copy_without_paths(notebook, stage / "notebooks" / notebook.name)
+        _copy_for_readers(notebook, stage / "notebooks" / notebook.name)
     (stage / STATIC / "plotly.min.js").write_bytes((files("plotly") / "package_data" / "plotly.min.js").read_bytes())
     return stage
 
 
-def _copy_without_paths(source: Path, target: Path) -> None:
-    """Readers can download the notebooks: papermill's notes on where and when they ran stay behind."""
+def _copy_for_readers(source: Path, target: Path) -> None:
+    """The notebook without papermill's notes on where and when it ran; of the two cells of parameters only the one of
+    this run shows.
+    """
     notebook = nbformat.read(source, as_version=4)
+    injected = any(INJECTED in tags(cell) for cell in notebook.cells)
     for part in (notebook, *notebook.cells):
         part.metadata.pop("papermill", None)
+    for cell in notebook.cells:
+        if injected and "parameters" in tags(cell):
+            cell.metadata["tags"] = [*tags(cell), "remove-cell"]
     nbformat.write(notebook, target)
 
 

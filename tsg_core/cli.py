@@ -75,14 +75,20 @@ def build(profile: str, out: Path | None) -> None:
 @tsg.command()
 @click.option("--profile", default="book", show_default=True, help=PROFILE_HELP)
 def record(profile: str) -> None:
-    """Keep the tables of a complete run under book/results, where the pages and the README show them."""
-    from .profiles import find_root, load_profile
+    """Keep the tables and the first page's figure of a complete run, for the pages and the README."""
+    from .overview import write_overview
+    from .pipeline import Run
+    from .profiles import load_profile
     from .readme import fill_readme
     from .results import record as record_results
 
-    for path in record_results(load_profile(profile)):
+    chosen = load_profile(profile)
+    run = Run(chosen)
+    written = record_results(chosen, root=run.root)
+    written += [fill_readme(run.root / "README.md", root=run.root)]
+    written += [write_overview(run.store, run.root / "book" / "_static" / "overview.png")]
+    for path in written:
         click.echo(f"wrote {path}")
-    click.echo(f"wrote {fill_readme(find_root() / 'README.md')}")
 
 
 def _input_and_output(command):
