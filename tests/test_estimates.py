@@ -40,15 +40,18 @@ def test_time_grows_with_the_work_and_figures_stay(root):
     assert row(estimate(profile("smoke", "n_steps=120"), root=root), "05").endswith("3.17 min")  # 10 + 2 x 90 s
     text = estimate(profile("smoke", "n_test=8"), root=root)
     assert row(text, "06").endswith("3.17 min") and row(text, "07").endswith("3.17 min")
-    assert row(estimate(profile("smoke", "n_pixels=128"), root=root), "02").endswith("6.17 min")  # 10 + 4 x 90 s
+    doubled = 2 * profile("smoke").parameters["02_simulation"]["n_pixels"]
+    assert row(estimate(profile("smoke", f"n_pixels={doubled}"), root=root), "02").endswith("6.17 min")  # 10 + 4 x 90 s
 
 
 def test_disk_is_that_of_the_frames(root):
     smoke = profile("smoke")
     n = smoke.parameters["01_structures"]
-    n_frames = (n["n_training"] + n["n_validation"] + n["n_test"]) * 2 * 181
-    assert work_of("02_simulation", smoke.parameters).pixels == n_frames * 64**2
-    assert f"{n_frames * 64**2 * 4 / 1e6:.3g} MB" in row(estimate(smoke, root=root), "02")
+    frames = smoke.parameters["02_simulation"]
+    n_tilt = int(180 / frames["tilt_step_deg"]) + 1
+    n_frames = (n["n_training"] + n["n_validation"] + n["n_test"]) * 2 * n_tilt
+    assert work_of("02_simulation", smoke.parameters).pixels == n_frames * frames["n_pixels"] ** 2
+    assert f"{n_frames * frames['n_pixels'] ** 2 * 4 / 1e6:.3g} MB" in row(estimate(smoke, root=root), "02")
 
 
 def test_the_papers_size_is_estimated_and_says_what_it_rests_on(root):
