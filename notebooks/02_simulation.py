@@ -137,10 +137,12 @@ plt.show()
 # with the probe's intensity $|\psi|^2$ (integral 1), the cross-section $\sigma_Z$ and a narrow spot $G_Z$, the width of the atom's own
 # scattering and of its thermal motion. In Fourier space each atom is a phase factor, so its position enters exactly: nothing is
 # rounded to a pixel.
+# A pixel holds the mean over its area, as a probe swept across it would record. The focus (defocus 0) lies on the plane of the tilt axis, and
+# each atom sees the probe at its own depth.
 #
 # What it leaves out: electrons that follow an atomic column (**channelling**) are focused by the first atoms onto the
-# next ones. Along a zone axis, columns come out brighter than the sum of their atoms. The multislice and PRISM engines (`engine="multislice"`,
-# `engine="prism"`) include it, at a price of seconds to minutes a frame.
+# next ones, and scattered away before they reach the last. Along a zone axis a column is then no longer the sum of its atoms. The multislice and
+# PRISM engines (`engine="multislice"`, `engine="prism"`) include it, at a price of seconds to minutes a frame.
 
 # %%
 particles = ase.io.read(store.path(names.TEST_PARTICLES), index=":")

@@ -15,7 +15,7 @@ from .errors import TsgError
 from .geometry import rotate_about_y
 from .microscope import Microscope
 from .probe import transfer_function
-from .sampling import PaddedFrame
+from .pixels import PaddedFrame
 from .scattering import atom_transfer, thermal_sigma_A
 
 

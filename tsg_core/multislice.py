@@ -11,7 +11,7 @@ from .errors import TsgError
 from .geometry import tilted_positions
 from .microscope import Microscope
 from .probe import abtem_lens, band_edge, probe_radius_A, source_transfer
-from .sampling import PaddedFrame
+from .pixels import PaddedFrame
 from .scattering import thermal_sigma_A
 
 # abTEM keeps two thirds of a grid's bandwidth free of aliasing

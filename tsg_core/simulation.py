@@ -17,7 +17,7 @@ from .multislice import abtem_frames
 from .noise import with_dose
 from .probe import fraction_within, probe_radius_A
 from .progress import track
-from .sampling import PaddedFrame
+from .pixels import PaddedFrame
 from .scattering import scattering_factor_A
 from .tilt_series import TiltSeries
 
