@@ -151,6 +151,11 @@ results.show(recorded, lambda h: training_curves(h, "Recorded run of the profile
 def sentence(history):
     validated = history.dropna(subset="validation_psnr_dB")
     best = validated.loc[validated.validation_psnr_dB.idxmax()]
+    if best.step == 0:
+        return (
+            f"After {history.step.max():.0f} steps no validation is above that of the start, which is linear interpolation: "
+            "this training is too short, and the network that is kept is the untrained one."
+        )
     return (
         f"After {history.step.max():.0f} steps the best validation PSNR is {best.validation_psnr_dB:.2f} dB (step {best.step:.0f}), "
         f"{best.validation_psnr_dB - best.linear_psnr_dB:+.2f} dB against linear interpolation."
