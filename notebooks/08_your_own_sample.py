@@ -48,10 +48,9 @@ import numpy as np
 import pandas as pd
 
 from tsg_core import chapters as names
-from tsg_core import evaluation, formats, interpolation, plotting, simulation
+from tsg_core import evaluation, formats, interpolation, plotting, reconstruction, simulation
 from tsg_core.artifacts import Artifacts
 from tsg_core.microscope import NON_ABERRATED
-from tsg_core.reconstruction import sirt
 from tsg_core.tilt_series import TiltSeries
 
 plotting.use_book_style()
@@ -139,7 +138,10 @@ plotting.say(f"{len(dense)} frames: {dense.measured.sum()} measured and {(~dense
 # ## Reconstruct and keep
 
 # %%
-volumes = {"measured only": sirt(series, n_iterations=n_iterations), "measured and predicted": sirt(dense, n_iterations=n_iterations)}
+volumes = {
+    "measured only": reconstruction.sirt(series, n_iterations=n_iterations),
+    "measured and predicted": reconstruction.sirt(dense, n_iterations=n_iterations),
+}
 for axis_name, cut in (("across the tilt axis", lambda v: v[v.shape[0] // 2]), ("along the tilt axis", lambda v: v[:, v.shape[1] // 2])):
     figure = plotting.show_frames(np.array([cut(v) for v in volumes.values()]), list(volumes), pixel_size_A=series.pixel_size_A)
     figure.suptitle(f"Slice {axis_name}")
@@ -158,7 +160,7 @@ def keep(folder):
 store.make(
     names.OWN_SAMPLE, keep,
     parameters={"series_path": series_path, "tilts_path": tilts_path, "step_deg": step_deg, "method": method, "n_iterations": n_iterations},
-    inputs=[names.TEST_PARTICLES, names.TSGNET], code=(interpolation, simulation, formats),
+    inputs=[names.TEST_PARTICLES, names.TSGNET], code=(interpolation, reconstruction, simulation, formats),
 )
 
 # %% [markdown]
