@@ -61,7 +61,9 @@ store = Artifacts(artifacts)
 # Together they show a network many local arrangements, along and off their symmetry axes.
 
 # %%
-training = structures.training_particles(n_training + n_validation, seed=seed, diameter_A=tuple(diameter_A))
+training = structures.training_particles(
+    n_training + n_validation, seed=seed, diameter_A=tuple(diameter_A)
+)
 test = structures.test_particles(n_test, seed=seed + 1, diameter_A=tuple(diameter_A))
 
 
@@ -111,11 +113,24 @@ plotting.say(
 figure, axis = plt.subplots(figsize=(6, 3))
 for use, particles, marker in (("training", training, "o"), ("test", test, "s")):
     for a in particles:
-        axis.scatter(a.numbers[0], len(a), marker=marker, color="#0072B2" if use == "training" else "#D55E00")
-        axis.annotate(a.info["element"], (a.numbers[0], len(a)), xytext=(4, 3), textcoords="offset points", fontsize=8)
+        axis.scatter(
+            a.numbers[0],
+            len(a),
+            marker=marker,
+            color="#0072B2" if use == "training" else "#D55E00",
+        )
+        axis.annotate(
+            a.info["element"],
+            (a.numbers[0], len(a)),
+            xytext=(4, 3),
+            textcoords="offset points",
+            fontsize=8,
+        )
 axis.scatter([], [], marker="o", color="#0072B2", label="training and validation")
 axis.scatter([], [], marker="s", color="#D55E00", label="test")
-axis.set(xlabel="atomic number Z", ylabel="atoms", title="What the particles are made of")
+axis.set(
+    xlabel="atomic number Z", ylabel="atoms", title="What the particles are made of"
+)
 axis.legend()
 plt.show()
 
@@ -127,8 +142,13 @@ plt.show()
 # components are normally distributed, then normalised, has no preferred direction, and that is what SciPy draws.
 
 # %%
-training = [structures.random_rotation(a, seed=seed + i) for i, a in enumerate(training)]
-test = [structures.random_rotation(a, seed=seed + len(training) + i) for i, a in enumerate(test)]
+training = [
+    structures.random_rotation(a, seed=seed + i) for i, a in enumerate(training)
+]
+test = [
+    structures.random_rotation(a, seed=seed + len(training) + i)
+    for i, a in enumerate(test)
+]
 
 # %% [markdown]
 # Is it uniform? Where the axis that was $z$ points to is a point on a sphere; under a uniform rotation its $z$ coordinate
@@ -138,7 +158,9 @@ test = [structures.random_rotation(a, seed=seed + len(training) + i) for i, a in
 from ase import Atoms
 
 pole = Atoms("H", positions=[[0.0, 0.0, 1.0]])
-heights = [structures.random_rotation(pole, seed=s).positions[0, 2] for s in range(2000)]
+heights = [
+    structures.random_rotation(pole, seed=s).positions[0, 2] for s in range(2000)
+]
 figure, axis = plt.subplots(figsize=(5, 2.2))
 axis.hist(heights, bins=20, color="#0072B2", alpha=0.8)
 axis.axhline(len(heights) / 20, color="k", lw=1, ls="--", label="uniform")
@@ -159,7 +181,9 @@ plt.show()
 
 # %%
 plotting.show_plotly(
-    plotting.particle_figure(test[0], tilt_deg=np.arange(-90, 91, 10.0), title=test[0].info["name"])
+    plotting.particle_figure(
+        test[0], tilt_deg=np.arange(-90, 91, 10.0), title=test[0].info["name"]
+    )
 )
 
 # %% [markdown]
@@ -169,7 +193,13 @@ plotting.show_plotly(
 # carries the parameters that made it.
 
 # %%
-made = {"n_training": n_training, "n_validation": n_validation, "n_test": n_test, "diameter_A": diameter_A, "seed": seed}
+made = {
+    "n_training": n_training,
+    "n_validation": n_validation,
+    "n_test": n_test,
+    "diameter_A": diameter_A,
+    "seed": seed,
+}
 for name, particles in (
     (names.TRAINING_PARTICLES, training[:n_training]),
     (names.VALIDATION_PARTICLES, training[n_training:]),
@@ -177,7 +207,9 @@ for name, particles in (
 ):
     store.make(
         name,
-        lambda path, particles=particles: ase.io.write(path, particles, format="extxyz"),
+        lambda path, particles=particles: ase.io.write(
+            path, particles, format="extxyz"
+        ),
         parameters=made,
         code=(structures,),
     )

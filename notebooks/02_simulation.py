@@ -86,11 +86,17 @@ extent_A, gpts = 48.0, 480
 figure, axes = plt.subplots(1, 3, figsize=(9, 3))
 for axis, (name, microscope) in zip(axes, MICROSCOPES.items(), strict=False):
     intensity = probe.probe_intensity(microscope, extent_A=extent_A, gpts=gpts)
-    axis.imshow(np.sqrt(intensity), extent=[-extent_A / 2, extent_A / 2] * 2, cmap="magma")
-    axis.set(title=name.replace("_", "-"), xlabel="x (Å)", xlim=(-18, 18), ylim=(-18, 18))
+    axis.imshow(
+        np.sqrt(intensity), extent=[-extent_A / 2, extent_A / 2] * 2, cmap="magma"
+    )
+    axis.set(
+        title=name.replace("_", "-"), xlabel="x (Å)", xlim=(-18, 18), ylim=(-18, 18)
+    )
     radius_A, fraction = probe.encircled_energy(microscope)
     axes[2].plot(radius_A, fraction, label=name.replace("_", "-"))
-axes[2].set(xlabel="radius (Å)", ylabel="part of the beam inside", xlim=(0, 24), ylim=(0, 1.02))
+axes[2].set(
+    xlabel="radius (Å)", ylabel="part of the beam inside", xlim=(0, 24), ylim=(0, 1.02)
+)
 axes[2].legend()
 plt.show()
 
@@ -117,9 +123,13 @@ elements = ["Al", "Cu", "Ag", "Xe", "Yb", "Ir", "Pt", "Au"]
 Z = np.array([atomic_numbers[e] for e in elements])
 figure, axis = plt.subplots(figsize=(5.5, 3.2))
 for name, microscope in MICROSCOPES.items():
-    sigma_A2 = np.array([scattering.haadf_cross_section_A2(e, microscope) for e in elements])
+    sigma_A2 = np.array(
+        [scattering.haadf_cross_section_A2(e, microscope) for e in elements]
+    )
     power = np.polyfit(np.log(Z), np.log(sigma_A2), 1)[0]
-    axis.loglog(Z, sigma_A2, "o-", label=f"{name.replace('_', '-')}: $Z^{{{power:.2f}}}$")
+    axis.loglog(
+        Z, sigma_A2, "o-", label=f"{name.replace('_', '-')}: $Z^{{{power:.2f}}}$"
+    )
 for z, s, e in zip(Z, sigma_A2, elements, strict=True):
     axis.annotate(e, (z, s), xytext=(3, -10), textcoords="offset points", fontsize=8)
 axis.set(xlabel="atomic number Z", ylabel="cross-section (Å²)")
@@ -147,7 +157,12 @@ plt.show()
 # %%
 particles = ase.io.read(store.path(names.TEST_PARTICLES), index=":")
 example = max(particles, key=len)
-settings = {"tilt_deg": tilt_deg, "shape": (n_pixels, n_pixels), "field_of_view_A": field_of_view_A, "engine": engine}
+settings = {
+    "tilt_deg": tilt_deg,
+    "shape": (n_pixels, n_pixels),
+    "field_of_view_A": field_of_view_A,
+    "engine": engine,
+}
 series = {
     name: simulation.simulate_tilt_series(example, microscope=microscope, **settings)
     for name, microscope in MICROSCOPES.items()
@@ -155,7 +170,10 @@ series = {
 chosen = [int(np.argmin(abs(tilt_deg - a))) for a in (-60, -30, 0, 30, 60)]
 for name, s in series.items():
     figure = plotting.show_frames(
-        s.frames[chosen], [f"{tilt_deg[i]:.0f}°" for i in chosen], pixel_size_A=s.pixel_size_A, colour_bar="fraction of beam"
+        s.frames[chosen],
+        [f"{tilt_deg[i]:.0f}°" for i in chosen],
+        pixel_size_A=s.pixel_size_A,
+        colour_bar="fraction of beam",
     )
     figure.suptitle(f"{example.info['name']}, {name.replace('_', '-')}")
     plt.show()
@@ -165,7 +183,9 @@ for name, s in series.items():
 # wide halo. Move through both with the slider.
 
 # %%
-plotting.show_plotly(plotting.tilt_slider_figure(series, every=5, title=example.info["name"]))
+plotting.show_plotly(
+    plotting.tilt_slider_figure(series, every=5, title=example.info["name"])
+)
 
 # %% [markdown]
 # ## Dose
@@ -179,7 +199,11 @@ doses = [1e5, 1e4, 1e3, 1e2]
 middle = int(np.argmin(abs(tilt_deg)))
 noisy = [
     simulation.simulate_tilt_series(
-        example, microscope=MICROSCOPES["non_aberrated"], **{**settings, "tilt_deg": tilt_deg[[middle]]}, dose_per_A2=d, seed=seed
+        example,
+        microscope=MICROSCOPES["non_aberrated"],
+        **{**settings, "tilt_deg": tilt_deg[[middle]]},
+        dose_per_A2=d,
+        seed=seed,
     ).frames[0]
     for d in doses
 ]
@@ -208,9 +232,16 @@ for split, particle_file in SPLITS.items():
     for name, microscope in MICROSCOPES.items():
         store.make(
             names.series_name(split, name),
-            lambda path: datasets.write_dataset(path, split_particles, microscope=microscope, seed=seed, **settings),
-            parameters={"n_pixels": n_pixels, "field_of_view_A": field_of_view_A, "tilt_step_deg": tilt_step_deg,
-                        "engine": engine, "seed": seed},
+            lambda path: datasets.write_dataset(
+                path, split_particles, microscope=microscope, seed=seed, **settings
+            ),
+            parameters={
+                "n_pixels": n_pixels,
+                "field_of_view_A": field_of_view_A,
+                "tilt_step_deg": tilt_step_deg,
+                "engine": engine,
+                "seed": seed,
+            },
             inputs=(particle_file,),
             code=(datasets,),
         )
@@ -222,12 +253,20 @@ for split in SPLITS:
         dataset = datasets.Dataset(store.path(names.series_name(split, name)))
         provenance = store.provenance(names.series_name(split, name))
         first = dataset[0]
-        rows.append({
-            "use": split, "microscope": name.replace("_", "-"), "particles": len(dataset), "frames a particle": len(first),
-            "pixels": f"{first.frames.shape[2]} × {first.frames.shape[1]}", "pixel (Å)": first.pixel_size_A,
-            "seconds": provenance["duration_s"],
-        })
-pd.DataFrame(rows).style.format({"pixel (Å)": "{:.3f}", "seconds": "{:.1f}"}).hide(axis="index")
+        rows.append(
+            {
+                "use": split,
+                "microscope": name.replace("_", "-"),
+                "particles": len(dataset),
+                "frames a particle": len(first),
+                "pixels": f"{first.frames.shape[2]} × {first.frames.shape[1]}",
+                "pixel (Å)": first.pixel_size_A,
+                "seconds": provenance["duration_s"],
+            }
+        )
+pd.DataFrame(rows).style.format({"pixel (Å)": "{:.3f}", "seconds": "{:.1f}"}).hide(
+    axis="index"
+)
 
 # %% [markdown]
 # ## Exercises

@@ -38,7 +38,14 @@ import numpy as np
 import pandas as pd
 
 from tsg_core import chapters as names
-from tsg_core import datasets, evaluation, interpolation, plotting, reconstruction, sparsity
+from tsg_core import (
+    datasets,
+    evaluation,
+    interpolation,
+    plotting,
+    reconstruction,
+    sparsity,
+)
 from tsg_core.artifacts import Artifacts
 
 plotting.use_book_style()
@@ -59,15 +66,27 @@ series = dataset[particle]
 # %%
 for offset in range(gap):
     kept = sparsity.sparse_indices(len(series), gap=gap, offset=offset)
-    print(f"gap {gap}, offset {offset}: {len(kept)} frames, {', '.join(map(str, kept[:5]))}, ... {kept[-1]}")
+    print(
+        f"gap {gap}, offset {offset}: {len(kept)} frames, {', '.join(map(str, kept[:5]))}, ... {kept[-1]}"
+    )
 
 # %%
 figure, axis = plt.subplots(figsize=(8, 2.6))
 for row, g in enumerate((1, 2, 4, 6, 12)):
     kept = sparsity.sparse_indices(len(series), gap=g)
     axis.vlines(series.tilt_deg[kept], row + 0.1, row + 0.9, lw=1)
-    axis.text(series.tilt_deg[-1] + 3, row + 0.5, f"{len(kept)} frames", va="center", fontsize=8)
-axis.set(xlabel="tilt (deg)", yticks=np.arange(5) + 0.5, yticklabels=[f"gap {g}" for g in (1, 2, 4, 6, 12)])
+    axis.text(
+        series.tilt_deg[-1] + 3,
+        row + 0.5,
+        f"{len(kept)} frames",
+        va="center",
+        fontsize=8,
+    )
+axis.set(
+    xlabel="tilt (deg)",
+    yticks=np.arange(5) + 0.5,
+    yticklabels=[f"gap {g}" for g in (1, 2, 4, 6, 12)],
+)
 axis.spines["left"].set_visible(False)
 plt.show()
 
@@ -80,7 +99,11 @@ plt.show()
 # %%
 figure, axes = plt.subplots(1, 3, figsize=(9, 3.6), sharey=True)
 for axis, g in zip(axes, (1, 6, 12), strict=True):
-    plotting.show_sinogram(series.subset(sparsity.sparse_indices(len(series), gap=g)), axis=axis, title=f"gap {g}")
+    plotting.show_sinogram(
+        series.subset(sparsity.sparse_indices(len(series), gap=g)),
+        axis=axis,
+        title=f"gap {g}",
+    )
 plt.show()
 
 # %% [markdown]
@@ -115,13 +138,26 @@ trios = sparsity.midpoint_trios(len(series), rate=rate, offset=0)
 before, middle, after = trios[len(trios) // 2]
 measured = series.subset(np.union1d(trios[:, 0], trios[:, 2]))
 guesses = {
-    m: interpolation.densify(measured, tilt_deg=series.tilt_deg[[middle]], method=m).frames[0]
+    m: interpolation.densify(
+        measured, tilt_deg=series.tilt_deg[[middle]], method=m
+    ).frames[0]
     for m in ("linear", "cubic", "reprojection")
 }
-frames = [series.frames[before], series.frames[middle], series.frames[after], *guesses.values()]
-titles = [f"measured {series.tilt_deg[before]:.0f}°", f"truth {series.tilt_deg[middle]:.0f}°",
-          f"measured {series.tilt_deg[after]:.0f}°", *guesses]
-plotting.show_frames(np.array(frames), titles, pixel_size_A=series.pixel_size_A, columns=6)
+frames = [
+    series.frames[before],
+    series.frames[middle],
+    series.frames[after],
+    *guesses.values(),
+]
+titles = [
+    f"measured {series.tilt_deg[before]:.0f}°",
+    f"truth {series.tilt_deg[middle]:.0f}°",
+    f"measured {series.tilt_deg[after]:.0f}°",
+    *guesses,
+]
+plotting.show_frames(
+    np.array(frames), titles, pixel_size_A=series.pixel_size_A, columns=6
+)
 plt.show()
 
 # %% [markdown]
@@ -139,8 +175,12 @@ for r in (1, 2, 3, 4, 6, 8, 12):
     measured = series.subset(np.union1d(trios[:, 0], trios[:, 2]))
     truth = series.frames[trios[:, 1]]
     for m in guesses:
-        guess = interpolation.densify(measured, tilt_deg=series.tilt_deg[trios[:, 1]], method=m).frames
-        psnr_dB = evaluation.image_metrics(guess, truth, peak=series.frames.max()).psnr_dB
+        guess = interpolation.densify(
+            measured, tilt_deg=series.tilt_deg[trios[:, 1]], method=m
+        ).frames
+        psnr_dB = evaluation.image_metrics(
+            guess, truth, peak=series.frames.max()
+        ).psnr_dB
         rows.append({"rate": r, "method": m, "PSNR (dB)": psnr_dB.mean()})
 table = pd.DataFrame(rows)
 figure, axis = plt.subplots(figsize=(5.5, 3.2))
@@ -160,7 +200,9 @@ for g in (1, 6, 12):
     kept = sparsity.sparse_indices(len(series), gap=g)
     volumes[f"gap {g}, {len(kept)} frames"] = reconstruction.sirt(series.subset(kept))
 slices = np.array([v[v.shape[0] // 2] for v in volumes.values()])
-figure = plotting.show_frames(slices, list(volumes), pixel_size_A=series.pixel_size_A, vmax=slices.max())
+figure = plotting.show_frames(
+    slices, list(volumes), pixel_size_A=series.pixel_size_A, vmax=slices.max()
+)
 figure.suptitle("Slices across the tilt axis (z down, x to the right)")
 plt.show()
 

@@ -45,8 +45,7 @@ from tsg_core.model import TSGNet
 
 plotting.use_book_style()
 store = Artifacts(artifacts)
-torch.manual_seed(0);
-
+torch.manual_seed(0)
 # %% [markdown]
 # ## One encoder, four levels
 #
@@ -59,10 +58,15 @@ network = TSGNet(channels=tuple(channels), linear_start=True)
 
 
 def parameters_of(model):
-    return {name: sum(p.numel() for p in block.parameters()) for name, block in model.named_children()}
+    return {
+        name: sum(p.numel() for p in block.parameters())
+        for name, block in model.named_children()
+    }
 
 
-table = pd.DataFrame({"published size": parameters_of(published), "this run": parameters_of(network)})
+table = pd.DataFrame(
+    {"published size": parameters_of(published), "this run": parameters_of(network)}
+)
 table.loc["all"] = table.sum()
 table.style.format("{:,.0f}")
 
@@ -72,13 +76,28 @@ table.style.format("{:,.0f}")
 # %%
 shapes = []
 for name, block in network.named_modules():
-    if name.startswith("decoder") and "." not in name or name.startswith("encoder.pyramid") and name.count(".") == 1:
-        block.register_forward_hook(lambda m, x, y, name=name: shapes.append((name, tuple(x[0].shape), tuple(y.shape))))
+    if (
+        name.startswith("decoder")
+        and "." not in name
+        or name.startswith("encoder.pyramid")
+        and name.count(".") == 1
+    ):
+        block.register_forward_hook(
+            lambda m, x, y, name=name: shapes.append(
+                (name, tuple(x[0].shape), tuple(y.shape))
+            )
+        )
 with torch.inference_mode():
     network(torch.rand(1, 1, 64, 64), torch.rand(1, 1, 64, 64), 0.5)
 pd.DataFrame(
     [
-        {"block": name, "channels in": x[1], "channels out": y[1], "size in": f"{x[3]} × {x[2]}", "size out": f"{y[3]} × {y[2]}"}
+        {
+            "block": name,
+            "channels in": x[1],
+            "channels out": y[1],
+            "size in": f"{x[3]} × {x[2]}",
+            "size out": f"{y[3]} × {y[2]}",
+        }
         for name, x, y in shapes
     ]
 ).style.hide(axis="index")
@@ -124,8 +143,17 @@ tilt_a, tilt_mid, tilt_b = np.deg2rad([-15, 0, 15])
 row = lambda tilt: spot(8 * np.sin(tilt)) + spot(-8 * np.sin(tilt))
 figure, axis = plt.subplots(figsize=(6, 2.6))
 axis.plot(x_A, row(tilt_mid), "k", label="truth: both atoms in line")
-axis.plot(x_A, (row(tilt_a) + row(tilt_b)) / 2, color="#0072B2", label="mean of the two measured frames")
-axis.set(xlabel="column (Å)", ylabel="intensity", title="Two atoms, 8 Å above and below the tilt axis, at −15°, 0° and +15°")
+axis.plot(
+    x_A,
+    (row(tilt_a) + row(tilt_b)) / 2,
+    color="#0072B2",
+    label="mean of the two measured frames",
+)
+axis.set(
+    xlabel="column (Å)",
+    ylabel="intensity",
+    title="Two atoms, 8 Å above and below the tilt axis, at −15°, 0° and +15°",
+)
 axis.legend()
 plt.show()
 
@@ -168,8 +196,16 @@ axes[0].legend()
 target = torch.tensor(series.frames[len(series) // 2] / series.frames.max())[None, None]
 gains = np.linspace(0.5, 1.5, 21)
 shifts = range(-5, 6)
-axes[1].plot(shifts, [losses.census(target.roll(k, 3), target).item() for k in shifts], label="shifted by pixels")
-axes[1].plot((gains - 1) * 10, [losses.census(g * target, target).item() for g in gains], label="brighter by 10 % steps")
+axes[1].plot(
+    shifts,
+    [losses.census(target.roll(k, 3), target).item() for k in shifts],
+    label="shifted by pixels",
+)
+axes[1].plot(
+    (gains - 1) * 10,
+    [losses.census(g * target, target).item() for g in gains],
+    label="brighter by 10 % steps",
+)
 axes[1].set(xlabel="shift (pixels) or brightness (10 %)", ylabel="census distance")
 axes[1].legend()
 plt.show()

@@ -53,7 +53,11 @@ store = Artifacts(artifacts)
 
 
 def all_series(split):
-    return [s for m in MICROSCOPES for s in datasets.Dataset(store.path(names.series_name(split, m)))]
+    return [
+        s
+        for m in MICROSCOPES
+        for s in datasets.Dataset(store.path(names.series_name(split, m)))
+    ]
 
 
 training_series, validation_series = all_series("training"), all_series("validation")
@@ -80,7 +84,9 @@ titles = [
     for label in ("", "y mirrored: ", "x mirrored: ")
     for part in ("frame a", "target", "frame b")
 ]
-plotting.show_frames(np.array(pictures), titles, pixel_size_A=series.pixel_size_A, columns=3)
+plotting.show_frames(
+    np.array(pictures), titles, pixel_size_A=series.pixel_size_A, columns=3
+)
 plt.show()
 
 # %% [markdown]
@@ -114,10 +120,19 @@ store.make(
     names.TSGNET,
     train,
     parameters={
-        "channels": channels, "n_steps": n_steps, "batch_size": batch_size, "crop_px": crop_px,
-        "learning_rate": learning_rate, "validate_every": validate_every, "seed": seed,
+        "channels": channels,
+        "n_steps": n_steps,
+        "batch_size": batch_size,
+        "crop_px": crop_px,
+        "learning_rate": learning_rate,
+        "validate_every": validate_every,
+        "seed": seed,
     },
-    inputs=[names.series_name(split, m) for split in ("training", "validation") for m in MICROSCOPES],
+    inputs=[
+        names.series_name(split, m)
+        for split in ("training", "validation")
+        for m in MICROSCOPES
+    ],
     code=(training,),
 )
 history = pd.read_csv(store.path(names.TSGNET) / "history.csv")
@@ -129,14 +144,28 @@ recorded = results.recorded("training_history")
 # The validation particles are not in the training set. The dashed line is linear interpolation on the same frames: that,
 # not zero, is where usefulness begins.
 
+
 # %% tags=["hide-input"]
 def training_curves(history, title):
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.2))
     axes[0].plot(history.step, history.loss, color="#0072B2")
     axes[0].set(xlabel="step", ylabel="training loss", title=title)
     validated = history.dropna(subset="validation_psnr_dB")
-    axes[1].plot(validated.step, validated.validation_psnr_dB, "o-", ms=3, color=plotting.COLOURS["tsgnet"], label="TSGNet")
-    axes[1].plot(validated.step, validated.linear_psnr_dB, "k--", lw=1, label="linear interpolation")
+    axes[1].plot(
+        validated.step,
+        validated.validation_psnr_dB,
+        "o-",
+        ms=3,
+        color=plotting.COLOURS["tsgnet"],
+        label="TSGNet",
+    )
+    axes[1].plot(
+        validated.step,
+        validated.linear_psnr_dB,
+        "k--",
+        lw=1,
+        label="linear interpolation",
+    )
     axes[1].set(xlabel="step", ylabel="validation PSNR (dB)")
     axes[1].legend()
     plt.show()
@@ -145,7 +174,10 @@ def training_curves(history, title):
 training_curves(history, "This run")
 
 # %% tags=["hide-input"]
-results.show(recorded, lambda h: training_curves(h, "Recorded run of the profile `book`"))
+results.show(
+    recorded, lambda h: training_curves(h, "Recorded run of the profile `book`")
+)
+
 
 # %% tags=["hide-input"]
 def sentence(history):
@@ -163,7 +195,10 @@ def sentence(history):
 
 
 plotting.say("This run: " + sentence(history))
-results.show(recorded, lambda h: plotting.say("Recorded run of the profile `book`: " + sentence(h)))
+results.show(
+    recorded,
+    lambda h: plotting.say("Recorded run of the profile `book`: " + sentence(h)),
+)
 
 # %% [markdown]
 # The weights that were best on the validation particles are the ones that are kept. Choosing them on the test set would make the test

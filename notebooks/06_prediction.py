@@ -40,14 +40,25 @@ import numpy as np
 import pandas as pd
 
 from tsg_core import chapters as names
-from tsg_core import comparison, datasets, evaluation, interpolation, plotting, results, sparsity, summary
+from tsg_core import (
+    comparison,
+    datasets,
+    evaluation,
+    interpolation,
+    plotting,
+    results,
+    sparsity,
+    summary,
+)
 from tsg_core.artifacts import Artifacts
 from tsg_core.microscope import MICROSCOPES
 
 plotting.use_book_style()
 store = Artifacts(artifacts)
 checkpoint = store.path(names.TSGNET) / "model.safetensors"
-test = {m: datasets.Dataset(store.path(names.series_name("test", m))) for m in MICROSCOPES}
+test = {
+    m: datasets.Dataset(store.path(names.series_name("test", m))) for m in MICROSCOPES
+}
 
 # %% [markdown]
 # ## The methods
@@ -69,7 +80,12 @@ test = {m: datasets.Dataset(store.path(names.series_name("test", m))) for m in M
 store.make(
     names.FRAME_METRICS,
     lambda folder: comparison.frame_metrics(
-        test, folder, methods=methods, rates=rates, n_offsets=n_offsets, checkpoint=checkpoint
+        test,
+        folder,
+        methods=methods,
+        rates=rates,
+        n_offsets=n_offsets,
+        checkpoint=checkpoint,
     ),
     parameters={"methods": methods, "rates": rates, "n_offsets": n_offsets},
     inputs=[names.TSGNET, *(names.series_name("test", m) for m in MICROSCOPES)],
@@ -83,23 +99,40 @@ recorded = results.recorded("frame_metrics")
 #
 # Means over the test particles with 95 % bootstrap intervals; *gain* is the paired difference in PSNR to linear interpolation on the same frames.
 
+
 # %% tags=["hide-input"]
 def table_1(table):
     gains = summary.gain_over(table, column="psnr_dB", of="method", baseline="linear")
-    means = summary.over_particles(gains, by=["microscope", "method"], columns=["mse", "psnr_dB", "ssim", "gain"], seed=seed)
+    means = summary.over_particles(
+        gains,
+        by=["microscope", "method"],
+        columns=["mse", "psnr_dB", "ssim", "gain"],
+        seed=seed,
+    )
     return pd.DataFrame(
         {
             "microscope": means.microscope.str.replace("_", "-"),
             "method": means.method,
             "MSE": means.mse.map("{:.2e}".format),
-            "PSNR (dB)": [summary.with_interval(*v) for v in means[["psnr_dB", "psnr_dB_low", "psnr_dB_high"]].to_numpy()],
-            "SSIM": [summary.with_interval(*v, digits=3) for v in means[["ssim", "ssim_low", "ssim_high"]].to_numpy()],
-            "gain (dB)": [summary.with_interval(*v) for v in means[["gain", "gain_low", "gain_high"]].to_numpy()],
+            "PSNR (dB)": [
+                summary.with_interval(*v)
+                for v in means[["psnr_dB", "psnr_dB_low", "psnr_dB_high"]].to_numpy()
+            ],
+            "SSIM": [
+                summary.with_interval(*v, digits=3)
+                for v in means[["ssim", "ssim_low", "ssim_high"]].to_numpy()
+            ],
+            "gain (dB)": [
+                summary.with_interval(*v)
+                for v in means[["gain", "gain_low", "gain_high"]].to_numpy()
+            ],
         }
     )
 
 
-table_1(table).style.hide(axis="index").set_caption(f"This run: {table.particle.nunique()} particles, rates {rates}")
+table_1(table).style.hide(axis="index").set_caption(
+    f"This run: {table.particle.nunique()} particles, rates {rates}"
+)
 
 # %% tags=["hide-input"]
 results.show(recorded, table_1, caption="Recorded run of the profile `book`")
@@ -108,10 +141,12 @@ results.show(recorded, table_1, caption="Recorded run of the profile `book`")
 # The paper's printed values, averaged over rates 1 to 12 on its 99 test particles:
 
 # %% tags=["hide-input"]
-paper = summary.PAPER_TABLE_1.assign(microscope=summary.PAPER_TABLE_1.microscope.str.replace("_", "-"))
-paper.rename(columns={"mse": "MSE", "psnr_dB": "PSNR (dB)", "ssim": "SSIM"}).style.hide(axis="index").format(
-    {"MSE": "{:.2e}", "PSNR (dB)": "{:.2f}", "SSIM": "{:.2f}"}
+paper = summary.PAPER_TABLE_1.assign(
+    microscope=summary.PAPER_TABLE_1.microscope.str.replace("_", "-")
 )
+paper.rename(columns={"mse": "MSE", "psnr_dB": "PSNR (dB)", "ssim": "SSIM"}).style.hide(
+    axis="index"
+).format({"MSE": "{:.2e}", "PSNR (dB)": "{:.2f}", "SSIM": "{:.2f}"})
 
 # %% [markdown]
 # Absolute values can't be compared across these tables. MSE scales with the square of the intensity unit, PSNR with the choice of its peak, and both with
@@ -120,14 +155,23 @@ paper.rename(columns={"mse": "MSE", "psnr_dB": "PSNR (dB)", "ssim": "SSIM"}).sty
 #
 # ## Figure 2: errors against the rate
 
+
 # %% tags=["hide-input"]
 def figure_2(table, title):
     metrics = {"mse": "MSE", "psnr_dB": "PSNR (dB)", "ssim": "SSIM"}
-    means = summary.over_particles(table, by=["microscope", "method", "rate"], columns=list(metrics), seed=seed)
+    means = summary.over_particles(
+        table, by=["microscope", "method", "rate"], columns=list(metrics), seed=seed
+    )
     figure, axes = plt.subplots(2, 3, figsize=(10, 5.6), sharex=True)
     for row, microscope in zip(axes, MICROSCOPES, strict=True):
         for axis, (column, label) in zip(row, metrics.items(), strict=True):
-            plotting.plot_with_interval(axis, means[means.microscope == microscope], x="rate", y=column, by="method")
+            plotting.plot_with_interval(
+                axis,
+                means[means.microscope == microscope],
+                x="rate",
+                y=column,
+                by="method",
+            )
             axis.set(ylabel=label, title=microscope.replace("_", "-"))
         row[0].set_yscale("log")
     axes[0, 1].legend(fontsize=8)
@@ -143,14 +187,23 @@ results.show(recorded, lambda t: figure_2(t, "Recorded run of the profile `book`
 # %% [markdown]
 # ## In words
 
+
 # %% tags=["hide-input"]
 def sentence(table, microscope):
-    gains = summary.gain_over(table[table.microscope == microscope], column="psnr_dB", of="method", baseline="linear")
-    means = summary.over_particles(gains, by=["method"], columns=["gain"], seed=seed).set_index("method")
+    gains = summary.gain_over(
+        table[table.microscope == microscope],
+        column="psnr_dB",
+        of="method",
+        baseline="linear",
+    )
+    means = summary.over_particles(
+        gains, by=["method"], columns=["gain"], seed=seed
+    ).set_index("method")
     best = means.gain.idxmax()
     texts = [
         f"{m} gains {summary.with_interval(*means.loc[m, ['gain', 'gain_low', 'gain_high']])} dB over linear"
-        for m in means.index if m != "linear"
+        for m in means.index
+        if m != "linear"
     ]
     return f"- **{microscope.replace('_', '-')}**: {'; '.join(texts)}. Best on average: **{best}**."
 
@@ -169,19 +222,34 @@ trios = sparsity.midpoint_trios(len(series), rate=6, offset=0)
 measured = series.subset(np.union1d(trios[:, 0], trios[:, 2]))
 targets = trios[:, 1]
 guesses = {
-    m: interpolation.densify(measured, tilt_deg=series.tilt_deg[targets], method=m, checkpoint=checkpoint).frames for m in methods
+    m: interpolation.densify(
+        measured, tilt_deg=series.tilt_deg[targets], method=m, checkpoint=checkpoint
+    ).frames
+    for m in methods
 }
-worst = int(np.argmin(evaluation.image_metrics(guesses["tsgnet"], series.frames[targets], peak=series.frames.max()).psnr_dB))
+worst = int(
+    np.argmin(
+        evaluation.image_metrics(
+            guesses["tsgnet"], series.frames[targets], peak=series.frames.max()
+        ).psnr_dB
+    )
+)
 truth = series.frames[targets[worst]]
 plotting.show_frames(
     np.array([truth, *(g[worst] for g in guesses.values())]),
-    [f"truth, {series.tilt_deg[targets[worst]]:.0f}°", *guesses], pixel_size_A=series.pixel_size_A, columns=6,
+    [f"truth, {series.tilt_deg[targets[worst]]:.0f}°", *guesses],
+    pixel_size_A=series.pixel_size_A,
+    columns=6,
 )
 plt.show()
 limit = np.abs(guesses["linear"][worst] - truth).max()
 plotting.show_frames(
-    np.array([g[worst] - truth for g in guesses.values()]), [f"{m} − truth" for m in guesses],
-    pixel_size_A=series.pixel_size_A, vmin=-limit, vmax=limit, cmap="RdBu_r",
+    np.array([g[worst] - truth for g in guesses.values()]),
+    [f"{m} − truth" for m in guesses],
+    pixel_size_A=series.pixel_size_A,
+    vmin=-limit,
+    vmax=limit,
+    cmap="RdBu_r",
 )
 plt.show()
 
@@ -191,20 +259,32 @@ plt.show()
 # %%
 full = sparsity.midpoint_trios(len(series), rate=3, offset=0)
 sparse_series = series.subset(np.union1d(full[:, 0], full[:, 2]))
-inside = (series.tilt_deg >= sparse_series.tilt_deg[0]) & (series.tilt_deg <= sparse_series.tilt_deg[-1])
+inside = (series.tilt_deg >= sparse_series.tilt_deg[0]) & (
+    series.tilt_deg <= sparse_series.tilt_deg[-1]
+)
 shown = series.subset(np.flatnonzero(inside))
 compared = {"truth": shown} | {
-    m: interpolation.densify(sparse_series, tilt_deg=shown.tilt_deg, method=m, checkpoint=checkpoint)
+    m: interpolation.densify(
+        sparse_series, tilt_deg=shown.tilt_deg, method=m, checkpoint=checkpoint
+    )
     for m in ("linear", "tsgnet", "reprojection")
 }
-plotting.show_plotly(plotting.tilt_slider_figure(compared, every=3, title=f"{test[microscope].names[0]}, a measured frame every {np.diff(sparse_series.tilt_deg)[0]:.0f}°"))
+plotting.show_plotly(
+    plotting.tilt_slider_figure(
+        compared,
+        every=3,
+        title=f"{test[microscope].names[0]}, a measured frame every {np.diff(sparse_series.tilt_deg)[0]:.0f}°",
+    )
+)
 
 # %% [markdown]
 # ## By element
 
 # %%
 by_element = table.assign(element=table.particle.str.split().str[1])
-pivot = by_element.pivot_table(index=["microscope", "element"], columns="method", values="psnr_dB")[methods]
+pivot = by_element.pivot_table(
+    index=["microscope", "element"], columns="method", values="psnr_dB"
+)[methods]
 pivot.style.format("{:.1f}").highlight_max(axis=1, props="font-weight: bold")
 
 # %% [markdown]

@@ -50,7 +50,9 @@ from tsg_core.reconstruction import sirt
 plotting.use_book_style()
 store = Artifacts(artifacts)
 checkpoint = store.path(names.TSGNET) / "model.safetensors"
-test = {m: datasets.Dataset(store.path(names.series_name("test", m))) for m in MICROSCOPES}
+test = {
+    m: datasets.Dataset(store.path(names.series_name("test", m))) for m in MICROSCOPES
+}
 
 # %% [markdown]
 # ## SIRT
@@ -95,11 +97,24 @@ plt.show()
 store.make(
     names.VOLUME_METRICS,
     lambda folder: comparison.volume_metrics(
-        test, folder, gaps=gaps, n_offsets=n_offsets, mix_methods=mix_methods, n_iterations=n_iterations, n_points=n_points,
-        checkpoint=checkpoint, seed=seed,
+        test,
+        folder,
+        gaps=gaps,
+        n_offsets=n_offsets,
+        mix_methods=mix_methods,
+        n_iterations=n_iterations,
+        n_points=n_points,
+        checkpoint=checkpoint,
+        seed=seed,
     ),
-    parameters={"gaps": gaps, "n_offsets": n_offsets, "mix_methods": mix_methods, "n_iterations": n_iterations,
-                "n_points": n_points, "seed": seed},
+    parameters={
+        "gaps": gaps,
+        "n_offsets": n_offsets,
+        "mix_methods": mix_methods,
+        "n_iterations": n_iterations,
+        "n_points": n_points,
+        "seed": seed,
+    },
     inputs=[names.TSGNET, *(names.series_name("test", m) for m in MICROSCOPES)],
     code=(comparison,),
 )
@@ -119,15 +134,26 @@ recorded = results.recorded("volume_metrics")
 #
 # ## Figure 3: distance from the Reference against the gap
 
+
 # %% tags=["hide-input"]
 def figure_3(table, title):
-    labelled = table.assign(label=[f"{a} {m}".strip() for a, m in zip(table.arm, table.method, strict=True)])
+    labelled = table.assign(
+        label=[f"{a} {m}".strip() for a, m in zip(table.arm, table.method, strict=True)]
+    )
     columns = {"chamfer_A": "Chamfer distance (Å)", "rms_A": "RMS error (Å)"}
-    means = summary.over_particles(labelled, by=["microscope", "label", "gap"], columns=list(columns), seed=seed)
+    means = summary.over_particles(
+        labelled, by=["microscope", "label", "gap"], columns=list(columns), seed=seed
+    )
     figure, axes = plt.subplots(2, 2, figsize=(9, 6), sharex=True)
     for row, microscope in zip(axes, MICROSCOPES, strict=True):
         for axis, (column, label) in zip(row, columns.items(), strict=True):
-            plotting.plot_with_interval(axis, means[means.microscope == microscope], x="gap", y=column, by="label")
+            plotting.plot_with_interval(
+                axis,
+                means[means.microscope == microscope],
+                x="gap",
+                y=column,
+                by="label",
+            )
             axis.set(ylabel=label, title=microscope.replace("_", "-"), yscale="log")
     axes[0, 1].legend(fontsize=8)
     figure.suptitle(title)
@@ -145,17 +171,38 @@ results.show(recorded, lambda t: figure_3(t, "Recorded run of the profile `book`
 # The difference Mix − Sparse on the same particle and gap, in ångström of Chamfer distance: negative means that the predicted frames brought the object nearer to the
 # Reference. An interval that contains zero means that this run can't tell.
 
+
 # %% tags=["hide-input"]
 def against_sparse(table):
-    labelled = table[table.arm != "Reference"].assign(label=[f"{a} {m}".strip() for a, m in zip(table.arm, table.method, strict=True) if a != "Reference"])
-    gains = summary.gain_over(labelled, column="chamfer_A", of="label", baseline="Sparse")
+    labelled = table[table.arm != "Reference"].assign(
+        label=[
+            f"{a} {m}".strip()
+            for a, m in zip(table.arm, table.method, strict=True)
+            if a != "Reference"
+        ]
+    )
+    gains = summary.gain_over(
+        labelled, column="chamfer_A", of="label", baseline="Sparse"
+    )
     means = summary.over_particles(
-        gains[gains.label != "Sparse"], by=["microscope", "label", "gap"], columns=["gain"], seed=seed
+        gains[gains.label != "Sparse"],
+        by=["microscope", "label", "gap"],
+        columns=["gain"],
+        seed=seed,
     )
     return means.assign(
-        difference=[summary.with_interval(*v, digits=3) for v in means[["gain", "gain_low", "gain_high"]].to_numpy()],
+        difference=[
+            summary.with_interval(*v, digits=3)
+            for v in means[["gain", "gain_low", "gain_high"]].to_numpy()
+        ],
         verdict=[
-            summary.verdict(low, high, positive="Sparse", negative="Mix", neither="no difference resolved")
+            summary.verdict(
+                low,
+                high,
+                positive="Sparse",
+                negative="Mix",
+                neither="no difference resolved",
+            )
             for low, high in means[["gain_low", "gain_high"]].to_numpy()
         ],
     )
@@ -165,13 +212,17 @@ def winners(table):
     means = against_sparse(table)
     return pd.DataFrame(
         {
-            "microscope": means.microscope.str.replace("_", "-"), "arm": means.label, "gap": means.gap,
-            "Mix − Sparse (Å)": means.difference, "nearer to Reference": means.verdict,
+            "microscope": means.microscope.str.replace("_", "-"),
+            "arm": means.label,
+            "gap": means.gap,
+            "Mix − Sparse (Å)": means.difference,
+            "nearer to Reference": means.verdict,
         }
     )
 
 
 winners(table).style.hide(axis="index")
+
 
 # %% tags=["hide-input"]
 def sentence(table):
@@ -189,7 +240,12 @@ def sentence(table):
 plotting.say("In this run:\n\n" + sentence(table))
 
 # %% tags=["hide-input"]
-results.show(recorded, lambda t: plotting.say("In the recorded run of the profile `book`:\n\n" + sentence(t)))
+results.show(
+    recorded,
+    lambda t: plotting.say(
+        "In the recorded run of the profile `book`:\n\n" + sentence(t)
+    ),
+)
 
 # %% [markdown]
 # ## Figure 4: what the volumes look like
@@ -200,27 +256,38 @@ example_gap = gaps[len(gaps) // 2]
 
 def make_examples(path):
     volumes = {"Reference": sirt(series, n_iterations=n_iterations)}
-    for arm, method, dense in comparison.arms_of(series, gap=example_gap, offset=0, mix_methods=["tsgnet"], checkpoint=checkpoint):
+    for arm, method, dense in comparison.arms_of(
+        series, gap=example_gap, offset=0, mix_methods=["tsgnet"], checkpoint=checkpoint
+    ):
         volumes[arm] = sirt(dense, n_iterations=n_iterations)
     np.savez_compressed(path, **volumes)
 
 
 store.make(
-    names.EXAMPLE_VOLUMES, make_examples, parameters={"gap": example_gap, "n_iterations": n_iterations},
-    inputs=[names.TSGNET, names.series_name("test", "non_aberrated")], code=(comparison,),
+    names.EXAMPLE_VOLUMES,
+    make_examples,
+    parameters={"gap": example_gap, "n_iterations": n_iterations},
+    inputs=[names.TSGNET, names.series_name("test", "non_aberrated")],
+    code=(comparison,),
 )
 with np.load(store.path(names.EXAMPLE_VOLUMES)) as stored:
     volumes = dict(stored)
 centre = [v.shape[0] // 2 for v in volumes.values()]
 figure = plotting.show_frames(
-    np.array([v[c] for v, c in zip(volumes.values(), centre, strict=True)]), list(volumes), pixel_size_A=series.pixel_size_A
+    np.array([v[c] for v, c in zip(volumes.values(), centre, strict=True)]),
+    list(volumes),
+    pixel_size_A=series.pixel_size_A,
 )
-figure.suptitle(f"{test['non_aberrated'].names[0]}, gap {example_gap}: slice across the tilt axis")
+figure.suptitle(
+    f"{test['non_aberrated'].names[0]}, gap {example_gap}: slice across the tilt axis"
+)
 plt.show()
 
 # %%
 figure = plotting.show_frames(
-    np.array([v[:, v.shape[1] // 2] for v in volumes.values()]), list(volumes), pixel_size_A=series.pixel_size_A
+    np.array([v[:, v.shape[1] // 2] for v in volumes.values()]),
+    list(volumes),
+    pixel_size_A=series.pixel_size_A,
 )
 figure.suptitle("Slice along the tilt axis (y down), where sparse angles cost least")
 plt.show()
@@ -228,7 +295,9 @@ plt.show()
 # %%
 plotting.show_plotly(
     plotting.isosurface_figure(
-        volumes, levels={k: evaluation.otsu_threshold(v) for k, v in volumes.items()}, voxel_size_A=series.pixel_size_A,
+        volumes,
+        levels={k: evaluation.otsu_threshold(v) for k, v in volumes.items()},
+        voxel_size_A=series.pixel_size_A,
         title=f"Otsu surfaces at gap {example_gap}",
     )
 )

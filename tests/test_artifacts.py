@@ -1,7 +1,4 @@
 import errno
-import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest

@@ -63,3 +63,4 @@ def test_a_verdict_needs_an_interval_on_one_side_of_zero(low, high, said):
 def test_intervals_are_left_out_where_there_are_none():
     assert summary.with_interval(1.234, 1.0, 1.5) == "1.23 [1.00, 1.50]"
     assert summary.with_interval(1.234, np.nan, np.nan, digits=1) == "1.2"
+    assert summary.with_interval(-0.0001, -0.004, 0.0) == "0.00 [0.00, 0.00]"

@@ -39,8 +39,9 @@ def frame_metrics(
 ) -> None:
     """Write the errors of predicted midpoint frames (Table 1 and Fig. 2 of the paper) to `folder`.
 
-    One row for each microscope, particle, rate and method: means of `mse`, `psnr_dB` and `ssim` over the predicted frames. `data` maps
-    a microscope's name to its test set. The peak of PSNR and SSIM is the brightest pixel of the particle's full series.
+    One row for each microscope, particle, rate and method: means of `mse`, `psnr_dB` and `ssim` over the predicted
+    frames. `data` maps a microscope's name to its test set. The peak of PSNR and SSIM is the brightest pixel of the
+    particle's full series.
     """
 
     def rows(microscope: str, name: str, series: TiltSeries) -> Iterator[dict]:
@@ -81,17 +82,15 @@ def volume_metrics(
 ) -> None:
     """Write the distances of Sparse and Mix volumes from the Reference volume (Fig. 3 of the paper) to `folder`.
 
-    One row for each microscope, particle, gap, offset, arm and method of the predicted frames. A gap of 1 compares the Reference object with a
-    second sample of its own points: the floor that the sampling sets.
+    One row for each microscope, particle, gap, offset, arm and method of the predicted frames. A gap of 1 compares the
+    Reference object with a second sample of its own points: the floor that the sampling sets.
     """
 
     def rows(microscope: str, name: str, series: TiltSeries) -> Iterator[dict]:
         reference = sirt(series, n_iterations=n_iterations)
 
         def compared(volume, **labels):
-            result = compare_volumes(
-                volume, reference, voxel_size_A=series.pixel_size_A, n_points=n_points, seed=seed
-            )
+            result = compare_volumes(volume, reference, voxel_size_A=series.pixel_size_A, n_points=n_points, seed=seed)
             return {"microscope": microscope, "particle": name, **labels, **vars(result)}
 
         yield compared(reference, gap=1, offset=0, arm="Reference", method="", n_frames=len(series))

@@ -14,8 +14,8 @@ from scipy.interpolate import CubicSpline
 from .errors import TsgError
 from .geometry import rotate_about_y
 from .microscope import Microscope
-from .probe import transfer_function
 from .pixels import PaddedFrame
+from .probe import transfer_function
 from .scattering import atom_transfer, thermal_sigma_A
 
 

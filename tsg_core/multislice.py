@@ -10,8 +10,8 @@ from ase import Atoms
 from .errors import TsgError
 from .geometry import tilted_positions
 from .microscope import Microscope
-from .probe import abtem_lens, band_edge, probe_radius_A, source_transfer
 from .pixels import PaddedFrame
+from .probe import abtem_lens, band_edge, probe_radius_A, source_transfer
 from .scattering import thermal_sigma_A
 
 # abTEM keeps two thirds of a grid's bandwidth free of aliasing

@@ -63,7 +63,9 @@ def _volumes(axes, store: Artifacts) -> None:
     """A slice across the tilt axis of Reference, Sparse and both Mix volumes."""
     gap = store.provenance(chapters.EXAMPLE_VOLUMES)["parameters"]["gap"]
     with np.load(store.path(chapters.EXAMPLE_VOLUMES)) as volumes:
-        slices = [(f"{name}" if name == "Reference" else f"{name}, gap {gap}", v[len(v) // 2]) for name, v in volumes.items()]
+        slices = [
+            (f"{name}" if name == "Reference" else f"{name}, gap {gap}", v[len(v) // 2]) for name, v in volumes.items()
+        ]
     _pictures(axes, slices, vmax=slices[0][1].max())
 
 

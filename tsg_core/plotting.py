@@ -58,7 +58,15 @@ def say(text: str) -> None:
 
 
 def show_frames(
-    frames, titles, *, pixel_size_A: float, vmin=0.0, vmax=None, cmap="gray", colour_bar=None, columns: int | None = None
+    frames,
+    titles,
+    *,
+    pixel_size_A: float,
+    vmin=0.0,
+    vmax=None,
+    cmap="gray",
+    colour_bar=None,
+    columns: int | None = None,
 ):
     """Frames (n, n_y, n_x) side by side on one intensity scale, with a scale bar; returns the figure."""
     frames = np.asarray(frames)
@@ -113,7 +121,7 @@ def plot_with_interval(axis, table, *, x: str, y: str, by: str) -> None:
 
 def show_plotly(figure: go.Figure) -> None:
     """Display an interactive figure in Jupyter and in the built book, which brings its own copy of plotly.js."""
-    figure.update_layout(margin={"l": 0, "r": 0, "t": 40, "b": 0}, autosize=True)
+    figure.update_layout(margin={"l": 0, "r": 0, "t": 40, "b": 30}, autosize=True, plot_bgcolor="white")
     html = figure.to_html(
         full_html=False, include_plotlyjs=False, auto_play=False, config={"responsive": True, "displaylogo": False}
     )
@@ -140,7 +148,7 @@ def particle_figure(atoms: Atoms, *, tilt_deg=(0.0,), title: str = "") -> go.Fig
             "yaxis": {**axis, "title": "y (Å)"},
             "zaxis": {**axis, "title": "z (Å)"},
             "aspectmode": "cube",
-            "camera": {"eye": {"x": 1.2, "y": -1.6, "z": 0.7}},
+            "camera": {"eye": {"x": 0.95, "y": -1.3, "z": 0.55}},
         },
     )
     if len(frames) > 1:
@@ -152,7 +160,7 @@ def _spheres(atoms: Atoms, positions_A) -> go.Scatter3d:
     numbers = atoms.numbers
     colours = ["rgb({:.0f},{:.0f},{:.0f})".format(*(255 * jmol_colors[n])) for n in numbers]
     x, y, z = np.round(positions_A, 2).T
-    marker = {"size": 6 * covalent_radii[numbers] / 1.36, "color": colours, "line": {"width": 0.5, "color": "#444"}}
+    marker = {"size": 16 * covalent_radii[numbers] / 1.36, "color": colours, "line": {"width": 1, "color": "#444"}}
     return go.Scatter3d(x=x, y=y, z=z, mode="markers", marker=marker, name=atoms.get_chemical_formula())
 
 
@@ -186,22 +194,28 @@ def tilt_slider_figure(series: dict[str, TiltSeries], *, every: int = 1, title: 
         figure.add_annotation(x=k * width + n_x / 2, y=-0.5, text=name, showarrow=False, yanchor="bottom")
     figure.update_xaxes(visible=False, constrain="domain")
     figure.update_yaxes(visible=False, autorange="reversed", scaleanchor="x")
-    figure.update_layout(title=title, height=380, sliders=[_slider([f.name for f in frames], "tilt (deg): ")])
+    figure.update_layout(title=title, height=340, sliders=[_slider([f.name for f in frames], "tilt (deg): ")])
     return figure
 
 
-def isosurface_figure(volumes: dict[str, np.ndarray], *, levels: dict[str, float], voxel_size_A: float, title: str = ""):
+def isosurface_figure(
+    volumes: dict[str, np.ndarray], *, levels: dict[str, float], voxel_size_A: float, title: str = ""
+):
     """Surfaces of volumes (n_y, n_z, n_x) at their levels; a menu switches between them."""
     meshes = []
     for name, volume in volumes.items():
         vertices, faces, *_ = marching_cubes(volume, levels[name], step_size=max(1, volume.shape[0] // 48))
-        y, z, x = (pixel_centres_A(n, pixel_size_A=voxel_size_A)[0] + v * voxel_size_A
-                   for n, v in zip(volume.shape, vertices.T, strict=True))
+        y, z, x = (
+            pixel_centres_A(n, pixel_size_A=voxel_size_A)[0] + v * voxel_size_A
+            for n, v in zip(volume.shape, vertices.T, strict=True)
+        )
         i, j, k = faces.T.astype(np.int32)
         x, y, z = (np.round(v, 2).astype(np.float32) for v in (x, y, z))
         light = {"ambient": 0.45, "diffuse": 0.7, "specular": 0.2}
         colour = COLOURS.get(name, "#0072B2")
-        meshes.append(go.Mesh3d(x=x, y=y, z=z, i=i, j=j, k=k, name=name, color=colour, lighting=light, visible=not meshes))
+        meshes.append(
+            go.Mesh3d(x=x, y=y, z=z, i=i, j=j, k=k, name=name, color=colour, lighting=light, visible=not meshes)
+        )
     buttons = [
         {"label": m.name, "method": "update", "args": [{"visible": [other is m for other in meshes]}]} for m in meshes
     ]

@@ -16,6 +16,7 @@ import numpy as np
 from scipy import fft, sparse
 
 from .errors import TsgError
+from .progress import track
 from .projection import (
     MATRIX_BYTES,
     frame_columns,
@@ -26,7 +27,6 @@ from .projection import (
     system_matrix,
     volume_columns,
 )
-from .progress import track
 from .tilt_series import TiltSeries
 
 __all__ = ["ENGINES", "cgls", "fbp", "in_slabs", "project", "sirt"]

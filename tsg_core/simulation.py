@@ -15,9 +15,9 @@ from .incoherent import incoherent_frames
 from .microscope import Microscope
 from .multislice import abtem_frames
 from .noise import with_dose
+from .pixels import PaddedFrame
 from .probe import fraction_within, probe_radius_A
 from .progress import track
-from .pixels import PaddedFrame
 from .scattering import scattering_factor_A
 from .tilt_series import TiltSeries
 

@@ -34,7 +34,7 @@ class TrainingSettings:
 
     n_steps, batch_size    samples of a step are shared out over the devices
     crop_px                edge of the random square crops, a multiple of 16
-    learning_rate          AdamW's, rising over `warmup_steps` and then falling on a cosine to `final_learning_rate`. The
+    learning_rate          AdamW's, rising over `warmup_steps`, then falling on a cosine to `final_learning_rate`. The
                            paper's 1e-4 left a training of hundreds of steps below linear interpolation in validation,
                            where 1e-3 rose above it.
     eta                    weight of the geometry loss
