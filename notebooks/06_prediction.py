@@ -135,7 +135,7 @@ table_1(table).style.hide(axis="index").set_caption(
 )
 
 # %% tags=["hide-input"]
-results.show(recorded, table_1, caption="Recorded run of the profile `book`")
+results.show(recorded, table_1, caption="Recorded run of the profile book")
 
 # %% [markdown]
 # The paper's printed values, averaged over rates 1 to 12 on its 99 test particles:

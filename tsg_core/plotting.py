@@ -34,6 +34,9 @@ COLOURS = {
     "Mix (all) reprojection": "#009E73",
 }
 
+# looks down on x and y from the front, a little low so that the labels of the axes stay in the picture
+CAMERA = {"eye": {"x": 1.2, "y": -1.6, "z": 0.65}, "center": {"x": 0, "y": 0, "z": -0.15}}
+
 
 def use_book_style() -> None:
     """Matplotlib settings of every figure in the book."""
@@ -121,7 +124,9 @@ def plot_with_interval(axis, table, *, x: str, y: str, by: str) -> None:
 
 def show_plotly(figure: go.Figure) -> None:
     """Display an interactive figure in Jupyter and in the built book, which brings its own copy of plotly.js."""
-    figure.update_layout(margin={"l": 0, "r": 0, "t": 40, "b": 30}, autosize=True, plot_bgcolor="white")
+    figure.update_layout(
+        margin={"l": 0, "r": 0, "t": 40, "b": 60 if figure.layout.sliders else 0}, autosize=True, plot_bgcolor="white"
+    )
     html = figure.to_html(
         full_html=False, include_plotlyjs=False, auto_play=False, config={"responsive": True, "displaylogo": False}
     )
@@ -148,7 +153,7 @@ def particle_figure(atoms: Atoms, *, tilt_deg=(0.0,), title: str = "") -> go.Fig
             "yaxis": {**axis, "title": "y (Å)"},
             "zaxis": {**axis, "title": "z (Å)"},
             "aspectmode": "cube",
-            "camera": {"eye": {"x": 0.95, "y": -1.3, "z": 0.55}},
+            "camera": CAMERA,
         },
     )
     if len(frames) > 1:
@@ -161,7 +166,7 @@ def _spheres(atoms: Atoms, positions_A) -> go.Scatter3d:
     colours = ["rgb({:.0f},{:.0f},{:.0f})".format(*(255 * jmol_colors[n])) for n in numbers]
     x, y, z = np.round(positions_A, 2).T
     marker = {"size": 16 * covalent_radii[numbers] / 1.36, "color": colours, "line": {"width": 1, "color": "#444"}}
-    return go.Scatter3d(x=x, y=y, z=z, mode="markers", marker=marker, name=atoms.get_chemical_formula())
+    return go.Scatter3d(x=x, y=y, z=z, mode="markers", marker=marker, opacity=1, name=atoms.get_chemical_formula())
 
 
 def _line(x, y, z, name: str, colour: str) -> go.Scatter3d:
@@ -171,7 +176,7 @@ def _line(x, y, z, name: str, colour: str) -> go.Scatter3d:
 def _slider(names, prefix: str) -> dict:
     settings = {"mode": "immediate", "frame": {"duration": 0, "redraw": True}, "transition": {"duration": 0}}
     steps = [{"label": n, "method": "animate", "args": [[n], settings]} for n in names]
-    return {"steps": steps, "currentvalue": {"prefix": prefix}, "pad": {"t": 10}}
+    return {"steps": steps, "currentvalue": {"prefix": prefix}, "pad": {"t": 10, "b": 25}}
 
 
 def tilt_slider_figure(series: dict[str, TiltSeries], *, every: int = 1, title: str = "") -> go.Figure:
@@ -212,7 +217,7 @@ def isosurface_figure(
         i, j, k = faces.T.astype(np.int32)
         x, y, z = (np.round(v, 2).astype(np.float32) for v in (x, y, z))
         light = {"ambient": 0.45, "diffuse": 0.7, "specular": 0.2}
-        colour = COLOURS.get(name, "#0072B2")
+        colour = "#999999" if name == "Reference" else COLOURS.get(name, "#0072B2")  # black shows no shape
         meshes.append(
             go.Mesh3d(x=x, y=y, z=z, i=i, j=j, k=k, name=name, color=colour, lighting=light, visible=not meshes)
         )
@@ -224,7 +229,7 @@ def isosurface_figure(
     figure.update_layout(
         title=title,
         height=480,
-        scene={**axes, "aspectmode": "data"},
+        scene={**axes, "aspectmode": "data", "camera": CAMERA},
         updatemenus=[{"buttons": buttons, "x": 0, "xanchor": "left", "y": 1.0, "yanchor": "top"}],
     )
     return figure
