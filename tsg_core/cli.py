@@ -121,6 +121,7 @@ def densify(source, tilts, pixel_size_A, output, overwrite, step, at, method, ch
     _check_output(source, output, overwrite)
     from .formats import read_angles, read_series
     from .interpolation import densify as make_denser
+    from .tilt_series import SAME_ANGLE_deg
 
     series = read_series(source, tilts=tilts, pixel_size_A=pixel_size_A)
     low_deg, high_deg = series.tilt_deg[[0, -1]]
@@ -129,7 +130,7 @@ def densify(source, tilts, pixel_size_A, output, overwrite, step, at, method, ch
     else:
         step = step or 1.0
         wanted_deg = step * np.arange(np.ceil(low_deg / step), np.floor(high_deg / step) + 1)
-    new_deg = [angle for angle in wanted_deg if np.abs(series.tilt_deg - angle).min() > 1e-6]
+    new_deg = [angle for angle in wanted_deg if np.abs(series.tilt_deg - angle).min() > SAME_ANGLE_deg]
     dense = make_denser(series, tilt_deg=np.union1d(series.tilt_deg, new_deg), method=method, checkpoint=checkpoint)
     dense.write(output, overwrite=overwrite)
     click.echo(f"wrote {output}: {dense.measured.sum()} measured and {(~dense.measured).sum()} predicted frames")

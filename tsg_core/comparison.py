@@ -15,6 +15,7 @@ from .arms import mix, sparse
 from .datasets import Dataset
 from .evaluation import compare_volumes, image_metrics
 from .interpolation import densify
+from .prediction import load_model
 from .progress import track
 from .reconstruction import sirt
 from .sparsity import midpoint_trios
@@ -43,10 +44,11 @@ def frame_metrics(
     frames. `data` maps a microscope's name to its test set. The peak of PSNR and SSIM is the brightest pixel of the
     particle's full series.
     """
+    network = load_model(checkpoint) if checkpoint else None
 
     def rows(microscope: str, name: str, series: TiltSeries) -> Iterator[dict]:
         for rate in rates:
-            found = _midpoint_metrics(series, rate=rate, n_offsets=n_offsets, methods=methods, checkpoint=checkpoint)
+            found = _midpoint_metrics(series, rate=rate, n_offsets=n_offsets, methods=methods, checkpoint=network)
             for method, metrics in found.items():
                 yield {"microscope": microscope, "particle": name, "rate": rate, "method": method, **metrics}
 
@@ -85,6 +87,7 @@ def volume_metrics(
     One row for each microscope, particle, gap, offset, arm and method of the predicted frames. A gap of 1 compares the
     Reference object with a second sample of its own points: the floor that the sampling sets.
     """
+    network = load_model(checkpoint) if checkpoint else None
 
     def rows(microscope: str, name: str, series: TiltSeries) -> Iterator[dict]:
         reference = sirt(series, n_iterations=n_iterations)
@@ -97,7 +100,7 @@ def volume_metrics(
         for gap in (g for g in gaps if g > 1):
             for offset in spread_offsets(gap, n=n_offsets):
                 for arm, method, dense in arms_of(
-                    series, gap=gap, offset=int(offset), mix_methods=mix_methods, checkpoint=checkpoint
+                    series, gap=gap, offset=int(offset), mix_methods=mix_methods, checkpoint=network
                 ):
                     volume = sirt(dense, n_iterations=n_iterations)
                     yield compared(volume, gap=gap, offset=offset, arm=arm, method=method, n_frames=len(dense))
@@ -106,7 +109,7 @@ def volume_metrics(
 
 
 def arms_of(
-    series: TiltSeries, *, gap: int, offset: int, mix_methods: Sequence[str], checkpoint: Path | None
+    series: TiltSeries, *, gap: int, offset: int, mix_methods: Sequence[str], checkpoint
 ) -> Iterator[tuple[str, str, TiltSeries]]:
     """Arm, method and tilt series of Sparse and of each Mix at a gap and offset."""
     yield "Sparse", "", sparse(series, gap=gap, offset=offset)

@@ -19,9 +19,7 @@ from skimage.registration import optical_flow_ilk
 from .errors import TsgError
 from .projection import project
 from .reconstruction import sirt
-from .tilt_series import TiltSeries
-
-SAME_ANGLE_deg = 1e-6
+from .tilt_series import SAME_ANGLE_deg, TiltSeries
 
 
 def densify(series: TiltSeries, *, tilt_deg, method: str = "linear", checkpoint=None) -> TiltSeries:

@@ -15,9 +15,8 @@ from .errors import TsgError
 from .files import existing, readable, replaced_when_whole
 from .model import STRIDE, TSGNet, pair_mean
 from .progress import track
-from .tilt_series import TiltSeries
+from .tilt_series import SAME_ANGLE_deg, TiltSeries
 
-SAME_ANGLE_DEG = 1e-6
 TILE_PX = 512  # memory: about 0.4 GB a frame of this size, at the published widths
 OVERLAP_PX = 128
 
@@ -143,7 +142,7 @@ def _neighbours(series: TiltSeries, tilt_deg: np.ndarray) -> tuple[np.ndarray, n
         )
     lower = np.searchsorted(known_deg, tilt_deg, side="right") - 1
     to_lower, to_upper = tilt_deg - known_deg[lower], known_deg[lower + 1] - tilt_deg
-    taken = np.minimum(to_lower, to_upper) <= SAME_ANGLE_DEG
+    taken = np.minimum(to_lower, to_upper) <= SAME_ANGLE_deg
     if taken.any():
         raise TsgError(f"tilt {tilt_deg[taken][0]:g} deg is measured already; predict the angles between")
     return lower, (to_lower / (to_lower + to_upper)).astype(np.float32)

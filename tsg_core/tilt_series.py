@@ -9,6 +9,8 @@ import numpy as np
 
 from .errors import TsgError
 
+SAME_ANGLE_deg = 1e-6  # angles nearer than this are one and the same
+
 
 @dataclass(frozen=True, eq=False)
 class TiltSeries:
