@@ -3,13 +3,20 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import fft
 from scipy.spatial import KDTree
 from skimage.filters import threshold_otsu
+from skimage.measure import marching_cubes
 from skimage.metrics import structural_similarity
 
 from .errors import TsgError
+from .fourier_shells import ShellCorrelation, fourier_shell_correlation
 from .geometry import pixel_centres_A
+
+__all__ = [
+    "ImageMetrics", "PreparedVolume", "ShellCorrelation", "VolumeMetrics", "chamfer_distance", "compare_prepared",
+    "compare_volumes", "fourier_shell_correlation", "image_metrics", "object_points", "otsu_threshold",
+    "prepare_volume", "rms_error",
+]  # fmt: skip
 
 SSIM_WINDOW_px = 11  # of the Gaussian with sigma 1.5 px, cut at 3.5 sigma (Wang et al., IEEE TIP 13, 600, 2004)
 
@@ -42,27 +49,13 @@ class VolumeMetrics:
     ssim: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class ShellCorrelation:
-    """Fourier shell correlation (n_shells,) at spatial frequencies (n_shells,), in 1/A, from the lowest shell up."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PreparedVolume:
+    """A volume (n_y, n_z, n_x), which voxels belong to its object, and a KD-tree of points drawn from the object."""
 
-    frequency_per_A: np.ndarray
-    correlation: np.ndarray
-
-    def resolution_A(self, *, threshold: float = 0.143) -> float:
-        """1 / the frequency of the first crossing below the threshold, between shells by a straight line.
-
-        The period of the last shell where the curve never crosses, infinite where it begins below.
-        """
-        below = np.flatnonzero(self.correlation < threshold)
-        if len(below) == 0:
-            return float(1 / self.frequency_per_A[-1])
-        if below[0] == 0:
-            return float("inf")
-        i = below[0]
-        high, low = self.correlation[i - 1], self.correlation[i]
-        share = (high - threshold) / (high - low)
-        return float(1 / ((1 - share) * self.frequency_per_A[i - 1] + share * self.frequency_per_A[i]))
+    volume: np.ndarray
+    inside: np.ndarray
+    points: KDTree
 
 
 def image_metrics(prediction: np.ndarray, truth: np.ndarray, *, peak: float) -> ImageMetrics:
@@ -95,19 +88,30 @@ def otsu_threshold(volume: np.ndarray) -> float:
 
 
 def object_points(
-    volume: np.ndarray, *, n_points: int = 1_000_000, voxel_size_A: float, seed: int, threshold: float | None = None
+    volume: np.ndarray,
+    *,
+    n_points: int = 1_000_000,
+    voxel_size_A: float,
+    seed: int,
+    threshold: float | None = None,
+    surface: bool = False,
 ) -> np.ndarray:
     """Points (n_points, 3), float32 (x, y, z) in A, uniform in the object of a volume (n_y, n_z, n_x).
 
     The object holds the voxels above the threshold, Otsu's unless given. Points are uniform inside each voxel too, so
-    that the cloud shows no grid. The origin is the middle of the volume, as for atoms.
-    Raises TsgError for a volume without contrast, not finite, or with no voxel above the threshold.
+    that the cloud shows no grid. With `surface` they are uniform on the object's surface, which marching cubes draw at
+    the threshold and which is closed at the volume's edge. The origin is the middle of the volume, as for atoms.
+    Raises TsgError for a volume without contrast, not finite, or with no voxel above the threshold, for fewer than one
+    point, and for a voxel that is not positive.
     """
-    return _points(_object(volume, threshold), n_points=n_points, voxel_size_A=voxel_size_A, seed=seed)
+    volume = np.asarray(volume, np.float32)
+    draw = _surface_points if surface else _points
+    level = otsu_threshold(volume) if threshold is None else threshold
+    return draw(volume, level, n_points=n_points, voxel_size_A=voxel_size_A, seed=seed)
 
 
-def chamfer_distance(a: np.ndarray, b: np.ndarray) -> float:
-    """Chamfer distance in A of two point clouds (n, 3) and (m, 3).
+def chamfer_distance(a: np.ndarray | KDTree, b: np.ndarray | KDTree) -> float:
+    """Chamfer distance in A of two point clouds (n, 3) and (m, 3), or of KD-trees made of them before.
 
     CD(a, b) = 1/2 [ 1/n sum_i min_j |a_i - b_j| + 1/m sum_j min_i |b_j - a_i| ]
 
@@ -118,8 +122,8 @@ def chamfer_distance(a: np.ndarray, b: np.ndarray) -> float:
     return float((forth.mean() + back.mean()) / 2)
 
 
-def rms_error(a: np.ndarray, b: np.ndarray) -> float:
-    """Root mean square distance in A between nearest points of two clouds (n, 3) and (m, 3).
+def rms_error(a: np.ndarray | KDTree, b: np.ndarray | KDTree) -> float:
+    """Root mean square distance in A between nearest points of two clouds (n, 3) and (m, 3), or of their KD-trees.
 
     RMS(a, b) = sqrt( 1/2 [ 1/n sum_i min_j |a_i - b_j|^2 + 1/m sum_j min_i |b_j - a_i|^2 ] )
     """
@@ -135,87 +139,95 @@ def compare_volumes(
     The two clouds of `n_points` are drawn independently. Raises TsgError for shapes that differ and for volumes that
     are not finite or have no contrast.
     """
-    volume, reference = np.asarray(volume, np.float32), np.asarray(reference, np.float32)
-    if volume.shape != reference.shape or volume.ndim != 3:
-        raise TsgError(f"volumes of shapes {volume.shape} and {reference.shape} must both be (n_y, n_z, n_x)")
     seeds = np.random.SeedSequence(seed).spawn(2)
-    objects = _object(volume), _object(reference)
-    forth, back = _distances_A(
-        *(_points(o, n_points=n_points, voxel_size_A=voxel_size_A, seed=s) for o, s in zip(objects, seeds, strict=True))
+    return compare_prepared(
+        *(
+            prepare_volume(v, voxel_size_A=voxel_size_A, n_points=n_points, seed=s)
+            for v, s in zip((volume, reference), seeds, strict=True)
+        )
     )
-    mse = float(np.mean((volume - reference) ** 2, dtype=np.float64))
-    peak = float(reference.max())
+
+
+def prepare_volume(volume: np.ndarray, *, voxel_size_A: float, n_points: int = 1_000_000, seed) -> PreparedVolume:
+    """What comparisons of a volume (n_y, n_z, n_x) with several others need, made once.
+
+    `seed` is that of the points, a number or a NumPy SeedSequence. Raises TsgError as `object_points`.
+    """
+    volume = np.asarray(volume, np.float32)
+    if volume.ndim != 3:
+        raise TsgError(f"a volume of shape {volume.shape} must have the axes (n_y, n_z, n_x)")
+    level = otsu_threshold(volume)
+    points = _points(volume, level, n_points=n_points, voxel_size_A=voxel_size_A, seed=seed)
+    return PreparedVolume(volume=volume, inside=volume > level, points=_tree(points))
+
+
+def compare_prepared(volume: PreparedVolume, reference: PreparedVolume) -> VolumeMetrics:
+    """`compare_volumes` of volumes that were prepared before; their points must come from different seeds."""
+    v, r = volume.volume, reference.volume
+    if v.shape != r.shape:
+        raise TsgError(f"volumes of shapes {v.shape} and {r.shape} must be equal")
+    forth, back = _distances_A(volume.points, reference.points)
+    mse = float(np.mean((v - r) ** 2, dtype=np.float64))
+    peak = float(r.max())
+    overlap = np.sum(volume.inside & reference.inside)
     return VolumeMetrics(
         chamfer_A=float((forth.mean() + back.mean()) / 2),
         rms_A=_rms(forth, back),
-        dice=float(2 * np.sum(objects[0] & objects[1]) / (objects[0].sum() + objects[1].sum())),
-        nrmse=float(np.sqrt(mse / np.mean(reference**2, dtype=np.float64))),
+        dice=float(2 * overlap / (volume.inside.sum() + reference.inside.sum())),
+        nrmse=float(np.sqrt(mse / np.mean(r**2, dtype=np.float64))),
         psnr_dB=float(_psnr_dB(mse, peak)),
-        ssim=_ssim(volume, reference, peak=peak),
+        ssim=_ssim(v, r, peak=peak),
     )
 
 
-def fourier_shell_correlation(a: np.ndarray, b: np.ndarray, *, voxel_size_A: float) -> ShellCorrelation:
-    """Correlation of two volumes of one shape, shell by shell in Fourier space.
-
-    Van Heel, Ultramicroscopy 21, 95 (1987):
-    FSC(q) = Re sum F_a conj(F_b) / sqrt( sum |F_a|^2 sum |F_b|^2 ), sums over the shell around |q|
-
-    Shells are as wide as the coarsest frequency step of the volume and end at the Nyquist frequency 1 / (2 voxels).
-    Raises TsgError for shapes that differ and values that are not finite.
-    """
-    a, b = np.asarray(a, np.float32), np.asarray(b, np.float32)
-    if a.shape != b.shape or a.ndim != 3 or min(a.shape) < 4:
-        raise TsgError(f"volumes of shapes {a.shape} and {b.shape} must be equal, three-dimensional, 4 voxels at least")
-    _check_finite(a, b)
-    frequencies = [fft.fftfreq(n) for n in a.shape[:2]] + [fft.rfftfreq(a.shape[2])]
-    width = 1 / min(a.shape)
-    squared = sum(q**2 for q in np.meshgrid(*frequencies, indexing="ij", sparse=True))
-    shell = np.rint(np.sqrt(squared) / width).astype(np.int32).ravel()
-    n_shells = int(0.5 / width) + 1
-    # the half of Fourier space that rfftn leaves out mirrors the inner planes of the other half
-    twice = np.full(a.shape[2] // 2 + 1, 2.0, np.float32)
-    twice[0] = 1
-    if a.shape[2] % 2 == 0:
-        twice[-1] = 1
-    spectrum_a, spectrum_b = fft.rfftn(a, workers=-1), fft.rfftn(b, workers=-1)
-
-    def shell_sums(values: np.ndarray) -> np.ndarray:
-        return np.bincount(shell, weights=(values * twice).ravel(), minlength=n_shells)[1:n_shells]
-
-    cross = shell_sums((spectrum_a * spectrum_b.conj()).real)
-    power = shell_sums(np.abs(spectrum_a) ** 2) * shell_sums(np.abs(spectrum_b) ** 2)
-    correlation = np.divide(cross, np.sqrt(power), out=np.zeros_like(cross), where=power > 0)
-    return ShellCorrelation(frequency_per_A=np.arange(1, n_shells) * width / voxel_size_A, correlation=correlation)
-
-
-def _object(volume: np.ndarray, threshold: float | None = None) -> np.ndarray:
-    return np.asarray(volume) > (otsu_threshold(volume) if threshold is None else threshold)
-
-
-def _points(inside: np.ndarray, *, n_points: int, voxel_size_A: float, seed) -> np.ndarray:
-    voxels = np.flatnonzero(inside)
+def _points(volume: np.ndarray, level: float, *, n_points: int, voxel_size_A: float, seed) -> np.ndarray:
+    _check_drawing(n_points, voxel_size_A)
+    voxels = np.flatnonzero(volume > level)
     if len(voxels) == 0:
         raise TsgError("no voxel lies above the threshold; there is no object to draw points from")
     rng = np.random.default_rng(seed)
     drawn = np.sort(voxels[rng.integers(len(voxels), size=n_points)])  # sorted: neighbours in space are near in memory
-    index = np.unravel_index(drawn, inside.shape)
+    index = np.unravel_index(drawn, volume.shape)
     points = np.empty((n_points, 3), np.float32)
     for axis, k in ((0, 2), (1, 0), (2, 1)):  # x, y, z of the volume's axes (y, z, x)
-        centres = pixel_centres_A(inside.shape[k], pixel_size_A=voxel_size_A)
+        centres = pixel_centres_A(volume.shape[k], pixel_size_A=voxel_size_A)
         points[:, axis] = centres[index[k]] + voxel_size_A * (rng.random(n_points, np.float32) - 0.5)
     return points
 
 
-def _distances_A(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _surface_points(volume: np.ndarray, level: float, *, n_points: int, voxel_size_A: float, seed) -> np.ndarray:
+    _check_drawing(n_points, voxel_size_A)
+    if not volume.min() <= level < volume.max():
+        raise TsgError(f"threshold={level} lies outside the volume's values; there is no surface to draw points from")
+    closed = np.pad(volume, 1, constant_values=np.float32(level - (volume.max() - level)))
+    vertices, faces, *_ = marching_cubes(closed, level)
+    corners = vertices[faces] - 1
+    sides = corners[:, 1:] - corners[:, :1]
+    areas = np.linalg.norm(np.cross(sides[:, 0], sides[:, 1]), axis=1)
+    rng = np.random.default_rng(seed)
+    below = np.cumsum(areas, dtype=np.float64)
+    drawn = np.searchsorted(below, np.sort(rng.random(n_points)) * below[-1], side="right").clip(max=len(areas) - 1)
+    share = rng.random((n_points, 2, 1), np.float32)
+    share = np.where(share.sum(axis=1, keepdims=True) > 1, 1 - share, share)  # the other half of a parallelogram
+    places = corners[drawn, 0] + (share * sides[drawn]).sum(axis=1)
+    first = np.array([pixel_centres_A(n, pixel_size_A=voxel_size_A)[0] for n in volume.shape])
+    return (places * voxel_size_A + first)[:, [2, 0, 1]].astype(np.float32)
+
+
+def _distances_A(a: np.ndarray | KDTree, b: np.ndarray | KDTree) -> tuple[np.ndarray, np.ndarray]:
     """From each point of a to the nearest of b, and from each of b to the nearest of a."""
-    clouds = [np.asarray(cloud, np.float32) for cloud in (a, b)]
-    for cloud in clouds:
-        if cloud.ndim != 2 or cloud.shape[1] != 3 or len(cloud) == 0:
-            raise TsgError(f"a point cloud of shape {cloud.shape} must be (n, 3) with at least one point")
-    _check_finite(*clouds)
-    trees = [KDTree(cloud, balanced_tree=False) for cloud in clouds]
-    return trees[1].query(clouds[0], workers=-1)[0], trees[0].query(clouds[1], workers=-1)[0]
+    a, b = _tree(a), _tree(b)
+    return b.query(a.data, workers=-1)[0], a.query(b.data, workers=-1)[0]
+
+
+def _tree(cloud: np.ndarray | KDTree) -> KDTree:
+    if isinstance(cloud, KDTree):
+        return cloud
+    cloud = np.asarray(cloud, np.float32)
+    if cloud.ndim != 2 or cloud.shape[1] != 3 or len(cloud) == 0:
+        raise TsgError(f"a point cloud of shape {cloud.shape} must be (n, 3) with at least one point")
+    _check_finite(cloud)
+    return KDTree(cloud, balanced_tree=False)
 
 
 def _rms(forth: np.ndarray, back: np.ndarray) -> float:
@@ -235,6 +247,13 @@ def _ssim(prediction: np.ndarray, truth: np.ndarray, *, peak: float) -> float:
 def _psnr_dB(mse, peak: float) -> np.ndarray:
     with np.errstate(divide="ignore"):
         return 10 * np.log10(peak**2 / np.asarray(mse))
+
+
+def _check_drawing(n_points: int, voxel_size_A: float) -> None:
+    if n_points < 1:
+        raise TsgError(f"n_points={n_points} must be at least 1")
+    if not (np.isfinite(voxel_size_A) and voxel_size_A > 0):
+        raise TsgError(f"voxel_size_A={voxel_size_A} must be a positive number")
 
 
 def _check_finite(*arrays: np.ndarray) -> None:

@@ -56,6 +56,8 @@ def abtem_frames(
         for element in set(atoms.get_chemical_symbols())
     }
     interpolation = interpolation or prism_interpolation(microscope, extent_A=frame.extent_A)
+    # PRISM keeps the beam's total only where its interpolation divides the grid
+    gpts = tuple(interpolation * int(np.ceil(e / sampling_A / interpolation)) for e in frame.extent_A[::-1])
     frames = np.empty((len(tilt_deg), *frame.shape), np.float32)
     with abtem.config.set({"diagnostics.progress_bar": False}):
         for i in progress(range(len(tilt_deg))):
@@ -63,7 +65,7 @@ def abtem_frames(
             if phonon_configurations:
                 cell = abtem.FrozenPhonons(cell, phonon_configurations, sigma_A, seed=phonon_seed)
             potential = abtem.Potential(
-                cell, sampling=sampling_A, slice_thickness=slice_thickness_A, parametrization="lobato"
+                cell, gpts=gpts, slice_thickness=slice_thickness_A, parametrization="lobato"
             )
             lens = abtem_lens(replace(microscope, defocus_A=microscope.defocus_A + potential.box[2] / 2))
             detector = abtem.AnnularDetector(microscope.detector_inner_mrad, microscope.detector_outer_mrad)

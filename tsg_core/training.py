@@ -11,11 +11,11 @@ from pathlib import Path
 import pandas as pd
 import torch
 from lightning_fabric import Fabric
-from torch import nn
+from torch import Tensor, nn
 
 from .errors import TsgError
 from .files import readable, replaced_when_whole
-from .losses import GEOMETRY_WEIGHT, Loss, tsgnet_loss
+from .losses import GEOMETRY_WEIGHT, gain_loss, tsgnet_loss
 from .model import STRIDE, TSGNet
 from .prediction import save_model
 from .progress import track
@@ -25,6 +25,7 @@ from .training_samples import Batch, SampleSource
 from .validation import Validation
 
 MODEL_FILE, HISTORY_FILE, STATE_FILE = "model.safetensors", "history.csv", "training_state.pt"
+LOSSES = ("published", "gain")
 PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
 
@@ -37,7 +38,8 @@ class TrainingSettings:
     learning_rate          AdamW's, rising over `warmup_steps`, then falling on a cosine to `final_learning_rate`. The
                            paper's 1e-4 left a training of hundreds of steps below linear interpolation in validation,
                            where 1e-3 rose above it.
-    eta                    weight of the geometry loss
+    loss                   "published": the paper's; "gain": `losses.gain_loss`, which all rates enter alike
+    eta                    weight of the geometry loss in the published one
     max_rate, midpoint     which gaps and times are drawn: see `training_samples.SampleSource`
     dose_per_A2            (low, high) dose of the noise added to the input frames of half of the samples, or None
     ema_decay              of the averaged weights, which are those validated and kept; lower during the first steps
@@ -56,6 +58,7 @@ class TrainingSettings:
     final_learning_rate: float = 1e-5
     warmup_steps: int = 20
     weight_decay: float = 0.02
+    loss: str = "published"
     eta: float = GEOMETRY_WEIGHT
     max_rate: int = MAX_GAP
     midpoint: float = 0.5
@@ -80,6 +83,8 @@ class TrainingSettings:
             raise TsgError("midpoint and ema_decay must lie in 0..1, ema_decay below 1, and warmup_steps not below 0")
         if self.dose_per_A2 is not None and not 0 < self.dose_per_A2[0] <= self.dose_per_A2[1]:
             raise TsgError(f"dose_per_A2={self.dose_per_A2} must be (low, high), both above 0")
+        if self.loss not in LOSSES:
+            raise TsgError(f"loss={self.loss!r} is not one of {', '.join(LOSSES)}")
         if self.precision not in PRECISIONS:
             raise TsgError(f"precision={self.precision!r} is not one of {', '.join(PRECISIONS)}")
 
@@ -147,12 +152,15 @@ def train(
 class _Objective(nn.Module):
     """What the engine wraps: from a batch to the loss."""
 
-    def __init__(self, model: TSGNet, eta: float):
+    def __init__(self, model: TSGNet, settings: TrainingSettings):
         super().__init__()
-        self.model, self.eta = model, eta
+        self.model, self.settings = model, settings
 
-    def forward(self, batch: Batch) -> Loss:
-        return tsgnet_loss(self.model, batch.frame_a, batch.frame_b, batch.target, batch.t, eta=self.eta)
+    def forward(self, batch: Batch) -> Tensor:
+        samples = (batch.frame_a, batch.frame_b, batch.target, batch.t)
+        if self.settings.loss == "gain":
+            return gain_loss(self.model, *samples)
+        return sum(tsgnet_loss(self.model, *samples, eta=self.settings.eta))
 
 
 class _Run:
@@ -167,7 +175,7 @@ class _Run:
         optimizer = torch.optim.AdamW(
             model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
-        self.objective, self.optimizer = fabric.setup(_Objective(model, settings.eta), optimizer)
+        self.objective, self.optimizer = fabric.setup(_Objective(model, settings), optimizer)
         self.model = self.objective.module.model
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.step, self.best_dB, self.validation_dB, self.linear_dB = 0, -math.inf, math.nan, math.nan
@@ -209,7 +217,7 @@ class _Run:
         for group in self.optimizer.param_groups:
             group["lr"] = self.settings.learning_rate_at(self.step)
         self.optimizer.zero_grad()
-        loss = sum(self.objective(batch))
+        loss = self.objective(batch)
         self.fabric.backward(loss)
         self.fabric.clip_gradients(self.objective, self.optimizer, max_norm=self.settings.max_gradient_norm)
         self.optimizer.step()

@@ -1,0 +1,43 @@
+"""Frames by PRISM that the fast engine is held against: `python benchmarks/multislice_frames.py` (about an hour).
+
+Each frame is kept as soon as it is done, so that an interrupted call goes on. They are shipped as
+`tsg_core/data/multislice_frames.npz`, read by `tsg_core.references`; `fit_channelling.py` fits its coefficients to the
+frames of the training elements, the others show what they are worth.
+"""
+
+import time
+from pathlib import Path
+
+import click
+import numpy as np
+
+from tsg_core.references import CASES, FRAMES_FILE, case_series
+
+
+@click.command()
+@click.option("--work", "folder", default="artifacts/multislice_frames", show_default=True, type=Path)
+@click.option("--only", default="", help="names that begin so")
+def main(folder, only):
+    """Compute the missing frames and, when all are there, pack them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for case in CASES:
+        path = folder / f"{case.name}.npz"
+        if path.exists() or not case.name.startswith(only):
+            continue
+        start = time.perf_counter()
+        frame = case_series(case, engine="prism").frames[0]
+        seconds = time.perf_counter() - start
+        partial = path.with_suffix(".partial.npz")
+        np.savez(partial, frame=frame, seconds=seconds)
+        partial.rename(path)
+        click.echo(f"{case.name:44s} {seconds:7.1f} s")
+    done = {case.name: np.load(folder / f"{case.name}.npz") for case in CASES if (folder / f"{case.name}.npz").exists()}
+    if len(done) == len(CASES):
+        packed = {name: stored["frame"] for name, stored in done.items()}
+        packed |= {f"{name}, seconds": stored["seconds"] for name, stored in done.items()}
+        np.savez_compressed(FRAMES_FILE, **packed)
+        click.echo(f"{FRAMES_FILE}: {len(CASES)} frames")
+
+
+if __name__ == "__main__":
+    main()
