@@ -52,13 +52,22 @@ def system_matrix(*, tilt_deg, n_x: int, axis_shift_px: float = 0.0) -> sparse.c
     The three last geometries are kept in memory; treat the matrix as read-only. It takes
     about 14 n_tilt n_x^2 bytes. Raises TsgError for angles or a shift that are not finite.
     """
-    tilt_deg = np.atleast_1d(np.asarray(tilt_deg, float))
-    if not (np.isfinite(tilt_deg).all() and np.isfinite(axis_shift_px)):
+    return system_matrices(groups_deg=[tilt_deg], n_x=n_x, axis_shift_px=axis_shift_px)[0]
+
+
+def system_matrices(*, groups_deg, n_x: int, axis_shift_px: float = 0.0) -> tuple[sparse.csr_array, ...]:
+    """`system_matrix` for each of several groups of angles, kept in memory together."""
+    groups_deg = [np.atleast_1d(np.asarray(tilt_deg, float)) for tilt_deg in groups_deg]
+    if not (all(np.isfinite(tilt_deg).all() for tilt_deg in groups_deg) and np.isfinite(axis_shift_px)):
         raise TsgError(f"tilt_deg and axis_shift_px={axis_shift_px} must be finite numbers")
-    return _system_matrix(tuple(tilt_deg.tolist()), int(n_x), float(axis_shift_px))
+    return _system_matrices(tuple(tuple(t.tolist()) for t in groups_deg), int(n_x), float(axis_shift_px))
 
 
 @lru_cache(maxsize=3)
+def _system_matrices(groups_deg, n_x: int, axis_shift_px: float) -> tuple[sparse.csr_array, ...]:
+    return tuple(_system_matrix(tilt_deg, n_x, axis_shift_px) for tilt_deg in groups_deg)
+
+
 def _system_matrix(tilt_deg: tuple[float, ...], n_x: int, axis_shift_px: float) -> sparse.csr_array:
     counts, indices, weights = zip(*(_one_tilt(tilt, n_x, axis_shift_px) for tilt in tilt_deg), strict=True)
     row_ends = np.cumsum(np.concatenate(counts), dtype=np.int64)
