@@ -1,17 +1,24 @@
 """The experiments: what their rows hold, and that an interrupted one goes on where it was."""
 
 import numpy as np
+import pandas as pd
 import pytest
+from ase import Atoms
 
 from tsg_core import comparison
 from tsg_core.evaluation import image_metrics
 from tsg_core.geometry import pixel_centres_A
+from tsg_core.microscope import NON_ABERRATED
 from tsg_core.tilt_series import TiltSeries
+
+
+def places(seed):
+    return np.random.default_rng(seed).uniform(-3, 3, (3, 3))
 
 
 def spots(seed, *, step_deg=6.0, n=24):
     """A series of three Gaussian spots."""
-    atoms = np.random.default_rng(seed).uniform(-3, 3, (3, 3))
+    atoms = places(seed)
     tilt_deg = np.arange(-90, 91, step_deg)
     grid = pixel_centres_A(n, pixel_size_A=0.5)
     frames = np.zeros((len(tilt_deg), n, n))
@@ -24,6 +31,8 @@ def spots(seed, *, step_deg=6.0, n=24):
 class Data:
     """Series by name, which counts how often each is read."""
 
+    microscope = NON_ABERRATED
+
     def __init__(self, n):
         self.names, self.read = [f"particle {i}" for i in range(n)], []
 
@@ -33,6 +42,9 @@ class Data:
     def __getitem__(self, i):
         self.read.append(i)
         return spots(i)
+
+    def atoms(self, i):
+        return Atoms("Au3", positions=places(i))
 
 
 def test_offsets_are_spread_over_a_period():
@@ -53,16 +65,58 @@ def test_frame_metrics_are_those_of_the_midpoints(tmp_path):
     assert row.psnr_dB == pytest.approx(expected.psnr_dB.mean(), rel=1e-5)
 
 
-def test_volume_metrics_hold_every_arm_and_a_floor(tmp_path):
-    comparison.volume_metrics(
-        {"m": Data(1)}, tmp_path / "v", gaps=[1, 2], n_offsets=1, mix_methods=["linear"], n_iterations=10, n_points=500
+@pytest.fixture(scope="module")
+def volumes(tmp_path_factory):
+    """The table of one particle at two gaps and offsets, and how many volumes were reconstructed for it."""
+    made = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(comparison, "sirt", lambda series, **options: made.append(series) or SIRT(series, **options))
+        folder = tmp_path_factory.mktemp("volumes")
+        settings = {"mix_methods": ["linear"], "n_iterations": 10, "n_points": 500}
+        comparison.volume_metrics({"m": Data(1)}, folder, gaps=[1, 2, 4], n_offsets=2, **settings)
+    return comparison.read_table(folder), made
+
+
+SIRT = comparison.sirt
+
+
+def test_volume_metrics_hold_every_arm_and_a_floor(volumes):
+    table, _ = volumes
+    arms = [("Sparse", ""), ("Twice as dense", ""), ("Mix (midpoint)", "linear"), ("Mix (all)", "linear")]
+    expected = [[g, o, *arm] for g, o in ((2, 0), (2, 1), (4, 0), (4, 2)) for arm in arms]
+    assert table[["gap", "offset", "arm", "method"]].to_numpy().tolist() == [[1, 0, "Reference", ""], *expected]
+    assert table.n_frames[:5].tolist() == [31, 16, 31, 31, 31]
+    assert table[table.gap == 4].n_frames.tolist() == [8, 15, 15, 29, 8, 15, 15, 29]
+    assert (table.chamfer_A > 0).all() and (table.true_chamfer_A > 0).all() and (table.atoms == 3).all()
+
+
+def test_what_is_the_same_series_is_reconstructed_once(volumes):
+    table, made = volumes
+    tilts = [(tuple(series.tilt_deg), bool(series.measured.all())) for series in made]
+    assert len(set(tilts)) == len(tilts)
+    metrics = ["chamfer_A", "nrmse", "true_chamfer_A", "rmsd_pm"]
+
+    def row(gap, offset, arm):
+        return table[(table.gap == gap) & (table.offset == offset) & (table.arm == arm)].iloc[0]
+
+    assert row(2, 1, "Mix (midpoint)")[metrics].equals(row(2, 1, "Mix (all)")[metrics])
+    assert row(2, 0, "Twice as dense")[metrics].equals(row(1, 0, "Reference")[metrics])
+    assert row(1, 0, "Reference").nrmse == 0 and row(4, 0, "Twice as dense").nrmse > 0
+    assert not row(4, 0, "Mix (midpoint)")[metrics].equals(row(4, 0, "Mix (all)")[metrics])
+
+
+def test_only_the_first_particles_where_told_so(tmp_path):
+    def rows(dataset, i):
+        yield {"value": i}
+
+    data = {"m": Data(3), "n": Data(3)}
+    comparison.write_particle_by_particle(data, tmp_path, rows, label="counting", n_particles=2)
+    expected = [["m", "0 particle 0", 0], ["m", "1 particle 1", 1], ["n", "0 particle 0", 0], ["n", "1 particle 1", 1]]
+    pd.testing.assert_frame_equal(
+        comparison.read_table(tmp_path),
+        pd.DataFrame(expected, columns=["microscope", "particle", "value"]),
+        check_dtype=False,
     )
-    table = comparison.read_table(tmp_path / "v")
-    assert table[["gap", "arm", "method"]].to_numpy().tolist() == [
-        [1, "Reference", ""], [2, "Sparse", ""], [2, "Mix (midpoint)", "linear"], [2, "Mix (all)", "linear"],
-    ]  # fmt: skip
-    assert table.n_frames.tolist() == [31, 16, 31, 31]
-    assert table.nrmse[0] == 0 and (table.nrmse[1:] > 0).all() and (table.chamfer_A > 0).all()
 
 
 def test_an_interrupted_experiment_goes_on_with_the_next_particle(tmp_path):

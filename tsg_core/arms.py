@@ -34,15 +34,18 @@ def mix(
     A midpoint is the mean angle of a measured pair, whether or not `full` has a frame there.
     Raises TsgError for an unknown fill, and as `sparse_indices` and `densify` do.
     """
+    targets = filled_tilts(full, gap=gap, offset=offset, fill=fill)
+    return densify(sparse(full, gap=gap, offset=offset), tilt_deg=targets, method=method, checkpoint=checkpoint)
+
+
+def filled_tilts(full: TiltSeries, *, gap: int, offset: int = 0, fill: str = "all") -> np.ndarray:
+    """Angles (n,) in degrees of `mix`, measured and predicted. Raises TsgError as `mix`."""
     if fill not in FILLS:
         raise TsgError(f"fill={fill!r} is not known; choose one of {', '.join(FILLS)}")
-    known = sparse(full, gap=gap, offset=offset)
+    indices = sparse_indices(len(full), gap=gap, offset=offset)
     if fill == "midpoint":
-        targets = _with_midpoints(known.tilt_deg)
-    else:
-        inside = (full.tilt_deg >= known.tilt_deg[0]) & (full.tilt_deg <= known.tilt_deg[-1])
-        targets = full.tilt_deg[inside]
-    return densify(known, tilt_deg=targets, method=method, checkpoint=checkpoint)
+        return _with_midpoints(full.tilt_deg[indices])
+    return full.tilt_deg[indices[0] : indices[-1] + 1]
 
 
 def twice_as_dense(full: TiltSeries, *, gap: int, offset: int = 0) -> TiltSeries:

@@ -1,25 +1,28 @@
 """The experiments of the book: every method at every rate, every arm at every gap, a row for each.
 
-Both functions fill a folder with one table; it is written after each particle, whole or not at all, so that an
+The functions fill a folder with one table; it is written after each particle, whole or not at all, so that an
 interrupted experiment goes on with the particle it had reached.
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from .arms import mix, sparse
+from .arms import FILLS, filled_tilts, mix, sparse, twice_as_dense
 from .datasets import Dataset
-from .evaluation import compare_volumes, image_metrics
+from .evaluation import image_metrics
 from .interpolation import densify
+from .model import TSGNet
 from .prediction import load_model
 from .progress import track
 from .reconstruction import sirt
 from .sparsity import midpoint_trios
 from .tilt_series import TiltSeries
+from .weights import network
+from .yardstick import Yardstick
 
 TABLE = "table.csv"
 
@@ -36,37 +39,43 @@ def frame_metrics(
     methods: Sequence[str],
     rates: Sequence[int],
     n_offsets: int,
-    checkpoint: Path | None = None,
+    networks: Mapping[str, TSGNet | str | Path] | None = None,
 ) -> None:
     """Write the errors of predicted midpoint frames (Table 1 and Fig. 2 of the paper) to `folder`.
 
     One row for each microscope, particle, rate and method: means of `mse`, `psnr_dB` and `ssim` over the predicted
     frames. `data` maps a microscope's name to its test set. The peak of PSNR and SSIM is the brightest pixel of the
-    particle's full series.
+    particle's full series. `networks` maps names, under which they stand among the methods, to trained networks, as
+    `weights.network` takes them.
     """
-    network = load_model(checkpoint) if checkpoint else None
+    predictors = {method: (method, None) for method in methods}
+    predictors |= {name: ("tsgnet", network(checkpoint)) for name, checkpoint in (networks or {}).items()}
 
-    def rows(microscope: str, name: str, series: TiltSeries) -> Iterator[dict]:
+    def rows(dataset: Dataset, i: int) -> Iterator[dict]:
+        series = dataset[i]
         for rate in rates:
-            found = _midpoint_metrics(series, rate=rate, n_offsets=n_offsets, methods=methods, checkpoint=network)
+            found = midpoint_metrics(series, rate=rate, n_offsets=n_offsets, predictors=predictors)
             for method, metrics in found.items():
-                yield {"microscope": microscope, "particle": name, "rate": rate, "method": method, **metrics}
+                yield {"rate": rate, "method": method, **metrics}
 
-    _write_particle_by_particle(data, folder, rows, label="predicting")
+    write_particle_by_particle(data, folder, rows, label="predicting")
 
 
-def _midpoint_metrics(series: TiltSeries, *, rate, n_offsets, methods, checkpoint) -> dict[str, dict[str, float]]:
+def midpoint_metrics(
+    series: TiltSeries, *, rate: int, n_offsets: int, predictors: Mapping[str, tuple[str, TSGNet | None]]
+) -> dict[str, dict[str, float]]:
+    """Means of `mse`, `psnr_dB` and `ssim` over a series' midpoint frames, for each predictor: a method and its network."""
     peak = float(series.frames.max())
-    collected = {method: [] for method in methods}
+    collected = {name: [] for name in predictors}
     for offset in spread_offsets(2 * rate, n=n_offsets):
         trios = midpoint_trios(len(series), rate=rate, offset=int(offset))
         measured = series.subset(np.union1d(trios[:, 0], trios[:, 2]))
-        for method in methods:  # on one and the same series, for which a volume is made only once
-            guess = densify(measured, tilt_deg=series.tilt_deg[trios[:, 1]], method=method, checkpoint=checkpoint)
-            collected[method].append(image_metrics(guess.frames, series.frames[trios[:, 1]], peak=peak))
+        for name, (method, model) in predictors.items():  # of one series, for which a volume is made only once
+            guess = densify(measured, tilt_deg=series.tilt_deg[trios[:, 1]], method=method, checkpoint=model)
+            collected[name].append(image_metrics(guess.frames, series.frames[trios[:, 1]], peak=peak))
     return {
-        method: {k: float(np.concatenate([getattr(m, k) for m in found]).mean()) for k in ("mse", "psnr_dB", "ssim")}
-        for method, found in collected.items()
+        name: {k: float(np.concatenate([getattr(m, k) for m in found]).mean()) for k in ("mse", "psnr_dB", "ssim")}
+        for name, found in collected.items()
     }
 
 
@@ -82,41 +91,69 @@ def volume_metrics(
     checkpoint: Path | None = None,
     seed: int = 0,
 ) -> None:
-    """Write the distances of Sparse and Mix volumes from the Reference volume (Fig. 3 of the paper) to `folder`.
+    """Write what `Yardstick.measure` says of the volumes of every arm (Fig. 3 of the paper) to `folder`.
 
     One row for each microscope, particle, gap, offset, arm and method of the predicted frames. A gap of 1 compares the
     Reference object with a second sample of its own points: the floor that the sampling sets.
     """
     network = load_model(checkpoint) if checkpoint else None
 
-    def rows(microscope: str, name: str, series: TiltSeries) -> Iterator[dict]:
-        reference = sirt(series, n_iterations=n_iterations)
+    def rows(dataset: Dataset, i: int) -> Iterator[dict]:
+        series = dataset[i]
+        yardstick = yardstick_of(dataset, i, n_iterations=n_iterations, n_points=n_points, seed=seed)
+        measured = {tuple(series.tilt_deg): yardstick.measure(yardstick.reference.volume)}  # of measured frames alone
 
-        def compared(volume, **labels):
-            result = compare_volumes(volume, reference, voxel_size_A=series.pixel_size_A, n_points=n_points, seed=seed)
-            return {"microscope": microscope, "particle": name, **labels, **vars(result)}
+        def metrics(dense: TiltSeries) -> dict:
+            if not dense.measured.all():
+                return yardstick.measure(sirt(dense, n_iterations=n_iterations))
+            tilts = tuple(dense.tilt_deg)
+            if tilts not in measured:
+                measured[tilts] = yardstick.measure(sirt(dense, n_iterations=n_iterations))
+            return measured[tilts]
 
-        yield compared(reference, gap=1, offset=0, arm="Reference", method="", n_frames=len(series))
+        yield {"gap": 1, "offset": 0, "arm": "Reference", "method": "", "n_frames": len(series), **metrics(series)}
         for gap in (g for g in gaps if g > 1):
-            for offset in spread_offsets(gap, n=n_offsets):
-                for arm, method, dense in arms_of(
-                    series, gap=gap, offset=int(offset), mix_methods=mix_methods, checkpoint=network
-                ):
-                    volume = sirt(dense, n_iterations=n_iterations)
-                    yield compared(volume, gap=gap, offset=offset, arm=arm, method=method, n_frames=len(dense))
+            for offset in spread_offsets(gap, n=n_offsets).tolist():
+                found = arms_of(series, gap=gap, offset=offset, mix_methods=mix_methods, checkpoint=network)
+                for names, method, dense in found:
+                    row = {"n_frames": len(dense), **metrics(dense)}
+                    for arm in names:
+                        yield {"gap": gap, "offset": offset, "arm": arm, "method": method, **row}
 
-    _write_particle_by_particle(data, folder, rows, label="reconstructing")
+    write_particle_by_particle(data, folder, rows, label="reconstructing")
+
+
+def yardstick_of(dataset: Dataset, i: int, *, n_iterations: int, n_points: int, seed: int) -> Yardstick:
+    """What volumes of particle i are measured with: the Reference is the SIRT volume of all its frames."""
+    series = dataset[i]
+    return Yardstick(
+        sirt(series, n_iterations=n_iterations),
+        atoms=dataset.atoms(i),
+        microscope=dataset.microscope,
+        voxel_size_A=series.pixel_size_A,
+        n_points=n_points,
+        seed=seed,
+    )
 
 
 def arms_of(
     series: TiltSeries, *, gap: int, offset: int, mix_methods: Sequence[str], checkpoint
-) -> Iterator[tuple[str, str, TiltSeries]]:
-    """Arm, method and tilt series of Sparse and of each Mix at a gap and offset."""
-    yield "Sparse", "", sparse(series, gap=gap, offset=offset)
+) -> Iterator[tuple[list[str], str, TiltSeries]]:
+    """Arms, method and tilt series at a gap and offset: Sparse, Twice as dense (even gaps only) and each Mix.
+
+    Fills that ask for the same angles, as both do at a gap of 2, are two arms of one series.
+    """
+    yield ["Sparse"], "", sparse(series, gap=gap, offset=offset)
+    if gap % 2 == 0:
+        yield ["Twice as dense"], "", twice_as_dense(series, gap=gap, offset=offset)
+    fills: dict[tuple, list[str]] = {}
+    for fill in FILLS:
+        tilts = filled_tilts(series, gap=gap, offset=offset, fill=fill).round(6)
+        fills.setdefault(tuple(tilts), []).append(fill)
     for method in mix_methods:
-        for fill in ("midpoint", "all"):
-            dense = mix(series, gap=gap, offset=offset, fill=fill, method=method, checkpoint=checkpoint)
-            yield f"Mix ({fill})", method, dense
+        for same in fills.values():
+            dense = mix(series, gap=gap, offset=offset, fill=same[0], method=method, checkpoint=checkpoint)
+            yield [f"Mix ({fill})" for fill in same], method, dense
 
 
 def read_table(folder: Path) -> pd.DataFrame:
@@ -124,7 +161,19 @@ def read_table(folder: Path) -> pd.DataFrame:
     return pd.read_csv(Path(folder) / TABLE, keep_default_na=False)
 
 
-def _write_particle_by_particle(data: Mapping[str, Dataset], folder: Path, rows, *, label: str) -> None:
+def write_particle_by_particle(
+    data: Mapping[str, Dataset],
+    folder: Path,
+    rows: Callable[[Dataset, int], Iterator[dict]],
+    *,
+    label: str,
+    n_particles: int | None = None,
+) -> None:
+    """Write the rows of each microscope's particles (the first `n_particles`) to the table in `folder`, in turn.
+
+    `rows(dataset, i)` gives those of one particle; `microscope` and `particle` are put before them. Particles that are
+    in the table already are left out.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     parts = [read_table(folder)] if (folder / TABLE).exists() else []
@@ -132,11 +181,12 @@ def _write_particle_by_particle(data: Mapping[str, Dataset], folder: Path, rows,
     work = {
         (microscope, f"{i} {name}"): i  # numbered: two particles of a set may be of one kind and size
         for microscope, dataset in data.items()
-        for i, name in enumerate(dataset.names)
+        for i, name in enumerate(dataset.names[:n_particles])
     }
     left = [key for key in work if key not in done]
     for microscope, name in track(left, label=label, total=len(work), done=len(work) - len(left)):
-        series = data[microscope][work[microscope, name]]
-        parts.append(pd.DataFrame(rows(microscope, name, series)))
+        labels = {"microscope": microscope, "particle": name}
+        found = rows(data[microscope], work[microscope, name])
+        parts.append(pd.DataFrame([labels | row for row in found]))
         pd.concat(parts, ignore_index=True).to_csv(folder / f"{TABLE}.tmp", index=False)
         os.replace(folder / f"{TABLE}.tmp", folder / TABLE)

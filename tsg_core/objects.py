@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import least_squares, linear_sum_assignment
+from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 from skimage.feature import peak_local_max
 from skimage.morphology import ball
@@ -13,6 +13,8 @@ from .evaluation import otsu_threshold
 from .geometry import pixel_centres_A
 
 REFINEMENTS = 3  # rounds of fits; from the second on they know what the neighbours' fits were
+MAX_STEPS = 40  # of a fit; most take about ten
+BATCH_VALUES = 2_000_000  # voxels that are fitted at a time, which bounds the memory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +59,7 @@ def find_atoms(
 
     Maxima are at least `min_distance_A` apart. Each is fitted by least squares with an isotropic Gaussian on a constant
     within that distance, first as it is, then with the other atoms' Gaussians taken away. A fit that leaves its
-    neighbourhood keeps the place of the maximum.
+    neighbourhood, or finds no maximum there, keeps what was known before.
     Raises TsgError for a volume that is not finite, has no contrast or another number of axes.
     """
     volume = np.asarray(volume, np.float32)
@@ -70,10 +72,9 @@ def find_atoms(
     peaks = peak_local_max(
         volume, min_distance=reach, threshold_abs=level, exclude_border=False, footprint=ball(reach), p_norm=2
     )
-    start = np.column_stack([volume[tuple(peaks.T)], peaks, np.full(len(peaks), reach / 2)]).astype(float)
-    fits = start
-    for _ in range(REFINEMENTS):
-        fits = _refined(volume, start, fits, reach)
+    fits = np.column_stack([volume[tuple(peaks.T)], peaks, np.full(len(peaks), reach / 2)]).astype(float)
+    for i in range(REFINEMENTS if len(peaks) else 0):
+        fits = _refined(volume, peaks, fits, reach=reach, others=_rendered(fits, volume.shape, reach) if i else None)
     centres = np.stack([pixel_centres_A(n, pixel_size_A=voxel_size_A)[0] for n in volume.shape])
     positions_A = fits[:, 1:4] * voxel_size_A + centres
     return FoundAtoms(positions_A=positions_A[:, [2, 0, 1]], height=fits[:, 0], sigma_A=fits[:, 4] * voxel_size_A)
@@ -104,42 +105,93 @@ def match_atoms(found_A: np.ndarray, true_A: np.ndarray, *, within_A: float = 1.
     )
 
 
-def _refined(volume: np.ndarray, start: np.ndarray, fits: np.ndarray, reach: int) -> np.ndarray:
-    """Fits (n, 5) of height, place (3 axes of the volume, in voxels) and sigma, the others' former fits taken away."""
-    places = fits[:, 1:4]
+def _refined(volume: np.ndarray, peaks: np.ndarray, fits: np.ndarray, *, reach: int, others) -> np.ndarray:
+    """Fits (n, 5) of height, place (3 axes of the volume, in voxels) and sigma; `others` is the sum of all former ones.
+
+    Each fit sees the voxels within `reach` of its peak, less the Gaussians of all atoms but its own.
+    """
+    offsets = np.argwhere(ball(reach)) - reach
     refined = fits.copy()
-    known = fits is not start
-    for i, (peak, fit) in enumerate(zip(start[:, 1:4].astype(int), fits, strict=True)):
-        low = np.maximum(peak - reach, 0)
-        window = tuple(slice(a, p + reach + 1) for a, p in zip(low, peak, strict=True))
-        values = volume[window]
-        voxels = np.indices(values.shape).reshape(3, -1).T + low
-        inside = np.sum((voxels - peak) ** 2, axis=1) <= reach**2
-        voxels, values = voxels[inside], values.ravel()[inside].astype(float)
-        if known:
-            near = np.flatnonzero(np.linalg.norm(places - places[i], axis=1) < 4 * reach)
-            values = values - sum(_gaussian(fits[k], voxels) for k in near if k != i)
-        result = least_squares(
-            lambda p, v=voxels, y=values: _gaussian(p, v) + p[5] - y,
-            np.append(fit, 0.0),
-            jac=lambda p, v=voxels, y=values: _gaussian_slopes(p, v),
-            method="lm",
-            x_scale=[max(abs(fit[0]), 1e-30), 1, 1, 1, 1, max(abs(fit[0]), 1e-30)],
-        )
-        if result.x[0] > 0 and np.linalg.norm(result.x[1:4] - peak) <= reach:
-            refined[i] = np.append(result.x[:4], abs(result.x[4]))
+    batch = max(1, BATCH_VALUES // len(offsets))
+    for first in range(0, len(fits), batch):
+        some = slice(first, first + batch)
+        voxels = peaks[some, None] + offsets
+        weight = ((voxels >= 0) & (voxels < volume.shape)).all(axis=2).astype(float)
+        index = tuple(np.moveaxis(voxels.clip(0, np.array(volume.shape) - 1), 2, 0))
+        start = np.column_stack([fits[some], np.zeros(len(voxels))])
+        values = volume[index].astype(float)
+        if others is not None:
+            values -= others[index] - _gaussians(start, voxels)
+        found = _fitted(values, weight, voxels, start)
+        moved = np.linalg.norm(found[:, 1:4] - peaks[some], axis=1)
+        kept = (found[:, 0] > 0) & (moved <= reach)
+        refined[some][kept] = found[kept, :5]
     return refined
 
 
-def _gaussian(p: np.ndarray, voxels: np.ndarray) -> np.ndarray:
-    return p[0] * np.exp(-np.sum((voxels - p[1:4]) ** 2, axis=1) / (2 * p[4] ** 2))
+def _fitted(values: np.ndarray, weight: np.ndarray, voxels: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """Least squares fits (n, 6) of Gaussians on constants to values (n, voxels), all n at once.
+
+    Levenberg's and Marquardt's method (J. SIAM 11, 431, 1963), in which each fit has a damping of its own.
+    """
+    scale = np.abs(start[:, :1]).clip(1e-30)
+    values, p = values / scale, start / np.column_stack([scale, np.ones((len(start), 4)), scale])
+    damping = np.full(len(p), 1e-3)
+    model = _gaussians(p, voxels) + p[:, 5:]
+    cost = _costs(values - model, weight)
+    for _ in range(MAX_STEPS):
+        slopes = _slopes(p, voxels)
+        weighted = np.swapaxes(slopes * weight[..., None], 1, 2)
+        normal, pull = weighted @ slopes, weighted @ (values - model)[..., None]
+        diagonal = np.einsum("nii->ni", normal)
+        diagonal *= 1 + damping[:, None]
+        diagonal += 1e-12
+        step = np.linalg.solve(normal, pull)[..., 0]
+        step[:, 1:5] = step[:, 1:5].clip(-p[:, 4:5] / 3, p[:, 4:5] / 3)  # farther away the slopes say little
+        trial = p + step
+        trial[:, 4] = trial[:, 4].clip(0.2)  # a Gaussian much narrower than a voxel would fit any one voxel
+        new_model = _gaussians(trial, voxels) + trial[:, 5:]
+        new_cost = _costs(values - new_model, weight)
+        better = new_cost < cost
+        settled = np.abs(step).max(axis=1) < 1e-4
+        p[better], model[better], cost[better] = trial[better], new_model[better], new_cost[better]
+        damping = np.where(better, damping / 5, damping * 5)
+        if (settled | (damping > 1e6)).all():
+            break
+    return p * np.column_stack([scale, np.ones((len(start), 4)), scale])
 
 
-def _gaussian_slopes(p: np.ndarray, voxels: np.ndarray) -> np.ndarray:
-    """Derivatives (n, 6) of a Gaussian on a constant by height, place, sigma and constant."""
-    away = voxels - p[1:4]
-    value = _gaussian(p, voxels)
-    squared = np.sum(away**2, axis=1)
-    return np.column_stack(
-        [value / p[0], value[:, None] * away / p[4] ** 2, value * squared / p[4] ** 3, np.ones(len(voxels))]
+def _costs(residual: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    return np.einsum("nv,nv,nv->n", weight, residual, residual)
+
+
+def _gaussians(p: np.ndarray, voxels: np.ndarray) -> np.ndarray:
+    """Values (n, voxels) of n Gaussians, each at voxels (n, voxels, 3) of its own."""
+    squared = np.sum((voxels - p[:, None, 1:4]) ** 2, axis=2)
+    return p[:, :1] * np.exp(-squared / (2 * p[:, 4:5] ** 2))
+
+
+def _slopes(p: np.ndarray, voxels: np.ndarray) -> np.ndarray:
+    """Derivatives (n, voxels, 6) of Gaussians on constants by height, place, sigma and constant."""
+    away = voxels - p[:, None, 1:4]
+    sigma = p[:, None, 4]
+    squared = np.sum(away**2, axis=2)
+    shape = np.exp(-squared / (2 * sigma**2))
+    value = p[:, :1] * shape
+    by_place = value[..., None] * away / sigma[..., None] ** 2
+    return np.concatenate(
+        [shape[..., None], by_place, (value * squared / sigma**3)[..., None], np.ones((*shape.shape, 1))], axis=2
     )
+
+
+def _rendered(fits: np.ndarray, shape: tuple[int, ...], reach: int) -> np.ndarray:
+    """The sum of all Gaussians, each as far as it touches the neighbourhood of another."""
+    total = np.zeros(shape)
+    for height, *place, sigma in fits:
+        low = [max(0, round(c) - 3 * reach) for c in place]
+        window = tuple(slice(a, round(c) + 3 * reach + 1) for a, c in zip(low, place, strict=True))
+        along = [
+            np.exp(-((np.arange(n)[w] - c) ** 2) / (2 * sigma**2)) for n, w, c in zip(shape, window, place, strict=True)
+        ]
+        total[window] += height * np.einsum("i,j,k->ijk", *along)
+    return total
