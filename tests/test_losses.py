@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tsg_core.losses import census, charbonnier, geometry_census, tsgnet_loss
+from tsg_core.losses import census, charbonnier, gain_loss, geometry_census, tsgnet_loss
 from tsg_core.model import TSGNet
 
 
@@ -59,3 +59,40 @@ def test_eta_weighs_the_geometry_term():
     once, twice = (tsgnet_loss(model, *frames, torch.tensor([0.5]), eta=eta) for eta in (0.01, 0.02))
     assert twice.geometry.item() == pytest.approx(2 * once.geometry.item())
     assert twice.reconstruction.item() == once.reconstruction.item()
+
+
+class Fixed:
+    """Stands for a network that predicts these frames."""
+
+    def __init__(self, frames):
+        self.frames = frames
+
+    def predict_with_features(self, *_):
+        return self.frames, []
+
+
+def test_the_gain_loss_is_zero_for_linear_interpolation():
+    a, b, target = torch.rand(3, 2, 1, 16, 16)
+    t = torch.tensor([0.5, 0.2])
+    untrained = TSGNet(channels=(4, 6, 8, 10), linear_start=True, motion_scaled=True)
+    assert gain_loss(untrained, a, b, target, t).item() == pytest.approx(0, abs=1e-5)
+
+
+def test_the_gain_loss_is_the_mean_logarithm_of_the_ratio_of_squared_errors():
+    a, b = torch.zeros(2, 1, 1, 2), torch.ones(2, 1, 1, 2)
+    target = torch.tensor([[0.5, 1.5], [0.5, 0.7]]).reshape(2, 1, 1, 2)
+    # linear errors: (0, 1) and (0, 0.2) at t = 0.5; the predictions' errors: (0, 0.5) and (0, 0.4)
+    predicted = target + torch.tensor([[0.0, 0.5], [0.0, 0.4]]).reshape(2, 1, 1, 2)
+    loss = gain_loss(Fixed(predicted), a, b, target, torch.full((2,), 0.5))
+    assert loss.item() == pytest.approx((np.log(0.25) + np.log(4)) / 2, abs=1e-3)
+    once = gain_loss(Fixed(predicted[:1]), a[:1], b[:1], target[:1], torch.tensor([0.5]))
+    assert once.item() == pytest.approx(np.log(0.25), abs=1e-3)
+    assert -10 / np.log(10) * once.item() == pytest.approx(20 * np.log10(2), abs=1e-2)  # the gain in decibels
+
+
+def test_gains_beyond_40_dB_do_not_count_and_flat_samples_stay_finite():
+    a, b = torch.zeros(1, 1, 4, 4), torch.ones(1, 1, 4, 4)
+    target = torch.full((1, 1, 4, 4), 0.8)
+    perfect = gain_loss(Fixed(target), a, b, target, torch.tensor([0.5])).item()
+    assert perfect == pytest.approx(-np.log(1e4), rel=1e-3)
+    assert gain_loss(Fixed(a), a, a, a, torch.tensor([0.5])).item() == 0

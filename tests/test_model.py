@@ -10,7 +10,7 @@ from torch import nn
 
 from tsg_core.errors import TsgError
 from tsg_core.losses import tsgnet_loss
-from tsg_core.model import SMALL_CHANNELS, TSGNet, warp
+from tsg_core.model import SMALL_CHANNELS, TSGNet, displacement_px, warp
 
 TINY = (4, 6, 8, 10)
 PARITY = Path(__file__).parent / "data" / "tsgnet_parity.npz"
@@ -121,6 +121,60 @@ def test_linear_start_can_learn_flow_mask_and_residual():
     last = model.decoder1.net[2].weight.grad
     coarse = model.decoder2.net[2].weight.grad[:, :4]
     assert (last.abs().amax(dim=(0, 2, 3)) > 0).all() and (coarse.abs().amax(dim=(0, 2, 3)) > 0).all()
+
+
+def pattern(shift_px=0.0, n=48):
+    """A smooth frame (1, 1, n, n), moved along x."""
+    y, x = torch.meshgrid(torch.arange(n) / 3.0, (torch.arange(n) - shift_px) / 3.0, indexing="ij")
+    return (0.5 + 0.25 * torch.sin(x) + 0.2 * torch.cos(y)).float()[None, None]
+
+
+def corrections(model, a, b, t):
+    with torch.inference_mode():
+        return (model(a, b, t) - torch.lerp(a, b, t)).abs().mean().item()
+
+
+@pytest.fixture
+def motion_scaled():
+    """A network far from linear interpolation whose blend alone starts there."""
+    torch.manual_seed(0)
+    model = TSGNet(channels=TINY, linear_start=True, motion_scaled=True)
+    for decoder in (model.decoder1, model.decoder2, model.decoder3, model.decoder4):
+        torch.nn.init.normal_(decoder.net[2].weight, std=0.1)
+    return model.eval()
+
+
+def test_the_displacement_is_the_shift_of_a_shifted_frame():
+    frame = pattern()[..., 8:-8, 8:-8]
+    along_x = 0.5 + 0.25 * torch.sin((torch.arange(48) - 24) / 3.0).expand(1, 1, 48, 48)
+    moved = 0.5 + 0.25 * torch.sin((torch.arange(48) - 24.3) / 3.0).expand(1, 1, 48, 48)
+    assert displacement_px(along_x, moved).item() == pytest.approx(0.3, rel=0.05)
+    assert displacement_px(frame, frame).item() == 0
+    flat = torch.ones(1, 1, 16, 16)
+    assert displacement_px(flat, flat).item() == 0
+    a, b = pattern(), pattern(1.0)
+    torch.testing.assert_close(displacement_px(1e-5 * a, 1e-5 * b), displacement_px(a, b))
+
+
+def test_an_untrained_motion_scaled_network_is_linear_interpolation():
+    torch.manual_seed(0)
+    a, b = torch.rand(2, 2, 1, 21, 40)
+    prediction = TSGNet(channels=TINY, linear_start=True, motion_scaled=True)(a, b, 0.3)
+    torch.testing.assert_close(prediction, torch.lerp(a, b, 0.3), atol=1e-5, rtol=0)
+
+
+def test_a_motion_scaled_correction_vanishes_with_the_square_of_the_displacement(motion_scaled):
+    sizes = [corrections(motion_scaled, pattern(), pattern(shift), 0.5) for shift in (0.4, 0.2, 0.1)]
+    assert sizes[0] > 1e-5
+    assert sizes[0] / sizes[1] == pytest.approx(4, rel=0.25) and sizes[1] / sizes[2] == pytest.approx(4, rel=0.25)
+    unscaled = TSGNet(channels=TINY, linear_start=True).eval()
+    unscaled.load_state_dict(motion_scaled.state_dict())
+    assert corrections(unscaled, pattern(), pattern(0.1), 0.5) > 10 * sizes[2]
+
+
+def test_a_motion_scaled_correction_vanishes_next_to_a_measured_frame(motion_scaled):
+    sizes = [corrections(motion_scaled, pattern(), pattern(0.4), t) for t in (0.5, 0.02, 0.002, 0.998)]
+    assert sizes[2] < 0.15 * sizes[1] < 0.15 * sizes[0] and sizes[3] < 0.15 * sizes[0]
 
 
 def test_each_sample_has_its_own_time():

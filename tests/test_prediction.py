@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from tsg_core.errors import TsgError
 from tsg_core.model import TSGNet
-from tsg_core.prediction import load_model, predict_frames, predict_tiled, save_model
+from tsg_core.prediction import load_model, model_metadata, predict_frames, predict_tiled, save_model
 from tsg_core.tilt_series import TiltSeries
 
 TINY = (4, 6, 8, 10)
@@ -74,9 +74,10 @@ def test_one_measured_frame_is_too_few(linear):
         predict_frames(linear, TiltSeries(np.ones((1, 16, 16)), [0], 1.0), tilt_deg=[1.0])
 
 
+@pytest.mark.parametrize("motion_scaled", [False, True])
 @pytest.mark.parametrize("size", [(240, 100), (100, 240), (193, 200)])
-def test_tiles_leave_no_seams(size):
-    model = trained_like()
+def test_tiles_leave_no_seams(size, motion_scaled):
+    model = trained_like(motion_scaled=motion_scaled)
     x = torch.linspace(0, 9, 240)
     picture = 0.5 + 0.4 * torch.sin(x[:, None] * 1.3) * torch.cos(x)
     a, b = picture[: size[0], : size[1]][None, None], picture.roll(3, 1)[: size[0], : size[1]][None, None]
@@ -96,6 +97,22 @@ def test_a_saved_model_predicts_as_before(tmp_path, series):
     assert loaded.architecture == model.architecture
     before, after = (predict_frames(m, series, tilt_deg=[1.0]) for m in (model, loaded))
     np.testing.assert_array_equal(before, after)
+
+
+def test_a_model_kept_in_16_bits_is_half_as_large_and_predicts_nearly_the_same(tmp_path, series):
+    model = trained_like()
+    whole, half = (save_model(model, tmp_path / f"{half}.safetensors", half=half) for half in (False, True))
+    assert half.stat().st_size < 0.65 * whole.stat().st_size
+    loaded = load_model(half)
+    assert {p.dtype for p in loaded.parameters()} == {torch.float32}
+    before, after = (predict_frames(m, series, tilt_deg=[1.0]) for m in (model, loaded))
+    assert 0 < np.abs(after - before).max() < 2e-3 * np.abs(before).max()
+
+
+def test_the_description_of_a_saved_model_is_read_without_its_weights(tmp_path):
+    path = save_model(trained_like(), tmp_path / "model.safetensors", notes={"step": 3})
+    assert model_metadata(path)["notes"] == {"step": 3}
+    assert model_metadata(path)["architecture"]["channels"] == list(TINY)
 
 
 def test_files_that_are_no_checkpoint_are_named(tmp_path, linear):

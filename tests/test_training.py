@@ -1,20 +1,21 @@
 """Training: it learns, goes on bit for bit, keeps its best model, and says what it can't do."""
 
-import json
 import math
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from safetensors import safe_open
+from lightning_fabric import Fabric
+from lightning_fabric.plugins import MixedPrecision
 
+from tsg_core import training
 from tsg_core.errors import TsgError
 from tsg_core.geometry import pixel_centres_A, tilted_positions
 from tsg_core.model import TSGNet
-from tsg_core.prediction import load_model
+from tsg_core.prediction import load_model, model_metadata
 from tsg_core.tilt_series import TiltSeries
-from tsg_core.training import HISTORY_FILE, MODEL_FILE, STATE_FILE, TrainingSettings, train
+from tsg_core.training import HISTORY_FILE, LOSSES, MODEL_FILE, STATE_FILE, TrainingSettings, train
 
 TINY = (4, 6, 8, 10)
 
@@ -59,11 +60,33 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
-def test_a_resumed_training_ends_with_the_same_weights(tmp_path, monkeypatch):
-    run(tmp_path / "straight")
+@pytest.fixture
+def kept_states(monkeypatch):
+    """The state at the end of each training, in order: the file itself is gone by then."""
+    states, report = [], training._Run.report
 
-    from tsg_core import training
+    def keeping(self, judge, writer):
+        if self.finished:
+            self.save()
+            states.append(torch.load(self.folder / STATE_FILE))
+        report(self, judge, writer)
 
+    monkeypatch.setattr(training._Run, "report", keeping)
+    return states
+
+
+def half_precision_with_loss_scale(*_, **__):
+    """Fabric itself falls back to bfloat16 on a processor."""
+    fabric = Fabric(accelerator="cpu", devices=1, plugins=[MixedPrecision("16-mixed", device="cpu")])
+    fabric.launch()
+    return fabric
+
+
+@pytest.mark.parametrize("precision", ["32-true", "16-mixed"])
+def test_a_resumed_training_ends_with_the_same_weights(tmp_path, monkeypatch, kept_states, precision):
+    if precision == "16-mixed":
+        monkeypatch.setattr(training, "_fabric", half_precision_with_loss_scale)
+    run(tmp_path / "straight", precision=precision)
     whole = training._Run.update
 
     def update(self, batch):
@@ -73,25 +96,28 @@ def test_a_resumed_training_ends_with_the_same_weights(tmp_path, monkeypatch):
 
     monkeypatch.setattr(training._Run, "update", update)
     with pytest.raises(Interrupted):
-        run(tmp_path / "resumed")
+        run(tmp_path / "resumed", precision=precision)
     assert torch.load(tmp_path / "resumed" / STATE_FILE)["step"] == 3
     monkeypatch.setattr(training._Run, "update", whole)
-    run(tmp_path / "resumed")
+    run(tmp_path / "resumed", precision=precision)
 
-    states = [torch.load(tmp_path / name / STATE_FILE) for name in ("straight", "resumed")]
+    straight, resumed = kept_states
     for part in ("model", "average"):
-        torch.testing.assert_close(states[0][part], states[1][part], rtol=0, atol=0)
-    torch.testing.assert_close(states[0]["optimizer"]["state"], states[1]["optimizer"]["state"], rtol=0, atol=0)
+        torch.testing.assert_close(straight[part], resumed[part], rtol=0, atol=0)
+    torch.testing.assert_close(straight["optimizer"]["state"], resumed["optimizer"]["state"], rtol=0, atol=0)
+    assert straight["precision"] == resumed["precision"]
+    assert ("scale" in straight["precision"]) == (precision == "16-mixed")
     tables = [pd.read_csv(tmp_path / n / HISTORY_FILE).drop(columns="samples_per_s") for n in ("straight", "resumed")]
     pd.testing.assert_frame_equal(*tables)
     assert tables[0].step.tolist() == [0, 2, 3, 4, 6]
 
 
-def test_training_changes_every_parameter_and_lowers_the_loss(tmp_path):
-    run(tmp_path, n_steps=60, learning_rate=2e-3, validate_every=60, log_every=15, batch_size=4)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_training_changes_every_parameter_and_lowers_the_loss(tmp_path, kept_states, loss):
+    run(tmp_path, n_steps=60, learning_rate=2e-3, validate_every=60, log_every=15, batch_size=4, loss=loss)
     history = pd.read_csv(tmp_path / HISTORY_FILE)
     assert history.loss.iloc[-1] < history.loss.iloc[1]
-    before, after = network().state_dict(), torch.load(tmp_path / STATE_FILE)["model"]
+    before, after = network().state_dict(), kept_states[0]["model"]
     assert all(not torch.equal(before[name], after[name]) for name in before)
 
 
@@ -106,29 +132,34 @@ def test_the_kept_model_is_the_one_that_validated_best(tmp_path):
     path = run(tmp_path, learning_rate=0.3, final_learning_rate=0.3, ema_decay=0.0)  # gets worse at once
     assert path == tmp_path / MODEL_FILE
     history = pd.read_csv(tmp_path / HISTORY_FILE)
-    with safe_open(path, framework="pt") as file:
-        notes = json.loads(file.metadata()["notes"])
+    notes = model_metadata(path)["notes"]
     best = history.loc[history.validation_psnr_dB.idxmax()]
     assert (notes["step"], notes["validation_psnr_dB"]) == (best.step, pytest.approx(best.validation_psnr_dB))
     assert history.validation_psnr_dB.iloc[-1] < best.validation_psnr_dB
     assert load_model(path).architecture == network().architecture
 
 
-def test_a_finished_training_is_left_as_it_is(tmp_path):
+def test_a_finished_training_keeps_model_and_history_and_is_left_as_it_is(tmp_path):
     run(tmp_path)
     times = {p.name: p.stat().st_mtime_ns for p in tmp_path.iterdir()}
+    assert times.keys() == {MODEL_FILE, HISTORY_FILE}
     run(tmp_path)
     assert {p.name: p.stat().st_mtime_ns for p in tmp_path.iterdir()} == times
 
 
-def test_a_training_of_other_settings_or_widths_is_not_gone_on_with(tmp_path):
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_training_of_other_settings_or_widths_is_not_gone_on_with(tmp_path, monkeypatch, finished):
+    if not finished:
+        monkeypatch.setattr(training._Run, "finished", False)  # as if interrupted after the last checkpoint
     run(tmp_path)
+    assert (tmp_path / STATE_FILE).exists() != finished
     with pytest.raises(TsgError, match="n_steps=6, not 8"):
         run(tmp_path, n_steps=8)
     with pytest.raises(TsgError, match="channels"):
         other = TSGNet(channels=(4, 4, 4, 4))
         train(TRAINING, validation=VALIDATION, settings=settings(), folder=tmp_path, model=other, accelerator="cpu")
-    (tmp_path / STATE_FILE).write_bytes((tmp_path / STATE_FILE).read_bytes()[:1000])
+    decisive = tmp_path / (MODEL_FILE if finished else STATE_FILE)
+    decisive.write_bytes(decisive.read_bytes()[:1000])
     with pytest.raises(TsgError, match="truncated"):
         run(tmp_path)
 
@@ -149,6 +180,7 @@ def test_the_learning_rate_rises_then_falls_on_a_cosine():
         ({"learning_rate": 0.0}, "learning_rate=0"),
         ({"dose_per_A2": (0.0, 5.0)}, "dose_per_A2"),
         ({"precision": "8"}, "precision='8'"),
+        ({"loss": "l2"}, "loss='l2' is not one of published, gain"),
         ({"ema_decay": 1.0}, "ema_decay"),
     ],
 )

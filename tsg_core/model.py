@@ -142,20 +142,35 @@ class TSGNet(nn.Module):
             raise TsgError(f"the checkpoint holds another architecture than TSGNet: {cause}") from error
         return model.eval()
 
-    def forward(self, frame_a: Tensor, frame_b: Tensor, t: float | Tensor, *, mean: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        frame_a: Tensor,
+        frame_b: Tensor,
+        t: float | Tensor,
+        *,
+        mean: Tensor | None = None,
+        moved_px: Tensor | None = None,
+    ) -> Tensor:
         """Predict the frame at the fraction t of the way from frame a to frame b.
 
         frame_a, frame_b  (n, 1, n_y, n_x) of any size, brightest measured pixel of the series about 1
         t                 one number or one a sample, strictly between 0 and 1
         mean              (n, 1, 1, 1) subtracted before the encoder; by default the mean of both frames
+        moved_px          (n, 1, 1, 1) what `motion_scaled` scales with; by default the frames' `displacement_px`
         Returns (n, residual_channels, n_y, n_x). Raises TsgError for unlike frames, NaN, or t outside (0, 1).
         """
         _check_frames(frame_a, frame_b)
         t = _check_t(t, frame_a)
-        return self.predict_with_features(frame_a, frame_b, t, mean=mean)[0]
+        return self.predict_with_features(frame_a, frame_b, t, mean=mean, moved_px=moved_px)[0]
 
     def predict_with_features(
-        self, frame_a: Tensor, frame_b: Tensor, t: Tensor, *, mean: Tensor | None = None
+        self,
+        frame_a: Tensor,
+        frame_b: Tensor,
+        t: Tensor,
+        *,
+        mean: Tensor | None = None,
+        moved_px: Tensor | None = None,
     ) -> tuple[Tensor, list[Tensor]]:
         """As forward, without its checks, for t (n,); and the decoder's features of the frame between.
 
@@ -175,7 +190,8 @@ class TSGNet(nn.Module):
 
         logit, residual = head[:, :1].to(pair.dtype), head[:, 1:]
         if self.motion_scaled:
-            scale = 4 * t * (1 - t) * displacement_px(frame_a, frame_b) ** 2
+            moved_px = displacement_px(frame_a, frame_b) if moved_px is None else moved_px
+            scale = 4 * t * (1 - t) * moved_px**2
             flow, logit, residual = flow * scale, logit * scale, residual * scale
         if self.linear_start:
             logit = logit + torch.log((1 - t) / t)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .errors import TsgError
 from .files import existing, readable, replaced_when_whole
-from .model import STRIDE, TSGNet, pair_mean
+from .model import STRIDE, TSGNet, displacement_px, pair_mean
 from .progress import track
 from .tilt_series import SAME_ANGLE_deg, TiltSeries
 
@@ -21,21 +21,25 @@ TILE_PX = 512  # memory: about 0.4 GB a frame of this size, at the published wid
 OVERLAP_PX = 128
 
 
-def save_model(model: TSGNet, path: str | Path, *, notes: Mapping[str, Any] | None = None) -> Path:
+def save_model(
+    model: TSGNet, path: str | Path, *, notes: Mapping[str, Any] | None = None, half: bool = False
+) -> Path:
     """Write weights and architecture as one safetensors file, whole or not at all.
 
-    `notes` (data, steps, version, ...) are kept beside the architecture in the file's metadata.
+    `notes` (data, steps, version, ...) are kept beside the architecture in the file's metadata. `half` rounds the weights
+    to 16 bits, for half the size.
     """
     path = Path(path)
     metadata = {"architecture": json.dumps({"name": "TSGNet", **model.architecture}), "notes": json.dumps(notes or {})}
-    weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
+    kept = torch.float16 if half else torch.float32
+    weights = {name: value.detach().to("cpu", kept).contiguous() for name, value in model.state_dict().items()}
     with replaced_when_whole(path, overwrite=True) as (partial,):
         save_file(weights, partial, metadata=metadata)
     return path
 
 
 def load_model(path: str | Path) -> TSGNet:
-    """Read a model that save_model wrote. Raises TsgError for a missing, truncated or foreign file."""
+    """Read a model that save_model wrote, in float32. Raises TsgError for a missing, truncated or foreign file."""
     path = existing(path)
     with readable(path), safe_open(path, framework="pt") as file:
         metadata = file.metadata() or {}
@@ -49,6 +53,13 @@ def load_model(path: str | Path) -> TSGNet:
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise TsgError(f"checkpoint {path} is of another architecture than TSGNet or lacks its description") from error
     return model.eval()
+
+
+def model_metadata(path: str | Path) -> dict[str, Any]:
+    """What save_model kept beside the weights, `architecture` and `notes`; TsgError for a missing or truncated file."""
+    path = existing(path)
+    with readable(path), safe_open(path, framework="pt") as file:
+        return {key: json.loads(text) for key, text in (file.metadata() or {}).items()}
 
 
 def predict_frames(
@@ -89,18 +100,18 @@ def predict_tiled(
 ) -> Tensor:
     """model(frame_a, frame_b, t), for large frames tile by tile, faded into each other over the overlap.
 
-    Every tile is given the mean of the whole frames, as the network has it without tiles.
+    Every tile is given the mean and the displacement of the whole frames, as the network has them without tiles.
     """
     n_y, n_x = frame_a.shape[2:]
-    mean = pair_mean(frame_a, frame_b)
+    whole = {"mean": pair_mean(frame_a, frame_b), "moved_px": displacement_px(frame_a, frame_b)}
     if max(n_y, n_x) <= tile_px:
-        return model(frame_a, frame_b, t, mean=mean)
+        return model(frame_a, frame_b, t, **whole)
     if not 0 <= overlap_px < tile_px or tile_px % STRIDE or overlap_px % STRIDE:
         raise TsgError(f"tile_px={tile_px} and overlap_px={overlap_px} must be multiples of {STRIDE}, the first larger")
     total = weight = 0.0
     for y, weight_y in _tiles(n_y, tile_px, overlap_px):
         for x, weight_x in _tiles(n_x, tile_px, overlap_px):
-            tile = model(frame_a[..., y, x], frame_b[..., y, x], t, mean=mean)
+            tile = model(frame_a[..., y, x], frame_b[..., y, x], t, **whole)
             window = weight_y[:, None] * weight_x
             if isinstance(total, float):
                 total, weight = tile.new_zeros(*tile.shape[:2], n_y, n_x), tile.new_zeros(n_y, n_x)

@@ -4,20 +4,22 @@ import copy
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from .artifacts import plain
 from .errors import TsgError
 from .files import readable, replaced_when_whole
 from .losses import GEOMETRY_WEIGHT, gain_loss, tsgnet_loss
 from .model import STRIDE, TSGNet
-from .prediction import save_model
+from .prediction import model_metadata, save_model
 from .progress import track
 from .sparsity import MAX_GAP
 from .tilt_series import TiltSeries
@@ -117,9 +119,10 @@ def train(
     accelerator, devices  as in Lightning Fabric; several devices train together (DDP)
     tensorboard           also write event files, where tensorboard is installed
 
-    `folder` also gets history.csv (step, loss, learning_rate, validation_psnr_dB, linear_psnr_dB, samples_per_s) and
-    training_state.pt, from which an interrupted training of the same settings goes on when it is called again: on one
-    CPU to the very same weights. Raises TsgError where the folder holds a training of other settings.
+    `folder` also gets history.csv (step, loss, learning_rate, validation_psnr_dB, linear_psnr_dB, samples_per_s) and,
+    until the last step, training_state.pt, from which an interrupted training of the same settings goes on when it is
+    called again: on one CPU to the very same weights. A finished training is left as it is. Raises TsgError where the
+    folder holds a training of other settings.
     """
     folder = Path(folder)
     fabric = _fabric(settings, accelerator=accelerator, devices=devices)
@@ -132,7 +135,7 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     run = _Run(model, settings, fabric, folder)
     run.resume()
-    if run.step < settings.n_steps or not (folder / MODEL_FILE).exists():
+    if not run.finished:
         source = SampleSource(
             training,
             crop_px=settings.crop_px,
@@ -167,7 +170,7 @@ class _Run:
     """One training: its weights, optimiser, averaged weights, history and step."""
 
     KEPT = ("step", "best_dB", "validation_dB", "linear_dB", "history", "losses", "seconds")
-    WITH_STATE = ("model", "optimizer", "average")
+    WITH_STATE = ("model", "optimizer", "average", "precision")
 
     def __init__(self, model: TSGNet, settings: TrainingSettings, fabric: Fabric, folder: Path):
         self.settings, self.fabric, self.folder = settings, fabric, folder
@@ -177,11 +180,16 @@ class _Run:
         )
         self.objective, self.optimizer = fabric.setup(_Objective(model, settings), optimizer)
         self.model = self.objective.module.model
+        self.precision = fabric.strategy.precision  # its state is the loss scale of 16-mixed
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.step, self.best_dB, self.validation_dB, self.linear_dB = 0, -math.inf, math.nan, math.nan
         self.history: list[dict] = []
         self.losses: list[float] = []  # and seconds, of the steps since the last line of history
         self.seconds = 0.0
+
+    @property
+    def finished(self) -> bool:
+        return self.step == self.settings.n_steps
 
     def to_the_end(self, source: SampleSource, judge: Validation | None, *, writer) -> None:
         """Train to the last step; `judge` is given to the one process that validates and writes."""
@@ -202,14 +210,16 @@ class _Run:
         fabric.barrier()
 
     def report(self, judge: Validation, writer) -> None:
-        """Whatever is due after this step: validation, a line of history, a checkpoint."""
-        every, last = self.settings, self.step == self.settings.n_steps
-        validated = last or self.step % every.validate_every == 0
+        """Whatever is due after this step: validation, a line of history, a checkpoint or, at the end, its removal."""
+        every = self.settings
+        validated = self.finished or self.step % every.validate_every == 0
         if validated:
             self.validate(judge)
         if validated or self.step % every.log_every == 0:
             self.log(validated=validated, writer=writer)
-        if last or self.step % every.checkpoint_every == 0:
+        if self.finished:
+            (self.folder / STATE_FILE).unlink(missing_ok=True)
+        elif self.step % every.checkpoint_every == 0:
             self.save()
 
     def update(self, batch: Batch) -> float:
@@ -219,7 +229,12 @@ class _Run:
         self.optimizer.zero_grad()
         loss = self.objective(batch)
         self.fabric.backward(loss)
-        self.fabric.clip_gradients(self.objective, self.optimizer, max_norm=self.settings.max_gradient_norm)
+        self.fabric.clip_gradients(
+            self.objective,
+            self.optimizer,
+            max_norm=self.settings.max_gradient_norm,
+            error_if_nonfinite=not self.precision.state_dict(),  # a loss scale that is too high skips the step instead
+        )
         self.optimizer.step()
         decay = min(self.settings.ema_decay, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
@@ -262,28 +277,45 @@ class _Run:
             torch.save(state, partial)
 
     def resume(self) -> None:
-        """Go on from the folder's state, if there is one."""
+        """Go on from the folder's state, or stand at the end of the finished training that it holds, if either is there."""
         path = self.folder / STATE_FILE
         if not path.exists():
+            self._recognise_finished()
             return
         with readable(path):
             state = torch.load(path, map_location=self.fabric.device, weights_only=True)
-            found = {name: state[name] for name in self.identity()}
-        for name, wanted in self.identity().items():
-            other = sorted(key for key in wanted if wanted[key] != found[name].get(key))
-            if other:
-                raise TsgError(
-                    f"{path} is of a training with {other[0]}={found[name].get(other[0])}, not {wanted[other[0]]}; "
-                    "choose another folder or delete it"
-                )
+            self._check_same(path, settings=state["settings"], architecture=state["architecture"])
         for name in self.KEPT:
             setattr(self, name, state[name])
         for name in self.WITH_STATE:
-            getattr(self, name).load_state_dict(state[name])
+            if name in state:  # states of earlier versions have no loss scale
+                getattr(self, name).load_state_dict(state[name])
 
-    def identity(self) -> dict:
-        """What must agree for a training to go on."""
-        return {"settings": asdict(self.settings), "architecture": self.model.architecture}
+    def _recognise_finished(self) -> None:
+        path, history = self.folder / MODEL_FILE, self.folder / HISTORY_FILE
+        if not (path.exists() and history.exists()):
+            return
+        with readable(history):
+            last = int(pd.read_csv(history)["step"].iloc[-1])
+        made = model_metadata(path)
+        settings = made.get("notes", {}).get("settings", {})
+        if last == settings.get("n_steps"):
+            self._check_same(path, settings=settings, architecture=made["architecture"])
+            self.step = last
+
+    def _check_same(self, path: Path, **found: Mapping[str, Any]) -> None:
+        """What must agree for a training to go on, or to count as the one that was asked for."""
+        for name, wanted in self.identity().items():
+            there = found[name]
+            other = sorted(key for key in wanted if wanted[key] != there.get(key))
+            if other:
+                raise TsgError(
+                    f"{path} is of a training with {other[0]}={there.get(other[0])}, not {wanted[other[0]]}; "
+                    "choose another folder or delete it"
+                )
+
+    def identity(self) -> dict[str, Mapping[str, Any]]:
+        return plain({"settings": self.settings, "architecture": self.model.architecture})
 
 
 class _Label:
