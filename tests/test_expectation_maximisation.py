@@ -62,6 +62,15 @@ def test_subsets_gain_what_as_many_iterations_do():
     assert residual[8, 4] < 1.1 * residual[1, 24] < 0.5 * residual[1, 4]
 
 
+def test_relaxation_undoes_a_wide_probe_in_fewer_iterations():
+    _, series = probe_series(ABERRATED, n_y=24)
+    residual = {}
+    for relaxation in (1.0, 1.8):
+        volume = os_em(series, n_iterations=5, relaxation=relaxation)
+        residual[relaxation] = np.linalg.norm(model(volume, ABERRATED) - series.frames)
+    assert residual[1.8] < 0.9 * residual[1.0]
+
+
 def test_simulated_frames_between_measured_ones_are_predicted_better_than_by_sirt():
     series = simulate_tilt_series(
         particles(1, seed=0)[0],
@@ -115,6 +124,7 @@ def test_empty_frames_give_an_empty_volume():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
+        ({"relaxation": 2.0}, "relaxation=2"),
         ({"background": -1.0}, "background=-1"),
         ({"background": np.nan}, "background=nan"),
         ({"start": np.full((4, 24, 24), -1.0)}, "down to -1"),

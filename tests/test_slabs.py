@@ -55,6 +55,14 @@ def test_dask_makes_the_same_volume_slab_by_slab(scheduler):
     np.testing.assert_allclose(lazy.compute(scheduler=scheduler), sirt(series, n_iterations=5), atol=1e-6)
 
 
+def test_dask_sends_slabs_to_a_cluster():
+    distributed = pytest.importorskip("distributed")
+    series = series_of(spots(n_y=5))
+    with distributed.Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None):
+        volume = lazy_slabs(series, n_rows=2, n_iterations=3).compute()
+    np.testing.assert_allclose(volume, sirt(series, n_iterations=3), atol=1e-6)
+
+
 def test_dask_computes_only_the_slabs_that_are_asked_for():
     computed = []
 

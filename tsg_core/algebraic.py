@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from .errors import TsgError
-from .linear_system import Subset, check_memory, check_series, subsets_of, volume_of
+from .linear_system import Subset, check_memory, check_relaxation, check_series, subsets_of, volume_of
 from .progress import track
 from .projection import frame_columns, in_threads, row_blocks, volume_columns
 from .sirt_engines import astra_sirt, tomopy_sirt
@@ -36,9 +36,9 @@ def sirt(
     `callback(iteration, residual)` is told the number of the iteration and the norm of b - A x before it, relative to
     the norm of b; the iteration ends early where that residual falls to `tolerance`.
 
-    engine  "sparse": one matrix for all slices, on all cores; "torch": the same matrix on the GPU where there is one,
-            else on the CPU; "astra", "tomopy": those packages, which know neither relaxation nor start, tolerance and
-            callback, and TomoPy no constraint
+    engine  "sparse": one matrix for all slices, on all cores; "torch": that matrix and its transpose on the GPU where
+            there is one, else on the CPU, where it is faster for few slices and takes more memory; "astra", "tomopy":
+            those packages, which know neither relaxation nor start, tolerance and callback, and TomoPy no constraint
 
     Raises TsgError for negative frames, fewer than two, a volume that does not fit into memory, a start volume of
     another shape or with values that are not finite, and an engine that is unknown, not installed or lacks an option.
@@ -46,7 +46,7 @@ def sirt(
     check_series(
         series, n_iterations=n_iterations, allow_negative=allow_negative, axis_shift_px=axis_shift_px, start=start
     )
-    _check_relaxation(relaxation)
+    check_relaxation(relaxation)
     if engine not in ENGINES:
         raise TsgError(f"engine={engine!r} is not known; choose one of {', '.join(ENGINES)}")
     if engine in ("astra", "tomopy"):
@@ -88,7 +88,7 @@ def os_sart(
     check_series(
         series, n_iterations=n_iterations, allow_negative=allow_negative, axis_shift_px=axis_shift_px, start=start
     )
-    _check_relaxation(relaxation)
+    check_relaxation(relaxation)
     if engine not in ("sparse", "torch"):
         raise TsgError(f"engine={engine!r} has no ordered subsets; choose one of sparse, torch")
     return _ordered_subsets(
@@ -191,11 +191,6 @@ def _torch_products(subset: Subset) -> tuple:
             torch.sparse_csr_tensor(*map(_torch_array, (m.indptr, m.indices, m.data)), size=m.shape)
             for m in (subset.matrix, subset.matrix.T.tocsr())
         )
-
-
-def _check_relaxation(relaxation: float) -> None:
-    if not 0 < relaxation < 2:
-        raise TsgError(f"relaxation={relaxation} must lie between 0 and 2, where SIRT converges")
 
 
 def _squared(columns: np.ndarray) -> np.ndarray:

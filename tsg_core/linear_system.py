@@ -94,6 +94,12 @@ def check_series(
         )
 
 
+def check_relaxation(relaxation: float) -> None:
+    """Raise TsgError where a step of this size need not converge."""
+    if not 0 < relaxation < 2:
+        raise TsgError(f"relaxation={relaxation} must lie between 0 and 2, where the iteration converges")
+
+
 def needed_bytes(n_tilt: int, n_y: int, n_x: int, *, n_volumes: int = 2, n_frames: int = 1) -> int:
     """Memory of a method that holds so many copies of the volume and of the frames, besides the series itself.
 
