@@ -43,6 +43,8 @@ def one_line(error):
         (("run", "--set", "n_training"), "must have the form key=value"),
         (("run", "--set", "rates=[13]"), "13; each must be a whole number from 1 to 12"),
         (("run", "--only", "9"), "no chapter is called '9'"),
+        (("train", "--recipe", "smal"), "no recipe is called 'smal'; there is small"),
+        (("train", "--recipe", "missing.yaml"), "missing.yaml does not exist"),
         (("densify", "missing.npz", "-o", "out.npz"), "missing.npz does not exist"),
         (("reconstruct", "missing.mrc", "-o", "out.mrc"), "missing.mrc does not exist"),
     ],
@@ -120,7 +122,7 @@ def test_outputs_are_not_replaced_unasked(tsg, series, tmp_path, command):
         (("--step", 0), "must lie between"),
         (("--step", 1, "--at", "a.txt"), "exclude each other"),
         (("--method", "magic"), "magic"),
-        (("--method", "tsgnet"), "checkpoint"),
+        (("--method", "tsgnet", "--checkpoint", "huge"), "neither a file nor a shipped network"),
         (("--tilts", "missing.txt"), "missing.txt does not exist"),
     ],
 )

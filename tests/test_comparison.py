@@ -9,6 +9,8 @@ from tsg_core import comparison
 from tsg_core.evaluation import image_metrics
 from tsg_core.geometry import pixel_centres_A
 from tsg_core.microscope import NON_ABERRATED
+from tsg_core.model import TSGNet
+from tsg_core.prediction import save_model
 from tsg_core.tilt_series import TiltSeries
 
 
@@ -78,6 +80,18 @@ def volumes(tmp_path_factory):
 
 
 SIRT = comparison.sirt
+
+
+def test_networks_stand_among_the_methods_under_their_names(tmp_path):
+    untrained = TSGNet(channels=(4, 6, 8, 10), linear_start=True).eval()
+    comparison.frame_metrics(
+        {"m": Data(1)}, tmp_path, methods=["linear"], rates=[2], n_offsets=1,
+        networks={"tsgnet": "small", "tsgnet trained": save_model(untrained, tmp_path / "model.safetensors")},
+    )  # fmt: skip
+    psnr_dB = comparison.read_table(tmp_path).set_index("method").psnr_dB
+    assert psnr_dB.index.tolist() == ["linear", "tsgnet", "tsgnet trained"]
+    assert psnr_dB["tsgnet trained"] == pytest.approx(psnr_dB["linear"], abs=1e-3)
+    assert psnr_dB["tsgnet"] != pytest.approx(psnr_dB["linear"], abs=1e-3)
 
 
 def test_volume_metrics_hold_every_arm_and_a_floor(volumes):

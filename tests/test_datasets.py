@@ -1,5 +1,7 @@
 """Stores that are written in several sittings hold the same frames as those written in one."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import zarr
@@ -72,6 +74,15 @@ def test_a_finished_store_is_not_simulated_again(tmp_path, monkeypatch):
     write_dataset(tmp_path / "a.zarr", PARTICLES, **SETTINGS)
     monkeypatch.setattr(datasets, "simulate_tilt_series", None)
     write_dataset(tmp_path / "a.zarr", PARTICLES, **SETTINGS)
+
+
+def test_a_store_from_before_a_setting_was_added_is_gone_on_with(tmp_path):
+    path = write_dataset(tmp_path / "a.zarr", PARTICLES, **SETTINGS)
+    group = zarr.open_group(path, mode="a")
+    group.attrs["microscope"] = {k: v for k, v in group.attrs["microscope"].items() if k != "source_size_A"}
+    write_dataset(path, PARTICLES, **SETTINGS)
+    with pytest.raises(TsgError, match="begun with other microscope"):
+        write_dataset(path, PARTICLES, **SETTINGS | {"microscope": replace(NON_ABERRATED, source_size_A=0.5)})
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,25 @@ def test_version_changes_with_the_code_of_an_import_alone(package):
     assert code_version(["a"]) != before
 
 
+def test_version_changes_with_the_data_that_a_module_brings(package):
+    before = code_version(["a"])
+    (package / "b" / "wide").mkdir(parents=True)
+    (package / "b" / "wide" / "README.md").write_text("A card.")
+    provenance._module.cache_clear()
+    assert code_version(["a"]) == before
+    versions = [before]
+    for content in (b"1", b"2"):
+        (package / "b" / "wide" / "model.safetensors").write_bytes(content)
+        provenance._module.cache_clear()
+        versions.append(code_version(["a"]))
+    assert len(set(versions)) == 3
+
+
+def test_predictions_depend_on_the_shipped_weights():
+    assert "weights" in modules_used(["comparison"])
+    assert "model.safetensors" in provenance._module("weights")[0]
+
+
 def test_every_form_of_import_is_seen():
     code = "import tsg_core.a\nfrom tsg_core.b import x\nfrom tsg_core import c\nfrom .d import y\nfrom . import e\n"
     assert imported_modules(ast.parse(code)) == set("abcde")

@@ -1,4 +1,4 @@
-"""The command `tsg`: run the chapters, build the book, make one's own tilt series denser, reconstruct it."""
+"""The command `tsg`: run the chapters, build the book, train, make one's own tilt series denser, reconstruct it."""
 
 import signal
 import sys
@@ -105,11 +105,35 @@ def _input_and_output(command):
 
 
 @tsg.command()
+@click.option("--recipe", required=True, help="A recipe's name, or its YAML file; a wrong name lists them all.")
+@click.option("--work", type=click.Path(path_type=Path), help="Folder of the work; else artifacts/training/NAME.")
+@click.option("--devices", default=1, show_default=True, help="How many processors or graphics cards train together.")
+@click.option("--ship", is_flag=True, help="Train no further: put the best weights so far into the package.")
+def train(recipe: str, work: Path | None, devices: int, ship: bool) -> None:
+    """Train a network by a recipe, going on from where it was interrupted."""
+    from .prediction import model_metadata
+    from .profiles import find_root
+    from .recipes import load_recipe, train_recipe
+
+    chosen = load_recipe(recipe)
+    work = work or find_root() / "artifacts" / "training" / chosen.name
+    if ship:
+        from .shipping import ship as put_into_package
+
+        click.echo(f"wrote {put_into_package(chosen, work=work)}")
+        return
+    path = train_recipe(chosen, work=work, devices=devices)
+    best = model_metadata(path)["notes"]
+    scores = f"{best['validation_psnr_dB']:.2f} dB (linear {best['linear_psnr_dB']:.2f})"
+    click.echo(f"wrote {path}: best in validation at step {best['step']}, {scores}")
+
+
+@tsg.command()
 @_input_and_output
 @click.option("--step", type=float, metavar="DEG", help="Predict at every multiple of this angle; 1 where not given.")
 @click.option("--at", type=click.Path(path_type=Path), help="Predict at the angles in this file instead.")
 @click.option("--method", default="linear", show_default=True, help="How to predict; a wrong name lists them all.")
-@click.option("--checkpoint", type=click.Path(path_type=Path), help="Trained network, for the method tsgnet.")
+@click.option("--checkpoint", help="Network of the method tsgnet: a shipped one's name, or a file.")
 def densify(source, tilts, pixel_size_A, output, overwrite, step, at, method, checkpoint) -> None:
     """Predict missing frames of the tilt series IN; measured ones stay as they are."""
     import numpy as np

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from . import weights
 from .arms import FILLS, filled_tilts, mix, sparse, twice_as_dense
 from .datasets import Dataset
 from .evaluation import image_metrics
@@ -21,7 +22,6 @@ from .progress import track
 from .reconstruction import sirt
 from .sparsity import midpoint_trios
 from .tilt_series import TiltSeries
-from .weights import network
 from .yardstick import Yardstick
 
 TABLE = "table.csv"
@@ -49,7 +49,7 @@ def frame_metrics(
     `weights.network` takes them.
     """
     predictors = {method: (method, None) for method in methods}
-    predictors |= {name: ("tsgnet", network(checkpoint)) for name, checkpoint in (networks or {}).items()}
+    predictors |= {name: ("tsgnet", weights.network(checkpoint)) for name, checkpoint in (networks or {}).items()}
 
     def rows(dataset: Dataset, i: int) -> Iterator[dict]:
         series = dataset[i]
@@ -64,7 +64,7 @@ def frame_metrics(
 def midpoint_metrics(
     series: TiltSeries, *, rate: int, n_offsets: int, predictors: Mapping[str, tuple[str, TSGNet | None]]
 ) -> dict[str, dict[str, float]]:
-    """Means of `mse`, `psnr_dB` and `ssim` over a series' midpoint frames, for each predictor: a method and its network."""
+    """Means of `mse`, `psnr_dB` and `ssim` over a series' midpoint frames, for each predictor: method, network."""
     peak = float(series.frames.max())
     collected = {name: [] for name in predictors}
     for offset in spread_offsets(2 * rate, n=n_offsets):

@@ -144,11 +144,17 @@ def _describe(atoms: Atoms) -> dict:
     return {"n_atoms": len(atoms), "sha256": digest.hexdigest(), "info": info}
 
 
+def _same(key: str, there, wanted) -> bool:
+    if key == "microscope" and there is not None:  # a setting that microscopes got later had its default before
+        return Microscope(**there) == Microscope(**wanted)
+    return there == wanted
+
+
 def _open_or_create(path: Path, particles: Sequence[Atoms], *, settings: dict) -> zarr.Group:
     if path.exists():
         group = zarr.open_group(path, mode="a")
         if "done" in group:
-            different = [key for key in settings if group.attrs.get(key) != settings[key]]
+            different = [key for key in settings if not _same(key, group.attrs.get(key), settings[key])]
             if different:
                 raise TsgError(f"{path} was begun with other {', '.join(different)}; remove it to begin anew")
             return group

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from itertools import groupby
-from pathlib import Path
 
 import numpy as np
 from scipy.interpolate import CubicSpline
@@ -27,8 +26,8 @@ def densify(series: TiltSeries, *, tilt_deg, method: str = "linear", checkpoint=
 
     A target within 1e-6 degrees of a measured angle returns that frame bit for bit, with `measured` True. Predictions
     come from the measured frames of `series` alone, which lose what is darker than zero (or than the darkest measured
-    pixel, where that is negative). `metadata["method"]` tells how. `checkpoint` is a trained network or its path, for
-    the methods that need one; the others take no notice of it.
+    pixel, where that is negative). `metadata["method"]` tells how. `checkpoint` is the trained network of the methods
+    that need one, as `weights.network` takes it: by default the shipped one; the others take no notice of it.
     Raises TsgError for an unknown method, fewer than two measured frames, and targets that are not finite, do not
     ascend, or lie outside the measured range.
     """
@@ -103,12 +102,10 @@ def reprojection(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -
 
 def tsgnet(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
     """TSGNet between the two neighbouring frames."""
-    if checkpoint is None:
-        raise TsgError('method="tsgnet" needs a trained network: give its file as checkpoint=...')
-    from .prediction import load_model, predict_frames
+    from .prediction import predict_frames
+    from .weights import network
 
-    model = load_model(checkpoint) if isinstance(checkpoint, (str, Path)) else checkpoint
-    return predict_frames(model, series, tilt_deg=tilt_deg)
+    return predict_frames(network(checkpoint), series, tilt_deg=tilt_deg)
 
 
 METHODS: dict[str, Callable[..., np.ndarray]] = {

@@ -215,7 +215,7 @@ def pair_mean(frame_a: Tensor, frame_b: Tensor) -> Tensor:
 
 
 def displacement_px(frame_a: Tensor, frame_b: Tensor) -> Tensor:
-    """How far what a pair of frames shows has moved, |a - b| / |gradient of their mean|, (n, 1, 1, 1); 0 for flat frames.
+    """How far what a pair of frames shows has moved, |a - b| / |gradient of their mean|, (n, 1, 1, 1); 0 if flat.
 
     The error of linear interpolation is about 0.3 to 0.5 of its square, in units of that gradient.
     """

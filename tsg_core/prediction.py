@@ -21,13 +21,11 @@ TILE_PX = 512  # memory: about 0.4 GB a frame of this size, at the published wid
 OVERLAP_PX = 128
 
 
-def save_model(
-    model: TSGNet, path: str | Path, *, notes: Mapping[str, Any] | None = None, half: bool = False
-) -> Path:
+def save_model(model: TSGNet, path: str | Path, *, notes: Mapping[str, Any] | None = None, half: bool = False) -> Path:
     """Write weights and architecture as one safetensors file, whole or not at all.
 
-    `notes` (data, steps, version, ...) are kept beside the architecture in the file's metadata. `half` rounds the weights
-    to 16 bits, for half the size.
+    `notes` (data, steps, version, ...) are kept beside the architecture in the file's metadata. `half` rounds the
+    weights to 16 bits, for half the size.
     """
     path = Path(path)
     metadata = {"architecture": json.dumps({"name": "TSGNet", **model.architecture}), "notes": json.dumps(notes or {})}

@@ -15,6 +15,7 @@ PLUMBING = frozenset(
     {"artifacts", "book", "cells", "chapters", "cli", "display", "errors", "estimates", "execution", "files"}
     | {"notebook", "pipeline", "profiles", "progress", "provenance", "sphinx_hooks"}
 )
+DATA_SUFFIXES = frozenset({".safetensors", ".csv"})
 PACKAGES = ("numpy", "scipy", "torch", "abtem", "ase", "astra-toolbox", "scikit-image", "zarr", "pandas")
 
 
@@ -23,8 +24,9 @@ def code_version(modules: Iterable[ModuleType | str], *, figures: bool = False) 
 
     Plumbing, on which no number depends, is left out, and so is what draws figures unless `figures`.
 
-    Comments, docstrings and layout do not count. Imports are found in the syntax tree, those inside functions too, so
-    nothing is imported to find out. Names are given with or without the leading `tsg_core.`.
+    Comments, docstrings and layout do not count; weights and tables in a folder of a module's name do. Imports are
+    found in the syntax tree, those inside functions too, so nothing is imported to find out. Names are given with or
+    without the leading `tsg_core.`.
     """
     digest = hashlib.sha256()
     for name in modules_used(modules, figures=figures):
@@ -83,7 +85,13 @@ def package_versions() -> dict[str, str]:
 def _module(name: str) -> tuple[str, frozenset[str]]:
     tree = ast.parse((PACKAGE / f"{name}.py").read_text(encoding="utf-8"))
     imports = frozenset(imported_modules(tree))
-    return code_text(tree), imports
+    return code_text(tree) + _data(name), imports
+
+
+def _data(name: str) -> str:
+    """Checksums of the files that a module reads from the folder of its own name."""
+    files = sorted(path for path in (PACKAGE / name).rglob("*") if path.suffix in DATA_SUFFIXES)
+    return "".join(f"\0{path.relative_to(PACKAGE)} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in files)
 
 
 def _short_name(module: ModuleType | str) -> str:

@@ -1,7 +1,8 @@
-"""Recipes: everything that made a network that is shipped, from particles to settings, and the command that repeats it."""
+"""Recipes: everything that makes a shipped network, from particles to settings, and the training that follows them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,10 @@ from .model import TSGNet
 from .structures import random_rotation, training_particles
 from .tilt_series import TiltSeries
 from .training import TrainingSettings, train
+from .weights import FOLDER
+
+RECIPE = "recipe.yaml"
+DATA, TRAINING = "data", "training"  # folders of a recipe's work
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,14 +59,12 @@ class RecipeData:
 
     def particles(self, pixel_size_A: float, *, validation: bool) -> list[Atoms]:
         """The particles of one pixel size; those for validation follow those for training, all differently turned."""
-        i, of = self.pixel_sizes_A.index(pixel_size_A), len(self.pixel_sizes_A)
-        n_training, n_validation = (len(range(i, n, of)) for n in (self.n_training, self.n_validation))
-        field_A = self.n_pixels * pixel_size_A
-        diameter_A = tuple(field_A * part for part in self.relative_diameter)
-        seed = self.seed + 1000 * i
-        drawn = training_particles(n_training + n_validation, seed=seed, diameter_A=diameter_A)
-        turned = [random_rotation(atoms, seed=seed + 1 + k) for k, atoms in enumerate(drawn)]
+        turned = _turned_particles(self, pixel_size_A)
+        n_training = self._n_at(pixel_size_A, self.n_training)
         return turned[n_training:] if validation else turned[:n_training]
+
+    def _n_at(self, pixel_size_A: float, n: int) -> int:
+        return len(range(self.pixel_sizes_A.index(pixel_size_A), n, len(self.pixel_sizes_A)))
 
     def _write(self, folder: Path, pixel_size_A: float, microscope: str, *, validation: bool) -> Path:
         use = "validation" if validation else "training"
@@ -74,6 +77,17 @@ class RecipeData:
             field_of_view_A=self.n_pixels * pixel_size_A,
             seed=self.seed,
         )
+
+
+@lru_cache
+def _turned_particles(data: RecipeData, pixel_size_A: float) -> list[Atoms]:
+    """All particles of a pixel size, drawn once: every data set of that size asks for some of them."""
+    field_A = data.n_pixels * pixel_size_A
+    diameter_A = tuple(field_A * part for part in data.relative_diameter)
+    seed = data.seed + 1000 * data.pixel_sizes_A.index(pixel_size_A)
+    n = sum(data._n_at(pixel_size_A, count) for count in (data.n_training, data.n_validation))
+    drawn = training_particles(n, seed=seed, diameter_A=diameter_A)
+    return [random_rotation(atoms, seed=seed + 1 + k) for k, atoms in enumerate(drawn)]
 
 
 class SeveralDatasets(Sequence[TiltSeries]):
@@ -96,30 +110,58 @@ class SeveralDatasets(Sequence[TiltSeries]):
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """A network (arguments of `model.TSGNet`), its data, and the settings of its training."""
+    """A network (arguments of `model.TSGNet`), its data, and the settings of its training; `path` is its file."""
 
-    name: str
+    path: Path
     description: str
     network: Mapping[str, Any]
     data: RecipeData
     settings: TrainingSettings
 
+    def __post_init__(self):
+        if self.settings.crop_px > self.data.n_pixels:
+            raise TsgError(f"crop_px={self.settings.crop_px} is larger than the frames, n_pixels={self.data.n_pixels}")
 
-def load_recipe(path: str | Path) -> Recipe:
-    """Read a recipe from its YAML file. Raises TsgError for a missing or malformed one and for values out of range."""
-    path = existing(Path(path))
+    @property
+    def name(self) -> str:
+        return self.path.parent.name if self.path.name == RECIPE else self.path.stem
+
+    def untrained(self) -> TSGNet:
+        """The network before its first step, its weights drawn from the settings' seed."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.settings.seed)
+            return TSGNet(**self.network)
+
+
+def recipes() -> list[str]:
+    """Names of the recipes that come with the package."""
+    return sorted(path.parent.name for path in FOLDER.glob(f"*/{RECIPE}"))
+
+
+def load_recipe(name: str | Path) -> Recipe:
+    """Read a recipe: one of `recipes()` by its name, or a YAML file.
+
+    Raises TsgError for an unknown name, a malformed file and values out of range.
+    """
+    if str(name) in recipes():
+        path = FOLDER / name / RECIPE
+    elif Path(name).suffix in (".yaml", ".yml"):
+        path = existing(name).absolute()
+    else:
+        raise TsgError(f"no recipe is called {str(name)!r}; there is {', '.join(recipes())}, or give a YAML file")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        network = dict(content["network"])
-        network["channels"] = tuple(network["channels"])
+        network = {key: _as_tuple(value) for key, value in content["network"].items()}
+        with torch.device("meta"):
+            TSGNet(**network)
         return Recipe(
-            name=path.parent.name if path.stem == "recipe" else path.stem,
+            path=path,
             description=content["description"],
             network=network,
             data=RecipeData(**{key: _as_tuple(value) for key, value in content["data"].items()}),
             settings=TrainingSettings(**{key: _as_tuple(value) for key, value in content["settings"].items()}),
         )
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, AttributeError, KeyError, TypeError) as error:
         raise TsgError(f"{path} is not a recipe: {' '.join(str(error).split())}") from None
 
 
@@ -129,16 +171,13 @@ def _as_tuple(value: Any) -> Any:
 
 def train_recipe(recipe: Recipe, *, work: Path, accelerator: str = "auto", devices: int | str = 1) -> Path:
     """Simulate the recipe's data and train, in `work`, going on from whatever is there; returns the weights' path."""
-    training, validation = (recipe.data.series(work / "data", validation=choice) for choice in (False, True))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.settings.seed)
-        model = TSGNet(**recipe.network)
+    training, validation = (recipe.data.series(work / DATA, validation=choice) for choice in (False, True))
     return train(
         training,
         validation=validation,
         settings=recipe.settings,
-        folder=work / "training",
-        model=model,
+        folder=work / TRAINING,
+        model=recipe.untrained(),
         accelerator=accelerator,
         devices=devices,
     )

@@ -175,9 +175,7 @@ class _Run:
     def __init__(self, model: TSGNet, settings: TrainingSettings, fabric: Fabric, folder: Path):
         self.settings, self.fabric, self.folder = settings, fabric, folder
         model = copy.deepcopy(model).train().to(memory_format=torch.channels_last)
-        optimizer = torch.optim.AdamW(
-            model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-        )
+        optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
         self.objective, self.optimizer = fabric.setup(_Objective(model, settings), optimizer)
         self.model = self.objective.module.model
         self.precision = fabric.strategy.precision  # its state is the loss scale of 16-mixed
@@ -277,7 +275,7 @@ class _Run:
             torch.save(state, partial)
 
     def resume(self) -> None:
-        """Go on from the folder's state, or stand at the end of the finished training that it holds, if either is there."""
+        """Go on from the folder's state, or stand at the end of the finished training that it holds, if either."""
         path = self.folder / STATE_FILE
         if not path.exists():
             self._recognise_finished()
