@@ -95,7 +95,7 @@ def methods(options) -> None:
         "cgls": {"n_iterations": 5},
         "sirt": {"n_iterations": 100, "non_negative": True},
         "os_sart": {"n_iterations": 5, "non_negative": True},
-        "tv": {"n_iterations": 100, "weight": options.noise},
+        "tv": {"n_iterations": 100, "weight": options.noise * frames.max()},
         "os_em": {"n_iterations": 3, "microscope": NON_ABERRATED},
     }
     size = f"{len(tilt_deg)} tilts x {options.slices} slices x {options.pixels} px"
@@ -105,7 +105,7 @@ def methods(options) -> None:
         method = getattr(reconstruction, name)
         volume, wall_s, cpu_s = timed(lambda m=method, s=settings: m(series, allow_negative=True, **s))
         r = np.corrcoef(volume.ravel(), truth.ravel())[0, 1]
-        said = ", ".join(f"{k}={v}" for k, v in settings.items() if k != "microscope")
+        said = ", ".join(f"{k}={v:.4g}" for k, v in settings.items() if k != "microscope")
         print(f"{name:8} {wall_s:8.2f} {cpu_s:8.2f} {r:11.4f}  {said}", flush=True)
 
 
@@ -115,7 +115,8 @@ def memory(options) -> None:
     shape = (len(TILT_deg), options.slices, options.pixels)
     series = TiltSeries(rng.random(shape, np.float32), TILT_deg, PIXEL_A)
     method = getattr(reconstruction, options.method)
-    _, wall_s, _ = timed(lambda: method(series, n_iterations=options.iterations))
+    needed = {"weight": 0.1} if options.method == "tv" else {}
+    _, wall_s, _ = timed(lambda: method(series, n_iterations=options.iterations, **needed))
     peak_GB = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
     estimate_GB = (needed_bytes(*shape, **COPIES[method]) + series.frames.nbytes) / 1e9
     print(f"{'method':8} {'volume':>16} {'iterations':>10} {'wall s':>8} {'peak GB':>8} {'estimate GB':>12}")

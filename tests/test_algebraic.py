@@ -169,7 +169,7 @@ def test_engine_that_is_not_installed_names_the_remedy(monkeypatch):
     ("options", "words"),
     [
         ({"n_subsets": 32}, "n_subsets=32 .* 31"),
-        ({"n_subsets": -1}, "n_subsets=-1"),
+        ({"n_subsets": 0}, "n_subsets=0"),
         ({"engine": "astra"}, "sparse, torch"),
         ({"relaxation": 0.0}, "relaxation=0"),
     ],

@@ -1,5 +1,7 @@
 """Large volumes in slabs of rows, one after another or by dask."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from phantoms import TILT_deg, series_of, spots
@@ -22,7 +24,7 @@ def test_slabs_give_the_volume_of_one_go(method, tmp_path):
     np.testing.assert_allclose(out, method(series), atol=rounding)
 
 
-@pytest.mark.parametrize(("method", "options"), [(tv, {"n_iterations": 40}), (os_em, {"sigma_A": 0.5})])
+@pytest.mark.parametrize(("method", "options"), [(tv, {"weight": 0.1, "n_iterations": 40}), (os_em, {"sigma_A": 0.5})])
 def test_overlap_brings_slabs_near_the_whole_where_rows_mix(method, options):
     series = series_of(spots(n_y=12))
     whole = method(series, **options)
@@ -31,13 +33,25 @@ def test_overlap_brings_slabs_near_the_whole_where_rows_mix(method, options):
     assert error[4] < 0.3 * error[0]
 
 
+def test_a_slab_of_nothing_but_noise_is_judged_by_the_whole_series():
+    series = series_of(spots(n_y=6) * np.array([1, 1, 1, 0, 0, 0])[:, None, None])
+    series.frames[:, 3:] += np.random.default_rng(0).normal(0, 0.01 * series.frames.max(), series.frames[:, 3:].shape)
+    whole = sirt(series, n_iterations=3)
+    np.testing.assert_allclose(in_slabs(series, empty(6), n_rows=3, n_iterations=3), whole, atol=1e-6)
+    series.frames[0, 0] = -1
+    with pytest.raises(TsgError, match="frame 0 .* negative"):
+        in_slabs(series, empty(6), n_rows=3)
+    with pytest.raises(TsgError, match="frame 0 .* negative"):
+        lazy_slabs(series, n_rows=3)
+
+
 def test_memory_sets_the_rows_of_a_slab(monkeypatch):
     series = series_of(spots(n_y=7))
     taken = []
 
-    def method(part):
+    def method(part, **options):
         taken.append(part.frames.shape[1])
-        return sirt(part, n_iterations=3)
+        return sirt(part, n_iterations=3, **options)
 
     limit_GB = (
         linear_system.needed_bytes(31, 3, 24, **slabs.COPIES[tv]) / 1e9
@@ -66,7 +80,7 @@ def test_dask_sends_slabs_to_a_cluster():
 def test_dask_computes_only_the_slabs_that_are_asked_for():
     computed = []
 
-    def method(part):
+    def method(part, **options):
         computed.append(part.frames.shape)
         return np.zeros((3, 24, 24), np.float32)
 
@@ -76,7 +90,7 @@ def test_dask_computes_only_the_slabs_that_are_asked_for():
 
 def test_a_volume_too_large_says_how_much_it_needs_and_what_helps(monkeypatch):
     monkeypatch.setattr(linear_system, "_available_bytes", lambda: 1e5)
-    for method in (sirt, os_sart, cgls, fbp, tv, os_em):
+    for method in (sirt, os_sart, cgls, fbp, partial(tv, weight=0.1), os_em):
         with pytest.raises(TsgError, match="4 x 24 x 24 from 31 frames needs .* GB .*in_slabs"):
             method(series_of(spots()))
 

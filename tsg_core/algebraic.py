@@ -91,9 +91,10 @@ def os_sart(
     check_relaxation(relaxation)
     if engine not in ("sparse", "torch"):
         raise TsgError(f"engine={engine!r} has no ordered subsets; choose one of sparse, torch")
+    n_subsets = -(-len(series) // 10) if n_subsets is None else n_subsets
     return _ordered_subsets(
-        series, n_subsets=n_subsets or -(-len(series) // 10), label="OS-SART", n_iterations=n_iterations,
-        engine=engine, non_negative=non_negative, axis_shift_px=axis_shift_px, relaxation=relaxation, start=start,
+        series, n_subsets=n_subsets, label="OS-SART", n_iterations=n_iterations, engine=engine,
+        non_negative=non_negative, axis_shift_px=axis_shift_px, relaxation=relaxation, start=start,
         tolerance=tolerance, callback=callback,
     )  # fmt: skip
 

@@ -68,10 +68,11 @@ def os_em(
         sigma_A=sigma_A,
     )
     rows = row_blocks(n_y)
-    subsets = subsets_of(series, n_subsets=n_subsets or min(8, max(1, len(series) // 3)), axis_shift_px=axis_shift_px)
+    n_subsets = min(8, max(1, len(series) // 3)) if n_subsets is None else n_subsets
+    subsets = subsets_of(series, n_subsets=n_subsets, axis_shift_px=axis_shift_px)
     sensitivities = [_Sensitivity(subset, blur(np.ones((n_y, n_x), np.float32))) for subset in subsets]
     least = GONE * series.frames.mean() / n_x
-    floor = np.float32(FLOOR * series.intensity_scale or 1.0)
+    floor = np.float32(FLOOR * series.frames.max() or 1.0)
     slices = [
         volume_columns(np.array(x, np.float32)) for x in (_even(series, r) if start is None else start[r] for r in rows)
     ]

@@ -9,7 +9,7 @@ from .algebraic import cgls, os_sart, sirt
 from .errors import TsgError
 from .expectation_maximisation import os_em
 from .filtered_back_projection import fbp
-from .linear_system import needed_bytes
+from .linear_system import check_series, needed_bytes
 from .progress import track
 from .tilt_series import TiltSeries
 from .total_variation import tv
@@ -33,10 +33,13 @@ def in_slabs(
     Rows do not mix in a tilt about y, so that the result is that of one go, with the memory of a slab. `tv` and `os_em`
     with a probe do mix rows: let slabs reach `overlap` rows into their neighbours, farther than the probe, and differ
     little. Instead of `n_rows`, `memory_GB` says how much a slab may take besides the series and `out`. `out`, of shape
-    (n_y, n_z, n_x), may lie in a file: numpy.lib.format.open_memmap(path, "w+", np.float32, shape).
-    Raises TsgError where `out` has another shape, neither or both sizes are given, or one is too small.
+    (n_y, n_z, n_x), may lie in a file: numpy.lib.format.open_memmap(path, "w+", np.float32, shape). `method` is one of
+    `tsg_core.reconstruction` or takes the same.
+    Negative frames are judged by the whole series. Raises TsgError as the method, and where `out` has another shape,
+    neither or both sizes are given, or one is too small.
     """
     n_y, n_x = series.frames.shape[1:]
+    options = _checked_once(series, options)
     if out.shape != (n_y, n_x, n_x):
         raise TsgError(f"out of shape {out.shape} must be {(n_y, n_x, n_x)}")
     if (n_rows is None) == (memory_GB is None):
@@ -62,12 +65,19 @@ def lazy_slabs(
     import dask.array as da
 
     n_x = series.frames.shape[2]
+    options = _checked_once(series, options)
     chunks = []
     for own, rows in _slabs(series, n_rows=n_rows, overlap=overlap):
         part = replace(series, frames=np.ascontiguousarray(series.frames[:, rows]))
-        chunk = dask.delayed(_own_rows, pure=False)(dask.delayed(part), own, rows, method, options)
+        chunk = dask.delayed(_own_rows, pure=False)(dask.delayed(part, traverse=False), own, rows, method, options)
         chunks.append(da.from_delayed(chunk, (own.stop - own.start, n_x, n_x), np.float32))
     return da.concatenate(chunks)
+
+
+def _checked_once(series: TiltSeries, options: dict) -> dict:
+    """Options for slabs of this series: one beside the object, all noise, would be taken for a mistake."""
+    check_series(series, allow_negative=options.get("allow_negative", False))
+    return options | {"allow_negative": True}
 
 
 def _slabs(series: TiltSeries, *, n_rows: int, overlap: int) -> list[tuple[slice, slice]]:

@@ -18,7 +18,7 @@ GRADIENT_SUM = 6  # a voxel takes part in up to two differences along each axis:
 def tv(
     series: TiltSeries,
     *,
-    weight: float = 0.02,
+    weight: float,
     n_iterations: int = 200,
     non_negative: bool = True,
     axis_shift_px: float = 0.0,
@@ -26,10 +26,11 @@ def tv(
     callback: Callable[[int, float], None] | None = None,
     allow_negative: bool = False,
 ) -> np.ndarray:
-    """Volume (n_y, n_z, n_x) float32 that minimises |A x - b|^2 / 2 + weight * b_max * TV(x), by default with x >= 0.
+    """Volume (n_y, n_z, n_x) float32 that minimises |A x - b|^2 / 2 + weight * TV(x), by default with x >= 0.
 
-    TV is the sum over voxels of the length of the gradient (forward differences along y, z and x); b_max, the brightest
-    pixel, makes `weight` independent of the unit of the frames. A larger weight joins larger regions into one density.
+    TV is the sum over voxels of the length of the gradient (forward differences along y, z and x). `weight` has the
+    unit of the frames: begin with the standard deviation of their noise, or 0.02 * series.intensity_scale. A larger one
+    joins larger regions into one density.
 
     The primal-dual algorithm of Chambolle and Pock (J. Math. Imaging Vis. 40, 120, 2011, algorithm 1; for tomography
     Sidky, Jorgensen and Pan, Phys. Med. Biol. 57, 3065, 2012, algorithm 4) with the diagonal step sizes of Pock and
@@ -47,7 +48,7 @@ def tv(
     x = np.zeros((n_y, n_x, n_x), np.float32) if start is None else np.array(start, np.float32)
     data = [frame_columns(series.frames[:, r]) for r in row_blocks(n_y)]
     minimise(
-        subsets_of(series, axis_shift_px=axis_shift_px)[0].matrix, data, x, weight=weight * series.intensity_scale,
+        subsets_of(series, axis_shift_px=axis_shift_px)[0].matrix, data, x, weight=weight,
         n_iterations=n_iterations, non_negative=non_negative, callback=callback,
     )  # fmt: skip
     return x
@@ -69,6 +70,7 @@ def minimise(
     Besides x, the duals of the data and of the gradient and the extrapolated x are kept: five volumes in all. Blocks
     of rows go to the threads, in two passes, since the gradient looks at the neighbouring blocks.
     """
+    weight = float(weight)  # a float64 of NumPy would make every array one of them
     n_y = len(x)
     rows = row_blocks(n_y)
     ray_step = inverse(matrix.sum(axis=1))[:, None]
