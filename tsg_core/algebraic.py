@@ -36,9 +36,9 @@ def sirt(
     `callback(iteration, residual)` is told the number of the iteration and the norm of b - A x before it, relative to
     the norm of b; the iteration ends early where that residual falls to `tolerance`.
 
-    engine  "sparse": one matrix for all slices, on all cores; "torch": that matrix and its transpose on the GPU where
-            there is one, else on the CPU, where it is faster for few slices and takes more memory; "astra", "tomopy":
-            those packages, which know neither relaxation nor start, tolerance and callback, and TomoPy no constraint
+    engine   "sparse": one matrix for all slices, on all cores; "torch": that matrix and its transpose on the GPU where
+             there is one, else on the CPU, where it is faster for few slices and takes more memory; "astra", "tomopy":
+             those packages, which know neither relaxation nor start, tolerance and callback, and TomoPy no constraint
 
     Raises TsgError for negative frames, fewer than two, a volume that does not fit into memory, a start volume of
     another shape or with values that are not finite, and an engine that is unknown, not installed or lacks an option.
