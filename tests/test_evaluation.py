@@ -11,11 +11,12 @@ from skimage import metrics
 from tsg_core.errors import TsgError
 from tsg_core.evaluation import (
     chamfer_distance,
+    compare_prepared,
     compare_volumes,
-    fourier_shell_correlation,
     image_metrics,
     object_points,
     otsu_threshold,
+    prepare_volume,
     rms_error,
 )
 
@@ -117,41 +118,37 @@ def test_dice_counts_voxels():
     assert compare_volumes(b, a, voxel_size_A=1.0, n_points=10).dice == pytest.approx(2 * 3 / (6 + 3))
 
 
-def spatial_frequency(shape):
-    """|q| in cycles per voxel over the whole Fourier space."""
-    return np.sqrt(sum(q**2 for q in np.meshgrid(*map(np.fft.fftfreq, shape), indexing="ij")))
+def test_surface_points_lie_on_the_surface_and_close_it_at_the_edge():
+    volume = gaussian_filter(ball(radius=9), 1)
+    options = {"voxel_size_A": 0.5, "seed": 0, "threshold": 0.5, "surface": True}
+    points = object_points(volume, n_points=20_000, **options)
+    assert points.shape == (20_000, 3) and points.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(points, axis=1), 4.5, atol=0.3)
+    share, _ = np.histogram(points[:, 2], bins=8, range=(-4.5, 4.5))  # slices of a sphere have equal areas
+    np.testing.assert_allclose(share / 20_000, 1 / 8, atol=0.02)
+    block = np.zeros((8, 10, 10), np.float32)
+    block[0:2, 2, 3:7] = 1  # y, z, x; it touches the edge in y
+    points = object_points(block, n_points=5000, voxel_size_A=1.0, seed=0, threshold=0.5, surface=True)
+    np.testing.assert_allclose(points.min(axis=0), [3 - 5, 0 - 4, 2 - 5], atol=0.2)
+    np.testing.assert_allclose(points.max(axis=0), [7 - 5, 2 - 4, 3 - 5], atol=0.2)
 
 
-def test_fsc_of_a_filtered_volume_ends_where_the_filter_does():
-    rng = np.random.default_rng(0)
-    shape, voxel_size_A = (30, 32, 32), 0.5
-    signal, noise = rng.normal(size=(2, *shape))
-    frequency = spatial_frequency(shape) / voxel_size_A
-    cut_per_A = 0.45
-    mixed = np.where(frequency < cut_per_A, np.fft.fftn(signal), np.fft.fftn(noise))
-    curve = fourier_shell_correlation(signal, np.fft.ifftn(mixed).real, voxel_size_A=voxel_size_A)
-    assert curve.frequency_per_A[0] == pytest.approx(1 / 15) and curve.frequency_per_A[-1] == pytest.approx(1.0)
-    assert curve.correlation[curve.frequency_per_A < 0.4] == pytest.approx(1, abs=1e-4)
-    assert np.abs(curve.correlation[curve.frequency_per_A > 0.5]).max() < 0.2
-    assert curve.resolution_A(threshold=0.5) == pytest.approx(1 / cut_per_A, rel=0.08)
+def test_surface_points_see_a_hole_that_volume_points_hardly_do():
+    shell = ball(radius=9) - ball(radius=4)
+    solid, hollow = (
+        [object_points(v, n_points=5000, voxel_size_A=1.0, seed=k, surface=s) for k, v in enumerate((ball(), shell))]
+        for s in (False, True)
+    )
+    assert rms_error(*hollow) > 1.3 * rms_error(*solid)
 
 
-def test_fsc_is_that_of_the_whole_fourier_space():
-    a, b = np.random.default_rng(1).normal(size=(2, 8, 9, 7))
-    b += a
-    f, g = np.fft.fftn(a), np.fft.fftn(b)
-    curve = fourier_shell_correlation(a, b, voxel_size_A=1.0)
-    for k, found in enumerate(curve.correlation, start=1):
-        shell = np.rint(spatial_frequency(a.shape) * 7) == k
-        expected = np.sum((f * g.conj())[shell]).real
-        expected /= np.sqrt(np.sum(np.abs(f[shell]) ** 2) * np.sum(np.abs(g[shell]) ** 2))
-        assert found == pytest.approx(expected, rel=1e-4, abs=1e-5)
-
-
-def test_resolution_at_the_ends_of_the_curve():
-    volume = np.random.default_rng(0).normal(size=(8, 8, 8))
-    assert fourier_shell_correlation(volume, volume, voxel_size_A=0.5).resolution_A() == pytest.approx(1.0)
-    assert np.isinf(fourier_shell_correlation(volume, -volume, voxel_size_A=0.5).resolution_A())
+def test_prepared_volumes_give_what_volumes_give():
+    a, b = gaussian_filter(ball(), 1), gaussian_filter(ball(centre=(2, 0, 0)), 1)
+    seeds = np.random.SeedSequence(3).spawn(2)
+    options = {"voxel_size_A": 0.5, "n_points": 2000}
+    first, second = (prepare_volume(v, seed=s, **options) for v, s in zip((a, b), seeds, strict=True))
+    assert compare_prepared(first, second) == compare_volumes(a, b, seed=3, **options)
+    assert chamfer_distance(first.points, second.points) == compare_prepared(first, second).chamfer_A
 
 
 @pytest.mark.parametrize(
@@ -165,7 +162,12 @@ def test_resolution_at_the_ends_of_the_curve():
         (lambda: object_points(ball(), voxel_size_A=1.0, seed=0, threshold=2.0), "no voxel"),
         (lambda: chamfer_distance(np.zeros((0, 3)), np.zeros((1, 3))), r"\(0, 3\)"),
         (lambda: compare_volumes(ball(12, 4), ball(13, 4), voxel_size_A=1.0), r"\(12, 12, 12\)"),
-        (lambda: fourier_shell_correlation(ball(12), ball(13), voxel_size_A=1.0), r"\(13, 13, 13\)"),
+        (lambda: compare_volumes(ball(12, 4)[0], ball(12, 4)[0], voxel_size_A=1.0), r"\(12, 12\)"),
+        (lambda: compare_volumes(np.full((12, 12, 12), np.inf), ball(12, 4), voxel_size_A=1.0), "1728 of 1728"),
+        (lambda: object_points(ball(), n_points=0, voxel_size_A=1.0, seed=0), "n_points=0"),
+        (lambda: object_points(ball(), voxel_size_A=-1.0, seed=0), "voxel_size_A=-1.0"),
+        (lambda: object_points(ball(), voxel_size_A=1.0, seed=0, threshold=2.0, surface=True), "threshold=2.0"),
+        (lambda: chamfer_distance(np.full((1, 3), np.nan), np.zeros((1, 3))), "3 of 3"),
     ],
 )
 def test_bad_input(call, words):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tsg_core.errors import TsgError
-from tsg_core.statistics import bootstrap_interval, paired_difference
+from tsg_core.statistics import bootstrap_interval, paired_difference, verdict
 
 
 def test_interval_of_many_values_is_that_of_the_normal_law():
@@ -53,6 +53,14 @@ def test_pairs_resolve_what_the_groups_do_not():
 def test_no_difference_is_not_resolved():
     assert paired_difference([1.0, 2.0, 3.0, 4.0], [2.0, 1.0, 4.0, 3.0], seed=0).verdict == "not resolved"
     assert not paired_difference([2.0], [1.0], seed=0).resolved
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [(0.1, 0.5, "up"), (-0.5, -0.1, "down"), (-0.1, 0.1, "?"), (0.0, 0.1, "?"), (np.nan, np.nan, "?")],
+)
+def test_a_verdict_needs_an_interval_on_one_side_of_zero(low, high, said):
+    assert verdict(low, high, higher="up", lower="down", unresolved="?") == said
 
 
 @pytest.mark.parametrize(

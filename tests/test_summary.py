@@ -53,13 +53,6 @@ def test_a_gain_needs_exactly_one_baseline(table, message):
         summary.gain_over(table, column="psnr_dB", of="method", baseline="linear")
 
 
-@pytest.mark.parametrize(
-    ("low", "high", "said"), [(0.1, 0.5, "up"), (-0.5, -0.1, "down"), (-0.1, 0.1, "?"), (np.nan, np.nan, "?")]
-)
-def test_a_verdict_needs_an_interval_on_one_side_of_zero(low, high, said):
-    assert summary.verdict(low, high, positive="up", negative="down", neither="?") == said
-
-
 def test_intervals_are_left_out_where_there_are_none():
     assert summary.with_interval(1.234, 1.0, 1.5) == "1.23 [1.00, 1.50]"
     assert summary.with_interval(1.234, np.nan, np.nan, digits=1) == "1.2"

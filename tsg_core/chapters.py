@@ -12,6 +12,8 @@ TSGNET = "tsgnet"
 FRAME_METRICS = "frame_metrics"
 VOLUME_METRICS = "volume_metrics"
 EXAMPLE_VOLUMES = "example_volumes.npz"
+EXAMPLE_SLICES = "example_slices.npz"
+DOSE_METRICS = "dose_metrics"
 OWN_SAMPLE = "own_sample"
 
 
@@ -49,7 +51,7 @@ CHAPTERS = (
     Chapter(name="06_prediction", makes=(FRAME_METRICS,), needs=("02_simulation", "05_training")),
     Chapter(
         name="07_reconstruction",
-        makes=(VOLUME_METRICS, EXAMPLE_VOLUMES),
+        makes=(VOLUME_METRICS, DOSE_METRICS, EXAMPLE_VOLUMES, EXAMPLE_SLICES),
         needs=("02_simulation", "05_training"),
     ),
     Chapter(name="08_your_own_sample", makes=(OWN_SAMPLE,), needs=("01_structures", "05_training")),

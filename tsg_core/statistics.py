@@ -24,9 +24,14 @@ class PairedDifference:
     @property
     def verdict(self) -> str:
         """ "higher", "lower" or "not resolved": what the data say about a against b."""
-        if not self.resolved:
-            return "not resolved"
-        return "higher" if self.low > 0 else "lower"
+        return verdict(self.low, self.high, higher="higher", lower="lower")
+
+
+def verdict(low: float, high: float, *, higher: str, lower: str, unresolved: str = "not resolved") -> str:
+    """The word that the interval of a difference allows: it must leave zero out to say anything, and NaN says nothing."""
+    if low > 0:
+        return higher
+    return lower if high < 0 else unresolved
 
 
 def bootstrap_interval(

@@ -54,14 +54,5 @@ def gain_over(table: pd.DataFrame, *, column: str, of: str, baseline: str) -> pd
 
 def with_interval(mean: float, low: float, high: float, *, digits: int = 2) -> str:
     """`mean [low, high]`, the interval left out where there is none."""
-    texts = [
-        f"{round(float(v), digits) + 0.0:.{digits}f}" for v in (mean, low, high)
-    ]  # + 0.0: no minus sign before a zero
+    texts = [f"{round(float(v), digits) + 0.0:.{digits}f}" for v in (mean, low, high)]  # + 0.0: no minus before a zero
     return texts[0] if np.isnan(low) else f"{texts[0]} [{texts[1]}, {texts[2]}]"
-
-
-def verdict(low: float, high: float, *, positive: str, negative: str, neither: str) -> str:
-    """The sentence that an interval of a difference allows: it must lie on one side of zero to say anything."""
-    if np.isnan(low) or low <= 0 <= high:
-        return neither
-    return positive if low > 0 else negative
