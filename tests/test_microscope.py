@@ -23,6 +23,7 @@ def test_nyquist_step_of_the_two_microscopes():
         ({"energy_keV": -200}, "energy_keV=-200"),
         ({"detector_inner_mrad": 90}, "detector_inner_mrad=90"),
         ({"source_size_A": -1}, "source_size_A=-1"),
+        ({"defocus_spread_A": float("nan")}, "defocus_spread_A=nan"),
         ({"Cs_um": float("inf")}, "Cs_um=inf"),
     ],
 )

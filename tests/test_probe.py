@@ -126,3 +126,14 @@ def test_atoms_transfer_less_of_finer_detail():
 def test_thermal_displacement_of_gold_at_room_temperature():
     assert thermal_sigma_A("Au") == pytest.approx(0.09, abs=0.005)
     assert thermal_sigma_A("Au", temperature_K=75.0) == pytest.approx(thermal_sigma_A("Au") / 2)
+
+
+def test_a_spread_of_the_focus_widens_the_probe_and_keeps_its_intensity():
+    spread = replace(NON_ABERRATED, defocus_spread_A=40.0)
+    assert sum(share for share, _ in spread.foci()) == pytest.approx(1)
+    mean_A2 = sum(share * focused.defocus_A**2 for share, focused in spread.foci())
+    assert mean_A2 == pytest.approx(40.0**2)
+    sharp, wide = (probe_intensity(m, extent_A=30.0, gpts=220) for m in (NON_ABERRATED, spread))
+    assert wide.sum() == pytest.approx(1, abs=1e-9)
+    assert wide.max() < 0.8 * sharp.max()
+    assert probe_radius_A(spread, fraction=0.8) > probe_radius_A(NON_ABERRATED, fraction=0.8)

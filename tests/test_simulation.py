@@ -156,9 +156,10 @@ def test_incoherent_engine_is_on_the_scale_of_multislice():
 
 
 @pytest.mark.parametrize("engine", ["incoherent", "prism"])
-def test_an_extended_source_blurs_in_every_engine(engine):
+@pytest.mark.parametrize("incoherence", [{"source_size_A": 1.0}, {"defocus_spread_A": 60.0}])
+def test_an_extended_source_and_a_spread_of_the_focus_blur_in_every_engine(engine, incoherence):
     module = reference()
-    wide = replace(module.SETTINGS["microscope"], source_size_A=1.0)
+    wide = replace(module.SETTINGS["microscope"], **incoherence)
     sharp, blurred = module.simulate(engine), module.simulate(engine, microscope=wide)
     assert blurred.max() < 0.8 * sharp.max()
     assert blurred.sum() == pytest.approx(sharp.sum(), rel=0.1)

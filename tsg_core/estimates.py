@@ -10,11 +10,9 @@ from .artifacts import Artifacts
 from .chapters import CHAPTERS, maker_of
 from .microscope import MICROSCOPES
 from .profiles import Profile
+from .references import prism_s_per_A2
 
 Parameters = Mapping[str, Mapping[str, Any]]
-# PRISM frames of a 147-atom particle in a 32 A field took 85 to 220 s on two cores; the middle, per square angstrom.
-# Cost grows at least with the area of the field.
-PRISM_S_PER_A2 = 150.0 / 32.0**2
 SIZES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
@@ -48,7 +46,10 @@ def estimate(profile: Profile, *, root: Path) -> str:
     else:
         lines.append("Times become known when the chapters have run once: tsg run --profile smoke")
     if profile.parameters["02_simulation"].get("engine", "incoherent") != "incoherent":
-        lines.append("Frames by multislice: scaled by area from a measurement on two cores, which is a lower bound.")
+        lines.append(
+            "Frames by multislice: the shipped frames' times on two cores scaled by the field's area, a lower bound. "
+            "The fast engine's time: --set engine=incoherent"
+        )
     return "\n".join(lines)
 
 
@@ -98,10 +99,17 @@ def _reconstruction(parameters: Parameters) -> Work:
     volumes, frames = 1, float(n_tilt)
     for gap in (g for g in settings["gaps"] if g > 1):
         offsets = min(settings["n_offsets"], gap)
-        volumes += offsets * (1 + 2 * n_mix)
-        frames += offsets * (n_tilt / gap + n_mix * (2 * n_tilt / gap + n_tilt))
-    text = f"{volumes * n_series:,} SIRT volumes of {n_pixels} x {n_pixels} x {n_pixels} voxels"
-    return Work(text=text, amount=frames * n_series * n_pixels**3 * settings["n_iterations"])
+        fills = 1 if gap == 2 else 2  # one and the same series where a midpoint is all that is missing
+        volumes += offsets * (1 + fills * n_mix)
+        frames += offsets * (n_tilt / gap + n_mix * (n_tilt + (fills - 1) * 2 * n_tilt / gap))
+    volumes, frames = volumes * n_series, frames * n_series
+    dosed = len(settings["total_doses_per_A2"]) * len(MICROSCOPES) * settings["dose_particles"]
+    for gap in settings["dose_gaps"]:
+        n_mix = len(settings["dose_methods"]) if gap > 1 else 0
+        volumes += dosed * (1 + n_mix)
+        frames += dosed * n_tilt * (1 / gap + n_mix)
+    text = f"{volumes:,} SIRT volumes of {n_pixels} x {n_pixels} x {n_pixels} voxels"
+    return Work(text=text, amount=frames * n_pixels**3 * settings["n_iterations"])
 
 
 def _n_tilt(parameters: Parameters) -> int:
@@ -136,7 +144,7 @@ def _seconds(
         if settings["engine"] == "incoherent":
             return None
         frames = work.pixels / settings["n_pixels"] ** 2
-        return rest_s + frames * PRISM_S_PER_A2 * settings["field_of_view_A"] ** 2
+        return rest_s + frames * prism_s_per_A2() * settings["field_of_view_A"] ** 2
     return rest_s + artifacts_s * work.amount / work_of(chapter, before).amount
 
 

@@ -11,6 +11,7 @@ import torch
 from ase import Atoms
 from scipy.interpolate import CubicSpline
 
+from .channelling import fitted, strengths_of
 from .errors import TsgError
 from .geometry import rotate_about_y
 from .microscope import Microscope
@@ -27,6 +28,7 @@ def incoherent_frames(
     frame: PaddedFrame,
     thermal_displacement_A: float | None = None,
     depth_step_A: float = 4.0,
+    channelling: bool = False,
     device: str = "cpu",
     progress=iter,
 ) -> np.ndarray:
@@ -37,7 +39,8 @@ def incoherent_frames(
     2 alpha / lambda are computed. Each atom adds its own transfer (scattering and thermal displacement), and sees the
     probe at its depth, in steps of `depth_step_A`, with the focus (defocus 0) on the plane of the tilt axis.
     Each tilt is computed by itself, one on each core, so that a frame is the same in any batch.
-    `thermal_displacement_A` replaces the elements' own thermal displacements.
+    `thermal_displacement_A` replaces the elements' own thermal displacements. `channelling` scales each atom by what
+    the atoms above and below it do to the beam, with the coefficients that are shipped (see `channelling.Channelling`).
     """
     if microscope.detector_inner_mrad < microscope.convergence_mrad:
         raise TsgError(
@@ -61,15 +64,27 @@ def incoherent_frames(
     transfers = _atom_transfers(atoms, microscope, frame, k_y, k_x, thermal_displacement_A=thermal_displacement_A)
     along_y = _exponential(y + frame.middle_A[0], k_y)
     symbols = np.array(atoms.get_chemical_symbols())
+    if channelling:
+        strengths = strengths_of(symbols, microscope)
+        k2 = (k_y[:, None] ** 2 + k_x**2).to(torch.float32)
+        spread = torch.exp(-2 * torch.pi**2 * fitted().spread_A ** 2 * k2)
     frames = np.empty((len(tilt_deg), *frame.shape), np.float32)
 
     def compute(i: int) -> None:
         spectrum = torch.zeros((n_rows, n_columns), dtype=torch.complex64, device=device)
         along_x = _exponential(columns_A[i] + frame.middle_A[1], k_x)
+        parts = [(along_x, 1.0)]
+        if channelling:
+            positions_A = np.stack([columns_A[i], y, depths_A[i]], axis=1)
+            parts = [
+                (along_x * torch.as_tensor(factor, dtype=torch.float32, device=device)[:, None], blur)
+                for factor, blur in zip(fitted().factors(positions_A, strengths), (1.0, spread), strict=True)
+            ]
         for element, transfer in transfers.items():
             for slab in np.unique(slabs[i, symbols == element]).tolist():
                 here = torch.as_tensor(np.flatnonzero((symbols == element) & (slabs[i] == slab)), device=device)
-                spectrum += (along_y[here].T @ along_x[here]).mul_(otfs[slab]).mul_(transfer)
+                both = sum((along_y[here].T @ weighted[here]) * blur for weighted, blur in parts)
+                spectrum += both.mul_(otfs[slab]).mul_(transfer)
         frames[i] = frame.image(spectrum).clamp(min=0).cpu().numpy()
 
     with _one_tilt_a_thread(device) as pool:

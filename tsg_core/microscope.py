@@ -1,8 +1,9 @@
 """Settings of the microscope."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 from ase import units
 
 from .errors import TsgError
@@ -13,7 +14,9 @@ class Microscope:
     """A probe-forming lens and an annular detector.
 
     `Cs_um` and `defocus_A` follow abTEM: a positive defocus weakens the lens. `source_size_A` is the full width at half
-    maximum of the effective source in the image; 0 is a coherent point source. The default annulus, 45 to 80 mrad, has
+    maximum of the effective source in the image; 0 is a coherent point source. `defocus_spread_A` is the root mean square
+    by which the focus varies from electron to electron, Cc times the relative spread of their energies; 0 is a single
+    energy. The default annulus, 45 to 80 mrad, has
     the inner angle that the TSGNet paper calls its outer one, and an outer angle that a potential sampled at 0.1 A still
     carries, which keeps multislice references affordable.
 
@@ -27,6 +30,7 @@ class Microscope:
     detector_inner_mrad: float = 45.0
     detector_outer_mrad: float = 80.0
     source_size_A: float = 0.0
+    defocus_spread_A: float = 0.0
 
     def __post_init__(self):
         for name in ("convergence_mrad", "energy_keV", "detector_outer_mrad"):
@@ -38,8 +42,9 @@ class Microscope:
                 f"detector_inner_mrad={self.detector_inner_mrad} must lie between 0 and "
                 f"detector_outer_mrad={self.detector_outer_mrad}"
             )
-        if not (math.isfinite(self.source_size_A) and self.source_size_A >= 0):
-            raise TsgError(f"source_size_A={self.source_size_A} must be zero or positive")
+        for name in ("source_size_A", "defocus_spread_A"):
+            if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
+                raise TsgError(f"{name}={getattr(self, name)} must be zero or positive")
         if not (math.isfinite(self.Cs_um) and math.isfinite(self.defocus_A)):
             raise TsgError(f"Cs_um={self.Cs_um} and defocus_A={self.defocus_A} must be finite")
 
@@ -54,6 +59,21 @@ class Microscope:
     def nyquist_sampling_A(self) -> float:
         """Coarsest scan step that keeps everything in an image, whose band ends at 2 alpha / lambda."""
         return self.wavelength_A / (4 * self.convergence_mrad * 1e-3)
+
+    def foci(self) -> list[tuple[float, "Microscope"]]:
+        """Weights (sum 1) and microscopes of one energy each, whose images add up to this one's.
+
+        Gauss and Hermite's quadrature of the distribution of the focus: exact to the ninth power of the defocus.
+        """
+        if self.defocus_spread_A == 0:
+            return [(1.0, self)]
+        places, weights = np.polynomial.hermite_e.hermegauss(5)
+        shares = weights / weights.sum()
+        defoci_A = self.defocus_A + self.defocus_spread_A * places
+        return [
+            (float(share), replace(self, defocus_A=float(defocus_A), defocus_spread_A=0.0))
+            for share, defocus_A in zip(shares, defoci_A, strict=True)
+        ]
 
 
 NON_ABERRATED = Microscope(convergence_mrad=35.0)

@@ -58,6 +58,7 @@ def abtem_frames(
     interpolation = interpolation or prism_interpolation(microscope, extent_A=frame.extent_A)
     # PRISM keeps the beam's total only where its interpolation divides the grid
     gpts = tuple(interpolation * int(np.ceil(e / sampling_A / interpolation)) for e in frame.extent_A[::-1])
+    steps = tuple(int(np.ceil(extent / scan_step_A)) for extent in frame.extent_A[::-1])
     frames = np.empty((len(tilt_deg), *frame.shape), np.float32)
     with abtem.config.set({"diagnostics.progress_bar": False}):
         for i in progress(range(len(tilt_deg))):
@@ -67,18 +68,24 @@ def abtem_frames(
             potential = abtem.Potential(
                 cell, gpts=gpts, slice_thickness=slice_thickness_A, parametrization="lobato"
             )
-            lens = abtem_lens(replace(microscope, defocus_A=microscope.defocus_A + potential.box[2] / 2))
             detector = abtem.AnnularDetector(microscope.detector_inner_mrad, microscope.detector_outer_mrad)
-            steps = tuple(int(np.ceil(extent / scan_step_A)) for extent in frame.extent_A[::-1])
             scan = abtem.GridScan((0, 0), frame.extent_A[::-1], gpts=steps, endpoint=False)
-            if engine == "prism":
-                cutoff = {key: lens[key] for key in ("energy", "semiangle_cutoff")}
-                matrix = abtem.SMatrix(potential=potential, interpolation=interpolation, **cutoff)
-                image = matrix.scan(scan=scan, detectors=detector, ctf=abtem.CTF(**lens))
-            else:
-                image = abtem.Probe(**lens).scan(potential, scan=scan, detectors=detector)
-            frames[i] = _onto_pixels(np.asarray(image.compute().array).T, microscope=microscope, frame=frame)
+            matrix = _scattering_matrix(potential, microscope, interpolation) if engine == "prism" else None
+            image = 0.0
+            for share, focused in microscope.foci():
+                lens = abtem_lens(replace(focused, defocus_A=focused.defocus_A + potential.box[2] / 2))
+                if matrix is not None:
+                    scanned = matrix.scan(scan=scan, detectors=detector, ctf=abtem.CTF(**lens))
+                else:
+                    scanned = abtem.Probe(**lens).scan(potential, scan=scan, detectors=detector)
+                image = image + share * np.asarray(scanned.compute().array).T
+            frames[i] = _onto_pixels(image, microscope=microscope, frame=frame)
     return frames
+
+
+def _scattering_matrix(potential, microscope: Microscope, interpolation: int) -> abtem.SMatrix:
+    cutoff = {key: value for key, value in abtem_lens(microscope).items() if key in ("energy", "semiangle_cutoff")}
+    return abtem.SMatrix(potential=potential, interpolation=interpolation, **cutoff)
 
 
 def potential_sampling_A(microscope: Microscope) -> float:

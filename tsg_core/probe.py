@@ -23,7 +23,10 @@ def abtem_lens(microscope: Microscope) -> dict:
 
 
 def probe_wave(microscope: Microscope, *, extent_A: tuple[float, float], gpts: tuple[int, int]) -> np.ndarray:
-    """abTEM's probe (gpts_y, gpts_x), complex, sum |.|^2 = 1, at pixel (gpts_y // 2, gpts_x // 2) of a periodic box."""
+    """abTEM's probe (gpts_y, gpts_x), complex, sum |.|^2 = 1, at pixel (gpts_y // 2, gpts_x // 2) of a periodic box.
+
+    One energy and a point source: the spread of the focus and the source's size enter intensities alone.
+    """
     (extent_y, extent_x), (n_y, n_x) = extent_A, gpts
     if max(extent_y / n_y, extent_x / n_x) > microscope.nyquist_sampling_A * (1 + 1e-6):
         raise TsgError(
@@ -40,11 +43,14 @@ def probe_wave(microscope: Microscope, *, extent_A: tuple[float, float], gpts: t
 def probe_intensity(microscope: Microscope, *, extent_A, gpts) -> np.ndarray:
     """|probe|^2 (gpts_y, gpts_x) with sum 1 in a periodic box, around pixel (gpts_y // 2, gpts_x // 2).
 
-    `extent_A` and `gpts` are a number or a pair (y, x). The effective source is a Gaussian that blurs the intensity.
+    `extent_A` and `gpts` are a number or a pair (y, x). The effective source is a Gaussian that blurs the intensity; a
+    spread of the focus adds up the intensities of several.
     Raises TsgError where the sampling is coarser than `microscope.nyquist_sampling_A`.
     """
     extent_A, gpts = _pair(extent_A), _pair(gpts)
-    intensity = np.abs(probe_wave(microscope, extent_A=extent_A, gpts=gpts)) ** 2
+    intensity = sum(
+        share * np.abs(probe_wave(focused, extent_A=extent_A, gpts=gpts)) ** 2 for share, focused in microscope.foci()
+    )
     if microscope.source_size_A == 0:
         return intensity
     k_y, k_x = (np.fft.fftfreq(n, extent / n) for n, extent in zip(gpts, extent_A, strict=True))
@@ -108,7 +114,8 @@ def fraction_within(microscope: Microscope, *, radius_A: float) -> float:
 def _wide_extent_A(microscope: Microscope) -> float:
     """A box several times the geometric radius of the probe, Cs alpha^3 + |defocus| alpha, and wide for its tails."""
     alpha = microscope.convergence_mrad * 1e-3
-    geometric_A = abs(microscope.Cs_um) * 1e4 * alpha**3 + abs(microscope.defocus_A) * alpha + microscope.source_size_A
+    geometric_A = abs(microscope.Cs_um) * 1e4 * alpha**3 + (abs(microscope.defocus_A) + 3 * microscope.defocus_spread_A) * alpha
+    geometric_A += microscope.source_size_A
     return max(80.0, 5 * geometric_A)
 
 
