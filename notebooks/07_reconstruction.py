@@ -199,20 +199,17 @@ recorded = results.recorded("volume_metrics")
 # %% [markdown]
 # ## Figure 3: distance from the Reference against the gap
 
+
 # %%
-volume_figures.against_gap(table, title="This run", seed=seed)
-plt.show()
+def figure_3(table, title):
+    volume_figures.against_gap(table, title=title, seed=seed)
+    plt.show()
+
+
+figure_3(table, "This run")
 
 # %% tags=["hide-input"]
-results.show(
-    recorded,
-    lambda t: (
-        volume_figures.against_gap(
-            t, title="Recorded run of the profile `book`", seed=seed
-        ),
-        plt.show(),
-    )[1],
-)
+results.show(recorded, lambda t: figure_3(t, "Recorded run of the profile `book`"))
 
 # %% [markdown]
 # ## Who wins, and by how much

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from ase.cluster import Octahedron
 
+from tsg_core import objects
 from tsg_core.errors import TsgError
 from tsg_core.geometry import pixel_centres_A
 from tsg_core.objects import find_atoms, match_atoms
@@ -30,6 +31,31 @@ def test_every_atom_of_a_cluster_is_found_to_a_hundredth_of_a_voxel():
     assert match.rmsd_pm < 1
     np.testing.assert_allclose(found.sigma_A, 0.7, rtol=0.03)
     np.testing.assert_allclose(found.height, 1, rtol=0.05)
+
+
+@pytest.mark.parametrize("sigma_A", [0.28, 0.75])
+def test_atoms_much_narrower_or_wider_than_the_first_guess_are_fitted(sigma_A):
+    positions = CLUSTER.positions - CLUSTER.positions.mean(axis=0)
+    found = find_atoms(volume_of(positions, sigma_A=sigma_A), voxel_size_A=VOXEL_A)
+    match = match_atoms(found.positions_A, positions)
+    assert (match.missing, match.invented) == (0, 0) and match.rmsd_pm < 2
+    np.testing.assert_allclose(found.sigma_A, sigma_A, rtol=0.1)
+
+
+def test_fits_do_not_depend_on_how_many_are_done_at_a_time(monkeypatch):
+    volume = volume_of(CLUSTER.positions) + np.random.default_rng(0).normal(0, 0.05, (44, 44, 44))
+    whole = find_atoms(volume, voxel_size_A=VOXEL_A)
+    monkeypatch.setattr(objects, "BATCH_VALUES", 1000)
+    parts = find_atoms(volume, voxel_size_A=VOXEL_A)
+    np.testing.assert_allclose(parts.positions_A, whole.positions_A, atol=1e-4)
+
+
+def test_a_volume_of_noise_is_fitted_too():
+    volume = np.random.default_rng(0).normal(0, 1, (30, 30, 30))
+    found = find_atoms(volume, voxel_size_A=VOXEL_A)
+    assert len(found.positions_A) > 50 and np.isfinite(found.positions_A).all() and (found.height > 0).all()
+    edge_A = pixel_centres_A(30, pixel_size_A=VOXEL_A)[-1] + 1.5
+    assert np.abs(found.positions_A).max() < edge_A
 
 
 def test_heights_follow_the_atoms_and_noise_moves_them_little():
