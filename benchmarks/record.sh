@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Run the benchmarks whose output the page "Speed and memory" shows: `bash benchmarks/record.sh [NAME]`, about an hour.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+mkdir -p benchmarks/results
+
+# record NAME COMMAND...: all commands of one name go to one file, each below its own line
+record() {
+    local name=$1
+    shift
+    [[ -z $only || $name == "$only"* ]] || return 0
+    local file=benchmarks/results/$name.txt
+    [[ " $begun " == *" $name "* ]] || : >"$file"
+    begun+=" $name"
+    printf '$ python benchmarks/%s\n' "$*" | tee -a "$file"
+    "${PYTHON:-python}" benchmarks/"$1" "${@:2}" 2>/dev/null | tee -a "$file"
+    echo | tee -a "$file"
+}
+
+only=${1:-} begun=
+record simulation_series simulation.py series
+record simulation_series simulation.py series --pixels 512 --shells 12
+record simulation_likeness simulation.py likeness
+record training training.py
+record reconstruction reconstruction.py engines --slices 16 --pixels 128 --iterations 100
+record reconstruction reconstruction.py engines --slices 16 --pixels 512 --iterations 100 --measured 4
+record reconstruction reconstruction.py methods
+record reconstruction reconstruction.py memory --pixels 512 --slices 512 --iterations 1
+record reconstruction reconstruction.py distances --points 1000000
