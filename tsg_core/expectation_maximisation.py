@@ -22,7 +22,7 @@ def os_em(
     *,
     n_iterations: int = 20,
     n_subsets: int | None = None,
-    microscope: Microscope | None = None,
+    microscope: Microscope | str | None = "recorded",
     sigma_A: float = 0.0,
     background: float = 0.0,
     relaxation: float = 1.0,
@@ -36,9 +36,11 @@ def os_em(
 
     Expectation maximisation for Poisson counts (Shepp and Vardi, IEEE Trans. Med. Imaging 1, 113, 1982) on ordered
     subsets of the frames (Hudson and Larkin, IEEE Trans. Med. Imaging 13, 601, 1994). B is `probe_blur.ProbeBlur`: the
-    probe of `microscope`, by default that of the series' metadata, none where these name none, and a Gaussian of
-    `sigma_A`. So the volume is sharper than the frames: `probe_blur.project_with_probe` turns it into frames again.
+    probe of a microscope and a Gaussian of `sigma_A`. So the volume is sharper than the frames, and
+    `probe_blur.project_with_probe` turns it into frames again.
 
+    microscope  "recorded": that of the series' metadata, none where these name none; or one; or None, a point for a
+                probe, which does as well where the probe is hardly wider than a pixel
     n_subsets   at most 8, of three frames at least, by default
     background  constant part of every frame, in its unit
     relaxation  power to which each correction is raised, below 2: 1 is EM; a wide probe, which EM undoes slowly, calls
@@ -47,7 +49,7 @@ def os_em(
     tolerance, callback   as of `sirt`, the residual that of each subset before its step
 
     Frames count from zero on: what is negative is taken for zero. Raises TsgError as `sirt`, and for a background or a
-    start that is negative.
+    start that is negative and an unknown microscope.
     """
     check_series(
         series, n_iterations=n_iterations, allow_negative=allow_negative, axis_shift_px=axis_shift_px, start=start
@@ -55,6 +57,8 @@ def os_em(
     if not 0 <= background < np.inf:
         raise TsgError(f"background={background} must be zero or a positive number")
     check_relaxation(relaxation)
+    if isinstance(microscope, str) and microscope != "recorded":
+        raise TsgError(f'microscope={microscope!r} must be a Microscope, None or "recorded"')
     if start is not None and np.min(start) < 0:
         raise TsgError(f"the start volume reaches down to {np.min(start):.4g}; EM needs one that is nowhere negative")
     check_memory(series, n_volumes=2, n_frames=3)
@@ -64,7 +68,7 @@ def os_em(
     blur = ProbeBlur(
         shape=(n_y, n_x),
         pixel_size_A=series.pixel_size_A,
-        microscope=microscope or microscope_of(series),
+        microscope=microscope_of(series) if microscope == "recorded" else microscope,
         sigma_A=sigma_A,
     )
     rows = row_blocks(n_y)

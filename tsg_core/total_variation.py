@@ -29,7 +29,7 @@ def tv(
     """Volume (n_y, n_z, n_x) float32 that minimises |A x - b|^2 / 2 + weight * TV(x), by default with x >= 0.
 
     TV is the sum over voxels of the length of the gradient (forward differences along y, z and x). `weight` has the
-    unit of the frames: begin with the standard deviation of their noise, or 0.02 * series.intensity_scale. A larger one
+    unit of the frames: begin with the standard deviation of their noise, or 0.01 * series.intensity_scale. A larger one
     joins larger regions into one density.
 
     The primal-dual algorithm of Chambolle and Pock (J. Math. Imaging Vis. 40, 120, 2011, algorithm 1; for tomography
