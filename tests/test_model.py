@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from tsg_core.architecture import sensitivity
 from tsg_core.errors import TsgError
 from tsg_core.losses import tsgnet_loss
 from tsg_core.model import SMALL_CHANNELS, TSGNet, displacement_px, warp
@@ -175,6 +176,23 @@ def test_a_motion_scaled_correction_vanishes_with_the_square_of_the_displacement
 def test_a_motion_scaled_correction_vanishes_next_to_a_measured_frame(motion_scaled):
     sizes = [corrections(motion_scaled, pattern(), pattern(0.4), t) for t in (0.5, 0.02, 0.002, 0.998)]
     assert sizes[2] < 0.15 * sizes[1] < 0.15 * sizes[0] and sizes[3] < 0.15 * sizes[0]
+
+
+def test_coarse_levels_take_part_from_the_first_step_where_the_start_keeps_sizes():
+    shares = {}
+    for he_start in (False, True):
+        torch.manual_seed(0)
+        model = TSGNet(channels=SMALL_CHANNELS, he_start=he_start)
+        seen = sensitivity(model, *(10 + torch.rand(2, 1, 1, 32, 192))).sum(axis=0)
+        shares[he_start] = 1 - seen[96 - 24 : 96 + 24].sum() / seen.sum()  # beyond the reach of the finest level alone
+    assert shares[True] > 20 * shares[False]
+
+
+def test_the_start_is_no_part_of_the_architecture():
+    model = TSGNet(channels=TINY, he_start=True, linear_start=True, motion_scaled=True)
+    assert model.architecture == TSGNet(channels=TINY, linear_start=True, motion_scaled=True).architecture
+    a, b = torch.rand(2, 1, 1, 32, 32)
+    torch.testing.assert_close(model(a, b, 0.25), torch.lerp(a, b, 0.25), atol=1e-5, rtol=0)
 
 
 def test_each_sample_has_its_own_time():

@@ -20,6 +20,7 @@ from .files import existing
 PUBLISHED_CHANNELS = (32, 48, 72, 96)
 SMALL_CHANNELS = (16, 24, 36, 48)
 STRIDE = 16  # the coarsest level has a sixteenth of the frame's height and width
+PRELU_SLOPE = 0.25  # at first
 N_FLOW = 4  # two components towards frame a, two towards frame b
 
 
@@ -85,6 +86,9 @@ class TSGNet(nn.Module):
     motion_scaled      flows, blend and residual are multiplied by 4 t (1 - t) times the squared `displacement_px`, as
                        the error of linear interpolation is: the correction vanishes at small gaps and next to a
                        measured frame. Off in the published network.
+    he_start           weights are drawn so that what passes a layer keeps its size (He et al., ICCV 2015) and biases are
+                       zero. Off in the published network, whose layers each halve it at first: then the coarse levels
+                       hardly take part, and after thousands of steps still don't. Trained weights know nothing of it.
     max_intensity      upper clamp of the prediction; published 1. None by default, since a frame along a zone axis
                        may be brighter than every measured one. The lower clamp is always 0.
 
@@ -98,6 +102,7 @@ class TSGNet(nn.Module):
         channels: tuple[int, int, int, int] = PUBLISHED_CHANNELS,
         linear_start: bool = False,
         motion_scaled: bool = False,
+        he_start: bool = False,
         max_intensity: float | None = None,
     ):
         super().__init__()
@@ -120,6 +125,8 @@ class TSGNet(nn.Module):
         self.decoder3 = Decoder(3 * c3 + N_FLOW, 3 * c3, N_FLOW + c2, side=c1)
         self.decoder2 = Decoder(3 * c2 + N_FLOW, 3 * c2, N_FLOW + c1, side=c1)
         self.decoder1 = Decoder(3 * c1 + N_FLOW, 3 * c1, N_FLOW + 1 + residual_channels, side=c1)
+        if he_start:
+            self._start_he()
         if linear_start:
             self._start_linear()
 
@@ -199,6 +206,18 @@ class TSGNet(nn.Module):
         prediction = torch.lerp(warped_b, warped_a, torch.sigmoid(logit)) + mean + residual
         prediction = prediction[..., :n_y, :n_x].clamp(0, self.max_intensity)
         return prediction, [feature1, feature2, feature3]
+
+    def _start_he(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.ConvTranspose2d):  # four of a kernel's sixteen weights meet in each pixel
+                nn.init.normal_(module.weight, std=(4 * module.in_channels) ** -0.5)
+            elif isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, a=PRELU_SLOPE)
+            if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+                nn.init.zeros_(module.bias)
+        with torch.no_grad():
+            for block in (module for module in self.modules() if isinstance(module, ResBlock)):
+                block.out_conv.weight.mul_(0.1)  # a block begins as little more than the identity
 
     def _start_linear(self) -> None:
         with torch.no_grad():
