@@ -1,5 +1,6 @@
 """Atoms found in a volume, and their match with the true ones: the truth that no threshold of intensity can flatter."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,7 +58,7 @@ def find_atoms(
 ) -> FoundAtoms:
     """Atoms of a volume (n_y, n_z, n_x): local maxima above the threshold (Otsu's unless given), refined by Gaussians.
 
-    Maxima are at least `min_distance_A` apart. Each is fitted by least squares with an isotropic Gaussian on a constant
+    A maximum is brighter than all voxels within `min_distance_A`. Each is fitted by least squares with an isotropic Gaussian on a constant
     within that distance, first as it is, then with the other atoms' Gaussians taken away. A fit that leaves its
     neighbourhood, or finds no maximum there, keeps what was known before.
     Raises TsgError for a volume that is not finite, has no contrast or another number of axes.
@@ -69,9 +70,7 @@ def find_atoms(
         raise TsgError(f"min_distance_A={min_distance_A} must be at least the voxel, voxel_size_A={voxel_size_A}")
     reach = max(1, round(min_distance_A / voxel_size_A))
     level = otsu_threshold(volume) if threshold is None else threshold
-    peaks = peak_local_max(
-        volume, min_distance=reach, threshold_abs=level, exclude_border=False, footprint=ball(reach), p_norm=2
-    )
+    peaks = _maxima(volume, level=level, reach=reach)
     fits = np.column_stack([volume[tuple(peaks.T)], peaks, np.full(len(peaks), reach / 2)]).astype(float)
     for i in range(REFINEMENTS if len(peaks) else 0):
         fits = _refined(volume, peaks, fits, reach=reach, others=_rendered(fits, volume.shape, reach) if i else None)
@@ -105,6 +104,32 @@ def match_atoms(found_A: np.ndarray, true_A: np.ndarray, *, within_A: float = 1.
     )
 
 
+def _maxima(volume: np.ndarray, *, level: float, reach: int) -> np.ndarray:
+    """Voxels (n, 3) above the level, none within `reach` of which is brighter; the brightest come first.
+
+    Only those that no neighbour outshines are looked at more widely: a filter as wide as the reach would be slow. Of
+    several that are equal and near, one is taken.
+    """
+    peaks = peak_local_max(
+        volume, min_distance=reach, threshold_abs=level, exclude_border=False, footprint=np.ones((3, 3, 3)), p_norm=2
+    )
+    offsets = np.argwhere(ball(reach)) - reach
+    highest = np.zeros(len(peaks), np.float32)
+    for some in _batches(len(peaks), len(offsets)):
+        highest[some] = volume[_index(peaks[some, None] + offsets, volume.shape)].max(axis=1)
+    return peaks[volume[tuple(peaks.T)] >= highest]
+
+
+def _batches(n: int, n_values: int) -> Iterator[slice]:
+    batch = max(1, BATCH_VALUES // n_values)
+    return (slice(first, first + batch) for first in range(0, n, batch))
+
+
+def _index(voxels: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, ...]:
+    """The index of voxels (..., 3), those outside moved to the edge."""
+    return tuple(np.moveaxis(voxels.clip(0, np.array(shape) - 1), -1, 0))
+
+
 def _refined(volume: np.ndarray, peaks: np.ndarray, fits: np.ndarray, *, reach: int, others) -> np.ndarray:
     """Fits (n, 5) of height, place (3 axes of the volume, in voxels) and sigma; `others` is the sum of all former ones.
 
@@ -112,12 +137,10 @@ def _refined(volume: np.ndarray, peaks: np.ndarray, fits: np.ndarray, *, reach: 
     """
     offsets = np.argwhere(ball(reach)) - reach
     refined = fits.copy()
-    batch = max(1, BATCH_VALUES // len(offsets))
-    for first in range(0, len(fits), batch):
-        some = slice(first, first + batch)
+    for some in _batches(len(fits), len(offsets)):
         voxels = peaks[some, None] + offsets
         weight = ((voxels >= 0) & (voxels < volume.shape)).all(axis=2).astype(float)
-        index = tuple(np.moveaxis(voxels.clip(0, np.array(volume.shape) - 1), 2, 0))
+        index = _index(voxels, volume.shape)
         start = np.column_stack([fits[some], np.zeros(len(voxels))])
         values = volume[index].astype(float)
         if others is not None:

@@ -82,8 +82,8 @@ class Yardstick:
         }
 
     def _texture(self, volume: np.ndarray) -> dict[str, float]:
-        slopes = np.gradient(volume, self._settings["voxel_size_A"])
-        steepness = np.sqrt(sum(slope**2 for slope in slopes))[self.support]
+        step_A = self._settings["voxel_size_A"]
+        steepness = np.sqrt(sum(np.gradient(volume, step_A, axis=axis) ** 2 for axis in range(3)))[self.support]
         return {
             "roughness_per_A": float(steepness.sum() / np.abs(volume[self.support]).sum()),
             "background": _rms(volume[~self.support]) / _rms(volume[self.support]),
