@@ -25,7 +25,7 @@
 # | | |
 # |---|---|
 # | **You need** | [Chapter 3](03_sparsity.ipynb); convolutional networks at the level of a first course |
-# | **You learn** | how features, flows, mask and residual work together; why a transparent object is a hard case for flow; what the loss rewards |
+# | **You learn** | how features, flows, mask and residual work together; why a correction should grow with the motion; why a transparent object is a hard case for flow; what the paper's loss rewards |
 # | **Next** | [Chapter 5](05_training.ipynb) trains it |
 
 # %% tags=["parameters"]
@@ -38,69 +38,61 @@ import numpy as np
 import pandas as pd
 import torch
 
+from tsg_core import (
+    architecture,
+    datasets,
+    interpolation,
+    losses,
+    plotting,
+    prediction,
+    sparsity,
+    weights,
+)
 from tsg_core import chapters as names
-from tsg_core import datasets, interpolation, losses, plotting, prediction, sparsity
 from tsg_core.artifacts import Artifacts
-from tsg_core.model import TSGNet
+from tsg_core.microscope import MICROSCOPES
+from tsg_core.model import TSGNet, displacement_px
 
 plotting.use_book_style()
 store = Artifacts(artifacts)
-torch.manual_seed(0)
+_ = torch.manual_seed(0)
 # %% [markdown]
 # ## One encoder, four levels
 #
 # Both frames pass through the same encoder. Each level halves the size and sees twice as far. The decoder starts at the
-# coarsest level, where a large motion is a small one, and hands flows and features down to finer ones.
+# coarsest level, where a large motion is a small one, and hands flows and features down to finer ones. The picture is drawn
+# from the module itself, while a pair of 64 × 64 frames passes through it; every box says how many channels go in and come out.
 
 # %%
 published = TSGNet(residual_channels=3)
-network = TSGNet(channels=tuple(channels), linear_start=True)
-
-
-def parameters_of(model):
-    return {
-        name: sum(p.numel() for p in block.parameters())
-        for name, block in model.named_children()
-    }
-
-
-table = pd.DataFrame(
-    {"published size": parameters_of(published), "this run": parameters_of(network)}
-)
-table.loc["all"] = table.sum()
-table.style.format("{:,.0f}")
+network = TSGNet(channels=tuple(channels), linear_start=True, motion_scaled=True)
+architecture.draw(network, size_px=64)
+plt.show()
 
 # %% [markdown]
-# What flows through it, for a pair of 64 × 64 frames, read from the module itself while it runs:
+# The published network has the same blocks with more channels. Its output has three channels, since it was made for colour
+# pictures; one is enough for ours.
 
 # %%
-shapes = []
-for name, block in network.named_modules():
-    if (
-        name.startswith("decoder")
-        and "." not in name
-        or name.startswith("encoder.pyramid")
-        and name.count(".") == 1
-    ):
-        block.register_forward_hook(
-            lambda m, x, y, name=name: shapes.append(
-                (name, tuple(x[0].shape), tuple(y.shape))
-            )
-        )
-with torch.inference_mode():
-    network(torch.rand(1, 1, 64, 64), torch.rand(1, 1, 64, 64), 0.5)
-pd.DataFrame(
-    [
-        {
-            "block": name,
-            "channels in": x[1],
-            "channels out": y[1],
-            "size in": f"{x[3]} × {x[2]}",
-            "size out": f"{y[3]} × {y[2]}",
-        }
-        for name, x, y in shapes
-    ]
-).style.hide(axis="index")
+columns = {
+    "published": architecture.blocks(published),
+    "this chapter's": architecture.blocks(network),
+}
+table = pd.DataFrame(
+    {
+        (size, what): {b.name: value(b) for b in found}
+        for size, found in columns.items()
+        for what, value in {
+            "channels in": lambda b: b.channels_in,
+            "channels out": lambda b: b.channels_out,
+            "parameters": lambda b: b.parameters,
+        }.items()
+    }
+)
+table.loc["all", (slice(None), "parameters")] = [
+    sum(b.parameters for b in found) for found in columns.values()
+]
+table.style.format("{:,.0f}", na_rep="")
 
 # %% [markdown]
 # A decoder gives four flow channels (two components towards each frame) and a feature for the next finer level. The last
@@ -114,7 +106,7 @@ pd.DataFrame(
 #
 # With flows and residual zero and the mask's logit offset by $\log\frac{1 - t}{t}$, equation {eq}`tsgnet` *is* linear interpolation in
 # time. Our networks start exactly there, so every step of training is a step away from the baseline, and a short training cannot
-# fall far below it.
+# fall far below it. The published network starts from random flows instead.
 
 # %%
 dataset = datasets.Dataset(store.path(names.series_name("validation", "non_aberrated")))
@@ -126,10 +118,69 @@ untrained = prediction.predict_frames(network, measured, tilt_deg=targets_deg)
 linear = interpolation.densify(measured, tilt_deg=targets_deg, method="linear").frames
 plotting.say(
     f"Largest difference between the untrained network and linear interpolation: "
-    f"{np.abs(untrained - linear).max() / series.frames.max():.1e} of the brightest pixel."
+    f"{np.abs(untrained - linear).max() / series.frames.max():.1e} "
+    "of the brightest pixel."
 )
 
 # %% [markdown]
+# ## A correction that grows with the motion
+#
+# One network is to serve every gap, and small gaps ask for little: there linear interpolation is nearly right, and a
+# correction that suits a large gap would spoil it. How wrong is linear interpolation? In Taylor's series of a frame that moves, its
+# error is of second order in the displacement. Two frames tell by themselves how far things moved between them,
+#
+# $$ s = \frac{\lVert f_a - f_b \rVert}{\lVert \nabla \tfrac12 (f_a + f_b) \rVert} , $$ (displacement)
+#
+# in pixels. Here is the error of the midpoint, in the same unit of the gradient, for all validation particles, both
+# microscopes and every rate:
+
+
+# %% tags=["hide-input"]
+def errors_of_linear(series, rate):
+    """Displacement s and error of linear interpolation of each midpoint, in pixels."""
+    a, c, b = sparsity.midpoint_trios(len(series), rate=rate, offset=0).T
+    frame_a, frame_b = (torch.from_numpy(series.frames[k])[:, None] for k in (a, b))
+    moved_px = displacement_px(frame_a, frame_b).numpy().ravel()
+    f = series.frames.reshape(len(series), -1)
+    missed = np.linalg.norm(f[c] - (f[a] + f[b]) / 2, axis=1)
+    return moved_px, moved_px * missed / np.linalg.norm(f[a] - f[b], axis=1)
+
+
+figure, axis = plt.subplots(figsize=(5.4, 3.6))
+factors = {}
+for microscope in MICROSCOPES:
+    data = datasets.Dataset(store.path(names.series_name("validation", microscope)))
+    pairs = [
+        errors_of_linear(one, rate)
+        for one in data
+        for rate in range(1, min(13, len(one) // 2))
+    ]
+    moved_px, error_px = (np.concatenate(values) for values in zip(*pairs, strict=True))
+    axis.loglog(moved_px, error_px, ".", ms=2, label=microscope.replace("_", "-"))
+    small = moved_px < 1
+    factors[microscope] = np.percentile(
+        error_px[small] / moved_px[small] ** 2, [10, 50, 90]
+    )
+line = np.array([moved_px.min(), 2.0])
+axis.loglog(line, 0.4 * line**2, "k--", lw=1, label="0.4 s²")
+axis.set(xlabel="displacement s (pixels)", ylabel="error of linear (pixels)")
+axis.legend(fontsize=8, markerscale=4)
+plt.show()
+plotting.say(
+    "Where the displacement is below a pixel, the error is, in units of $s^2$: "
+    + "; ".join(
+        f"{m.replace('_', '-')} {middle:.2f} "
+        f"(eight in ten frames: {low:.2f} to {high:.2f})"
+        for m, (low, middle, high) in factors.items()
+    )
+    + "."
+)
+
+# %% [markdown]
+# So our networks multiply flows, logit and residual by $4 t (1 - t)\, s^2$ (`motion_scaled`). The factor $4 t (1 - t)$ is one half-way and zero
+# at the measured frames, where there is nothing to correct. What is left for the layers to learn is of about the same size at every gap.
+# The published network has no such factor: it must learn from examples that small gaps need small corrections.
+#
 # ## Why this is harder than video
 #
 # In a video a pixel shows one surface, which moves one way. A particle is **transparent**: a pixel sums all atoms along the beam.
@@ -164,22 +215,34 @@ plt.show()
 #
 # ## How far does it see?
 #
-# The gradient of one predicted pixel with respect to an input frame shows which pixels it depends on.
+# The gradient of one predicted pixel with respect to an input frame shows which pixels it depends on. Where it is zero, the
+# network can't look: that is the *receptive field*, a matter of the design alone. Where it is small, the network hardly looks: that
+# is a matter of the weights. Below is the gradient of the shipped network, whose training [Chapter 5](05_training.ipynb) shows.
 
 # %%
-probe_net = TSGNet(channels=tuple(channels))
-frame = torch.rand(1, 1, 192, 192, requires_grad=True)
-probe_net(frame, torch.rand(1, 1, 192, 192), 0.5)[0, 0, 96, 96].backward()
-# the mean that is subtracted touches every pixel by the same tiny amount: take that off
-sensitivity = frame.grad[0, 0].abs().numpy()
-reached = np.nonzero((sensitivity > 1.5 * np.median(sensitivity)).any(axis=0))[0]
+shipped = weights.load_shipped()
+pad = [(192 - n) // 2 for n in series.frames.shape[1:]]
+frame_a, frame_b = (
+    torch.from_numpy(np.pad(f, [(p, p) for p in pad]))[None, None]
+    for f in measured.frames[len(measured) // 2 :][:2] / measured.intensity_scale
+)
+seen = architecture.sensitivity(shipped, frame_a, frame_b)
+across = np.cumsum(seen.sum(axis=0)) / seen.sum()
+low, high = np.searchsorted(across, [0.025, 0.975])
+figure, axis = plt.subplots(figsize=(4.2, 3.6))
+picture = axis.imshow(np.log10(seen + 1e-9), vmin=-6, vmax=-1, cmap="magma")
+figure.colorbar(picture, label="log₁₀ |gradient|")
+axis.set(xlabel="column (pixels)", ylabel="row (pixels)")
+plt.show()
 plotting.say(
-    f"A predicted pixel depends on a window of about {reached.max() - reached.min() + 1} pixels, "
-    f"an atom's whole path for moderate gaps."
+    "A predicted pixel can depend on a window of "
+    f"{architecture.receptive_field_px(network)} pixels, larger than the frames of most "
+    f"profiles. Of the shipped network's gradient, 95 % lie within {high - low + 1} "
+    "columns: it looks where atoms come from, and little beyond."
 )
 
 # %% [markdown]
-# ## What the loss rewards
+# ## What the paper's loss rewards
 #
 # $L = L_r + \eta L_g$ with $\eta = 0.01$. $L_r$ is a **Charbonnier** distance, an absolute error with a rounded tip, plus a **census**
 # distance, which compares each pixel with its 7 × 7 neighbours and so looks at structure rather than brightness. $L_g$ asks the
@@ -212,7 +275,9 @@ plt.show()
 
 # %% [markdown]
 # The census distance punishes a shift by a pixel far more than a change of brightness by several per cent. For tomography
-# the position of an atom matters more than the exact grey value, and that is what the term is for.
+# the position of an atom matters more than the exact grey value, and that is what the term is for. Both terms are absolute, though: at large gaps errors
+# are a hundred times those at small ones, and a network for all rates listens to the large gaps alone.
+# [Chapter 5](05_training.ipynb) trains with a loss that hears every rate alike.
 #
 # ## Exercises
 #

@@ -18,18 +18,20 @@
 # %% [markdown]
 # # 6. Prediction: every method beside every other
 #
-# Now the test particles come in, for the first and only time. At every rate each method gets the same measured frames and predicts the same
-# midpoints. This reproduces Table 1 and Figure 2 of the TSGNet paper, with the baselines that the paper left out.
+# Now the test particles come in, for the first and only time: other elements and other shapes than in any training. At every rate each method gets the
+# same measured frames and predicts the same midpoints. This reproduces Table 1 and Figure 2 of the TSGNet paper, with the
+# baselines that the paper left out.
 #
 # | | |
 # |---|---|
 # | **You need** | [Chapter 5](05_training.ipynb) |
-# | **You learn** | what each method assumes; how to compare methods fairly; what an interval over particles says |
+# | **You learn** | what each method assumes; how to compare methods fairly; what an interval over particles says; where a network loses |
 # | **Next** | [Chapter 7](07_reconstruction.ipynb) asks what better frames do for the volume |
 
 # %% tags=["parameters"]
 artifacts = "../artifacts/smoke"
-methods = ["linear", "cubic", "sirt_reprojection", "reprojection", "tsgnet"]
+methods = ["nearest", "linear", "cubic", "flow", "sirt_reprojection", "reprojection"]
+networks = ["small"]
 rates = [1, 3, 6, 12]
 n_offsets = 1
 seed = 1
@@ -49,15 +51,22 @@ from tsg_core import (
     results,
     sparsity,
     summary,
+    weights,
 )
 from tsg_core.artifacts import Artifacts
 from tsg_core.microscope import MICROSCOPES
 
 plotting.use_book_style()
 store = Artifacts(artifacts)
-checkpoint = store.path(names.TSGNET) / "model.safetensors"
 test = {
     m: datasets.Dataset(store.path(names.series_name("test", m))) for m in MICROSCOPES
+}
+trained = store.path(names.TSGNET) / "model.safetensors"
+checkpoints = {
+    "tsgnet" if n == weights.DEFAULT else f"tsgnet {n}": (
+        trained if n == "trained" else n
+    )
+    for n in networks
 }
 
 # %% [markdown]
@@ -65,13 +74,17 @@ test = {
 #
 # | method | what it assumes | what it uses |
 # |---|---|---|
+# | nearest | nothing moves | the nearest frame |
 # | linear | intensity changes evenly between two frames | the two neighbours |
 # | cubic | intensity changes smoothly | a spline through all measured frames |
+# | flow | every pixel shows one surface, which moves | the two neighbours, warped along their optical flow |
 # | sirt_reprojection | the frames are projections of one volume | a SIRT volume of all measured frames, projected at the target |
 # | reprojection | the same, and what the volume misses changes evenly | that projection plus the interpolated residual of the measured frames |
-# | tsgnet | atoms move as they did in training | the two neighbours and the trained weights |
+# | tsgnet | atoms move as they did in training | the two neighbours and the shipped weights of [Chapter 5](05_training.ipynb) |
 #
-# All see frames divided by one number, the brightest pixel of the *measured* frames. The errors use one peak for all methods: the brightest pixel of
+# The parameter `networks` names the networks that take part: shipped ones, or `trained`, the one that Chapter 5 has just trained.
+#
+# All methods see frames divided by one number, the brightest pixel of the *measured* frames. The errors use one peak for all methods: the brightest pixel of
 # the particle's full series.
 #
 # ## Run them all
@@ -83,12 +96,18 @@ store.make(
         test,
         folder,
         methods=methods,
+        networks=checkpoints,
         rates=rates,
         n_offsets=n_offsets,
-        checkpoint=checkpoint,
     ),
-    parameters={"methods": methods, "rates": rates, "n_offsets": n_offsets},
-    inputs=[names.TSGNET, *(names.series_name("test", m) for m in MICROSCOPES)],
+    parameters={
+        "methods": methods,
+        "networks": networks,
+        "rates": rates,
+        "n_offsets": n_offsets,
+    },
+    inputs=[names.TSGNET] * ("trained" in networks)
+    + [names.series_name("test", m) for m in MICROSCOPES],
     code=(comparison,),
 )
 table = comparison.read_table(store.path(names.FRAME_METRICS))
@@ -138,20 +157,56 @@ table_1(table).style.hide(axis="index").set_caption(
 results.show(recorded, table_1, caption="Recorded run of the profile book")
 
 # %% [markdown]
-# The paper's printed values, averaged over rates 1 to 12 on its 99 test particles:
+# ## Beside the paper
+#
+# The paper's printed values are averages over rates 1 to 12 on its 99 test particles.
+
 
 # %% tags=["hide-input"]
-paper = summary.PAPER_TABLE_1.assign(
-    microscope=summary.PAPER_TABLE_1.microscope.str.replace("_", "-")
+def beside_the_paper(table):
+    keys = ["microscope", "method"]
+    columns = ["mse", "psnr_dB", "ssim"]
+    ours = summary.over_particles(table, by=keys, columns=columns, seed=seed)
+    both = {
+        "here": ours.set_index(keys)[columns],
+        "paper": summary.PAPER_TABLE_1.set_index(keys)[columns],
+    }
+    for values in both.values():
+        linear = values.xs("linear", level="method").psnr_dB
+        values["gain"] = values.psnr_dB - linear.reindex(values.index, level=0)
+        values["peak"] = np.sqrt(values.mse * 10 ** (values.psnr_dB / 10))
+    joined = pd.concat(both, axis=1).loc[both["paper"].index].swaplevel(axis=1)
+    labels = {
+        "psnr_dB": "PSNR (dB)",
+        "gain": "gain (dB)",
+        "ssim": "SSIM",
+        "mse": "MSE",
+        "peak": "implied peak",
+    }
+    joined = joined[list(labels)].rename(columns=labels, level=0)
+    joined = joined.reset_index()
+    joined["microscope"] = joined["microscope"].str.replace("_", "-")
+    formats = {"MSE": "{:.2e}", "implied peak": "{:.1e}", "SSIM": "{:.3f}"}
+    for column in joined.columns[2:]:
+        joined[column] = joined[column].map(formats.get(column[0], "{:.2f}").format)
+    return joined
+
+
+beside_the_paper(table).style.hide(axis="index").set_caption("This run and the paper")
+
+# %% tags=["hide-input"]
+results.show(
+    recorded, beside_the_paper, caption="Recorded run of the profile book and the paper"
 )
-paper.rename(columns={"mse": "MSE", "psnr_dB": "PSNR (dB)", "ssim": "SSIM"}).style.hide(
-    axis="index"
-).format({"MSE": "{:.2e}", "PSNR (dB)": "{:.2f}", "SSIM": "{:.2f}"})
 
 # %% [markdown]
-# Absolute values can't be compared across these tables. MSE scales with the square of the intensity unit, PSNR with the choice of its peak, and both with
-# the part of the frame that is empty: a small particle in a large field has many pixels that anybody predicts well. What can be compared is
-# the *difference* between two methods on the same frames.
+# Read the gains, not the absolute values, for these have four reasons to differ:
+#
+# - **The unit of intensity.** MSE goes with its square. Ours is the fraction of the incident beam.
+# - **The peak.** A PSNR and an MSE together imply the peak that was used, $P = \sqrt{\mathrm{MSE} \cdot 10^{\mathrm{PSNR}/10}}$, roughly, since both are means. It is
+#   in the last columns. A peak twice as high adds 6 dB to every method alike.
+# - **The empty part of the frame.** A small particle in a large field has many pixels that anybody predicts well.
+# - **The samples.** The paper's particles are larger, and its frames have 512 × 512 pixels.
 #
 # ## Figure 2: errors against the rate
 
@@ -189,74 +244,136 @@ results.show(recorded, lambda t: figure_2(t, "Recorded run of the profile `book`
 
 
 # %% tags=["hide-input"]
+def gains_of(table):
+    return summary.gain_over(table, column="psnr_dB", of="method", baseline="linear")
+
+
 def sentence(table, microscope):
-    gains = summary.gain_over(
-        table[table.microscope == microscope],
-        column="psnr_dB",
-        of="method",
-        baseline="linear",
-    )
-    means = summary.over_particles(
-        gains, by=["method"], columns=["gain"], seed=seed
-    ).set_index("method")
-    best = means.gain.idxmax()
+    gains = gains_of(table[table.microscope == microscope])
+    means = summary.over_particles(gains, by=["method"], columns=["gain"], seed=seed)
+    means = means[means.method != "linear"].sort_values("gain", ascending=False)
     texts = [
-        f"{m} gains {summary.with_interval(*means.loc[m, ['gain', 'gain_low', 'gain_high']])} dB over linear"
-        for m in means.index
-        if m != "linear"
+        f"{row.method} {summary.with_interval(row.gain, row.gain_low, row.gain_high)}"
+        for row in means.itertuples()
     ]
-    return f"- **{microscope.replace('_', '-')}**: {'; '.join(texts)}. Best on average: **{best}**."
+    return f"- **{microscope.replace('_', '-')}**: {', '.join(texts)}."
 
 
-plotting.say("\n".join(sentence(table, m) for m in MICROSCOPES))
+def lowest(table, method):
+    """The rate at which a method stands worst against linear interpolation."""
+    gains = gains_of(table)
+    means = summary.over_particles(
+        gains[gains.method == method],
+        by=["microscope", "rate"],
+        columns=["gain"],
+        seed=seed,
+    )
+    row = means.loc[means.gain.idxmin()]
+    return (
+        f"- **{method}** stands lowest at rate {row.rate}, "
+        f"{row.microscope.replace('_', '-')}: "
+        f"{summary.with_interval(row.gain, row.gain_low, row.gain_high)} dB."
+    )
+
+
+def in_words(table):
+    learned = [m for m in table.method.unique() if m.startswith("tsgnet")]
+    lines = [sentence(table, m) for m in MICROSCOPES]
+    lines += [lowest(table, method) for method in learned]
+    return "\n".join(lines)
+
+
+plotting.say("Gain over linear in this run, in dB, best first:\n\n" + in_words(table))
+
+# %% tags=["hide-input"]
+results.show(
+    recorded,
+    lambda t: plotting.say(
+        "In the recorded run of the profile `book`:\n\n" + in_words(t)
+    ),
+)
 
 # %% [markdown]
-# ## What the errors look like
+# ## Where the network loses
 #
-# One test particle at a rate of six, the frame where TSGNet loses most against the truth: the worst case, not the prettiest.
+# Means hide failures. Of all particles and rates, these are the ones at which the network gains least over linear interpolation:
 
 # %%
-microscope = "non_aberrated"
-series = test[microscope][0]
-trios = sparsity.midpoint_trios(len(series), rate=6, offset=0)
+learned = next(iter(checkpoints))
+cases = gains_of(table).query("method == @learned").nsmallest(5, "gain")
+below = (gains_of(table).query("method == @learned").gain < 0).sum()
+plotting.say(
+    f"Below linear interpolation: {below} of {(table.method == learned).sum()} "
+    "combinations of particle, microscope and rate."
+)
+cases.assign(microscope=cases.microscope.str.replace("_", "-"))[
+    ["microscope", "particle", "rate", "psnr_dB", "gain"]
+].rename(columns={"psnr_dB": "PSNR (dB)", "gain": "gain (dB)"}).style.format(
+    precision=2
+).hide(axis="index")
+
+# %% [markdown]
+# The first of them, and of its frames the one at which the network stands worst against linear interpolation: the truth, every method's prediction, and
+# below it what the prediction has too much (red) or too little (blue).
+
+# %%
+worst = cases.iloc[0]
+series = test[worst.microscope][int(worst.particle.split()[0])]
+trios = sparsity.midpoint_trios(len(series), rate=int(worst.rate), offset=0)
 measured = series.subset(np.union1d(trios[:, 0], trios[:, 2]))
 targets = trios[:, 1]
-guesses = {
-    m: interpolation.densify(
-        measured, tilt_deg=series.tilt_deg[targets], method=m, checkpoint=checkpoint
-    ).frames
-    for m in methods
-}
-worst = int(
-    np.argmin(
-        evaluation.image_metrics(
-            guesses["tsgnet"], series.frames[targets], peak=series.frames.max()
-        ).psnr_dB
+
+
+def densify(sparse, method, tilt_deg):
+    return interpolation.densify(
+        sparse,
+        tilt_deg=tilt_deg,
+        method="tsgnet" if method in checkpoints else method,
+        checkpoint=checkpoints.get(method),
     )
-)
-truth = series.frames[targets[worst]]
+
+
+guesses = {
+    m: densify(measured, m, series.tilt_deg[targets]).frames
+    for m in [*methods, *checkpoints]
+}
+peak = series.frames.max()
+psnr_dB = {
+    m: evaluation.image_metrics(g, series.frames[targets], peak=peak).psnr_dB
+    for m, g in guesses.items()
+}
+k = int(np.argmin(psnr_dB[learned] - psnr_dB["linear"]))
+truth = series.frames[targets[k]]
 plotting.show_frames(
-    np.array([truth, *(g[worst] for g in guesses.values())]),
-    [f"truth, {series.tilt_deg[targets[worst]]:.0f}°", *guesses],
+    np.array([truth, *(g[k] for g in guesses.values())]),
+    [
+        f"truth, {series.tilt_deg[targets[k]]:.0f}°",
+        *(f"{m}\n{psnr_dB[m][k]:.1f} dB" for m in guesses),
+    ],
     pixel_size_A=series.pixel_size_A,
-    columns=6,
+    columns=4,
 )
 plt.show()
-limit = np.abs(guesses["linear"][worst] - truth).max()
+limit = np.abs(guesses["linear"][k] - truth).max()
 plotting.show_frames(
-    np.array([g[worst] - truth for g in guesses.values()]),
+    np.array([g[k] - truth for g in guesses.values()]),
     [f"{m} − truth" for m in guesses],
     pixel_size_A=series.pixel_size_A,
     vmin=-limit,
     vmax=limit,
     cmap="RdBu_r",
+    columns=4,
 )
 plt.show()
 
 # %% [markdown]
-# Now the whole series, truth and predictions side by side; every second frame would have been missing.
+# ## A whole series
+#
+# Now a whole series at a rate of three, truth and predictions side by side. Move the slider: linear interpolation flickers between sharp and double, the
+# measured frames and those between them.
 
 # %%
+series = test["non_aberrated"][0]
 full = sparsity.midpoint_trios(len(series), rate=3, offset=0)
 sparse_series = series.subset(np.union1d(full[:, 0], full[:, 2]))
 inside = (series.tilt_deg >= sparse_series.tilt_deg[0]) & (
@@ -264,28 +381,43 @@ inside = (series.tilt_deg >= sparse_series.tilt_deg[0]) & (
 )
 shown = series.subset(np.flatnonzero(inside))
 compared = {"truth": shown} | {
-    m: interpolation.densify(
-        sparse_series, tilt_deg=shown.tilt_deg, method=m, checkpoint=checkpoint
-    )
-    for m in ("linear", "tsgnet", "reprojection")
+    m: densify(sparse_series, m, shown.tilt_deg)
+    for m in ("linear", learned, "reprojection")
 }
 plotting.show_plotly(
     plotting.tilt_slider_figure(
         compared,
         every=3,
-        title=f"{test[microscope].names[0]}, a measured frame every {np.diff(sparse_series.tilt_deg)[0]:.0f}°",
+        title=f"{test['non_aberrated'].names[0]}, a measured frame every "
+        f"{np.diff(sparse_series.tilt_deg)[0]:.0f}°",
     )
 )
 
 # %% [markdown]
 # ## By element
+#
+# Heavy atoms are bright points, light ones faint blurs. Mean PSNR over the rates, the best of each row in bold:
 
-# %%
-by_element = table.assign(element=table.particle.str.split().str[1])
-pivot = by_element.pivot_table(
-    index=["microscope", "element"], columns="method", values="psnr_dB"
-)[methods]
-pivot.style.format("{:.1f}").highlight_max(axis=1, props="font-weight: bold")
+
+# %% tags=["hide-input"]
+def by_element(table):
+    rows = table.assign(
+        element=table.particle.str.split().str[1],
+        microscope=table.microscope.str.replace("_", "-"),
+    )
+    means = rows.pivot_table(
+        index=["microscope", "element"], columns="method", values="psnr_dB"
+    )[list(table.method.unique())]
+    return means.style.format("{:.1f}").highlight_max(axis=1, props="font-weight: bold")
+
+
+by_element(table).set_caption("This run, PSNR in dB")
+
+# %% tags=["hide-input"]
+results.show(
+    recorded,
+    lambda t: by_element(t).set_caption("Recorded run of the profile book, PSNR in dB"),
+)
 
 # %% [markdown]
 # ## Exercises

@@ -142,7 +142,6 @@ for candidate in ("linear", "cubic", "sirt_reprojection", "reprojection", "tsgne
         kept,
         tilt_deg=left_out.tilt_deg,
         method=candidate,
-        checkpoint=store.path(names.TSGNET) / "model.safetensors",
     )
     metrics = evaluation.image_metrics(
         guess.frames, left_out.frames, peak=series.intensity_scale
@@ -183,7 +182,6 @@ dense = interpolation.densify(
     series,
     tilt_deg=dense_tilt_deg,
     method=method,
-    checkpoint=store.path(names.TSGNET) / "model.safetensors",
 )
 plotting.say(
     f"{len(dense)} frames: {dense.measured.sum()} measured and {(~dense.measured).sum()} predicted."
@@ -232,7 +230,7 @@ store.make(
         "method": method,
         "n_iterations": n_iterations,
     },
-    inputs=[names.TEST_PARTICLES, names.TSGNET],
+    inputs=[names.TEST_PARTICLES],
     code=(interpolation, reconstruction, simulation, formats),
 )
 

@@ -87,8 +87,9 @@ def _prediction(parameters: Parameters) -> Work:
     sets = [(rate, min(settings["n_offsets"], 2 * rate)) for rate in settings["rates"]]
     predicted = sum(offsets * max(n_tilt // (2 * rate), 1) for rate, offsets in sets) * n_series
     n_sets = sum(offsets for _, offsets in sets) * n_series
-    text = f"{predicted:,} frames by each of {len(settings['methods'])} methods, from {n_sets:,} sparse series"
-    return Work(text=text, amount=predicted * len(settings["methods"]) * parameters["02_simulation"]["n_pixels"] ** 3)
+    n_methods = len(settings["methods"]) + len(settings["networks"])
+    text = f"{predicted:,} frames by each of {n_methods} methods, from {n_sets:,} sparse series"
+    return Work(text=text, amount=predicted * n_methods * parameters["02_simulation"]["n_pixels"] ** 3)
 
 
 def _reconstruction(parameters: Parameters) -> Work:

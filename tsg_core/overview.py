@@ -51,9 +51,8 @@ def _frames(axes, store: Artifacts) -> None:
         (f"measured, {tilt_deg[after]:.0f}°", series.frames[after]),
         (f"truth, {tilt_deg[middle]:.0f}°", truth),
     ]
-    checkpoint = store.path(chapters.TSGNET) / "model.safetensors"
     for method in METHODS:
-        guess = densify(measured, tilt_deg=tilt_deg[[middle]], method=method, checkpoint=checkpoint).frames
+        guess = densify(measured, tilt_deg=tilt_deg[[middle]], method=method).frames
         psnr_dB = image_metrics(guess, truth[None], peak=peak).psnr_dB[0]
         pictures.append((f"{method}, {psnr_dB:.1f} dB", guess[0]))
     _pictures(axes, pictures, vmax=max(p.max() for _, p in pictures))

@@ -22,6 +22,8 @@ COLOURS = {
     "sirt_reprojection": "#E69F00",
     "reprojection": "#009E73",
     "tsgnet": "#D55E00",
+    "tsgnet published": "#0072B2",
+    "tsgnet trained": "#F0E442",
     "Reference": "#000000",
     "Sparse": "#0072B2",
     "Mix (midpoint)": "#E69F00",

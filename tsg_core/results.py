@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .artifacts import plain, write_json
-from .chapters import CHAPTERS, DOSE_METRICS, FRAME_METRICS, TSGNET, VOLUME_METRICS, maker_of
+from .chapters import CHAPTERS, DOSE_METRICS, FRAME_METRICS, VOLUME_METRICS, maker_of
 from .errors import TsgError
 from .files import replaced_when_whole
 from .profiles import Profile, find_root
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 FOLDER = Path("book") / "results"
 # name -> the artifact and the file in it
 TABLES = {
-    "training_history": (TSGNET, "history.csv"),
     "frame_metrics": (FRAME_METRICS, "table.csv"),
     "volume_metrics": (VOLUME_METRICS, "table.csv"),
     "dose_metrics": (DOSE_METRICS, "table.csv"),
@@ -72,7 +71,7 @@ def load_results(name: str, *, root: Path | None = None) -> "tuple[pd.DataFrame,
     sidecar = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     if hashlib.sha256(path.read_bytes()).hexdigest() != sidecar["sha256"]:
         raise TsgError(f"{FOLDER / path.name} is not what was recorded (its checksum differs); run tsg record again")
-    return pd.read_csv(path, keep_default_na=name == "training_history"), sidecar
+    return pd.read_csv(path, keep_default_na=False), sidecar
 
 
 def recorded(name: str, *, root: Path | None = None) -> Recorded | None:
