@@ -43,7 +43,7 @@ def one_line(error):
         (("run", "--set", "n_training"), "must have the form key=value"),
         (("run", "--set", "rates=[13]"), "13; each must be a whole number from 1 to 12"),
         (("run", "--only", "9"), "no chapter is called '9'"),
-        (("train", "--recipe", "smal"), "no recipe is called 'smal'; there is small"),
+        (("train", "--recipe", "smal"), "no recipe is called 'smal'; there is "),
         (("train", "--recipe", "missing.yaml"), "missing.yaml does not exist"),
         (("densify", "missing.npz", "-o", "out.npz"), "missing.npz does not exist"),
         (("reconstruct", "missing.mrc", "-o", "out.mrc"), "missing.mrc does not exist"),

@@ -109,6 +109,12 @@ def test_a_model_kept_in_16_bits_is_half_as_large_and_predicts_nearly_the_same(t
     assert 0 < np.abs(after - before).max() < 2e-3 * np.abs(before).max()
 
 
+def test_the_published_size_in_16_bits_is_small_enough_to_ship(tmp_path):
+    path = save_model(TSGNet(linear_start=True), tmp_path / "model.safetensors", half=True)
+    assert path.stat().st_size < 10e6
+    assert {p.dtype for p in load_model(path).parameters()} == {torch.float32}
+
+
 def test_the_description_of_a_saved_model_is_read_without_its_weights(tmp_path):
     path = save_model(trained_like(), tmp_path / "model.safetensors", notes={"step": 3})
     assert model_metadata(path)["notes"] == {"step": 3}

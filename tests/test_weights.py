@@ -1,9 +1,12 @@
 """The shipped networks: all there, small enough, and reached by name."""
 
+import tomllib
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import ROOT
 
 from tsg_core import weights
 from tsg_core.errors import TsgError
@@ -19,6 +22,16 @@ each = pytest.mark.parametrize("name", weights.shipped())
 def test_the_default_is_shipped_and_all_files_together_are_small():
     assert weights.DEFAULT in weights.shipped() and set(weights.shipped()) <= set(recipes())
     assert sum(path.stat().st_size for path in weights.FOLDER.rglob("*")) <= 20e6
+
+
+def test_the_wheel_holds_every_file_beside_the_code():
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        patterns = tomllib.load(file)["tool"]["setuptools"]["package-data"]["tsg_core"]
+    package = weights.FOLDER.parent
+    files = {path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    beside = {path for path in files if path.suffix != ".py" and not path.name.startswith(".")}
+    assert beside <= {path for pattern in patterns for path in package.glob(pattern)}
+    assert {path.suffix for path in beside} >= {".yaml", ".safetensors", ".csv", ".md"}
 
 
 @each

@@ -107,7 +107,13 @@ def _input_and_output(command):
 @tsg.command()
 @click.option("--recipe", required=True, help="A recipe's name, or its YAML file; a wrong name lists them all.")
 @click.option("--work", type=click.Path(path_type=Path), help="Folder of the work; else artifacts/training/NAME.")
-@click.option("--devices", default=1, show_default=True, help="How many processors or graphics cards train together.")
+@click.option(
+    "--devices",
+    default=1,
+    type=click.IntRange(min=1),
+    show_default=True,
+    help="How many processors or graphics cards train together.",
+)
 @click.option("--ship", is_flag=True, help="Train no further: put the best weights so far into the package.")
 def train(recipe: str, work: Path | None, devices: int, ship: bool) -> None:
     """Train a network by a recipe, going on from where it was interrupted."""

@@ -82,6 +82,7 @@ def _name_of(dataset: Dataset) -> str:
 def _card(recipe: Recipe, model: TSGNet, notes: dict, history: pd.DataFrame, gains: pd.DataFrame, *, half: bool) -> str:
     data, settings = recipe.data, recipe.settings
     step, best = int(history["step"].iloc[-1]), notes["step"]
+    network = model.architecture | dict(recipe.network)
     low, high = data.relative_diameter
     noise = "without noise" if settings.dose_per_A2 is None else (
         "half of them with Poisson noise of {:g} to {:g} electrons per A^2".format(*settings.dose_per_A2)
@@ -96,7 +97,7 @@ def _card(recipe: Recipe, model: TSGNet, notes: dict, history: pd.DataFrame, gai
 | | |
 |---|---|
 | parameters | {sum(p.numel() for p in model.parameters()):,}, stored in {16 if half else 32} bits |
-| architecture | {", ".join(f"{key} {value}" for key, value in model.architecture.items())} |
+| network | {", ".join(f"{key} {value}" for key, value in network.items())} |
 | training data | {data.n_training} particles (icosahedra, decahedra, octahedra of {", ".join(TRAINING_ELEMENTS)}), \
 each with both microscopes; incoherent image model, {noise}; frames of {data.n_pixels} x {data.n_pixels} px, \
 {data.tilt_step_deg:g}° apart from -90° to 90° |
