@@ -1,0 +1,350 @@
+"""One object behind all frames: atoms, fitted to a tilt series through its projection geometry.
+
+An atom has a position and a weight; all share the probe and a blur. A channelling term multiplies what each atom adds to
+a frame by what the atoms above and below it do to the beam. Frames at other tilts are rendered from the atoms.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from ase import Atoms
+from scipy.interpolate import make_interp_spline
+from scipy.ndimage import gaussian_filter
+from scipy.spatial import cKDTree
+
+from .atom_errors import AtomErrors, atom_errors, least_agreement
+from .atom_fit import OBJECT, AtomFrames, start_parameters, without_frames
+from .atom_rendering import AtomRenderer
+from .atom_search import candidates, kept, merged, places_around, start_atoms
+from .errors import TsgError
+from .microscope import Microscope
+from .probe_blur import microscope_of
+from .tilt_series import TiltSeries
+
+MIN_FRAMES = 4  # fewer leave positions open along the beam
+COARSEST_PIXEL_A = 1.0  # larger pixels hold several atoms
+START_SIGMA_A = 0.15  # of an atom besides the probe
+START_PROBE_SIGMA_A = 0.45  # of a probe that is not known
+LARGEST_SIGMA_A = 0.8  # a wider spot is no atom
+LEAST_EXPLAINED = 0.7  # of the variance of the frames
+WIDEST_SPOT = 0.42  # of the distance between neighbours, where two Gaussians merge into one
+N_ROUNDS = 3
+REFINEMENTS = 3  # of the channelling term's neighbours, which move with the atoms
+N_BANDS = 6  # of spatial frequency, in each of which the residual is weighed
+
+
+class NotAtoms(TsgError):
+    """The object, or what the frames show of it, is not a set of atoms; other methods apply."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AtomSettings:
+    """How atoms are fitted.
+
+    channelling     multiply each atom's weight by what the atoms above and below it do; 18 coefficients, fitted as well
+    frame_gain      a gain for every frame, about 1 on average: of a beam that is not steady
+    frame_shift     a shift in x and y for every frame: of frames that are not quite aligned
+    tilt_error      an error for every tilt angle
+    min_distance_A  nearer atoms are taken for one
+    least_weight    of the median: lighter atoms are taken for artefacts; lower it for alloys with light elements
+    n_iterations    of L-BFGS in each round
+    device          of PyTorch
+
+    Raises TsgError for numbers that are not positive.
+    """
+
+    channelling: bool = True
+    frame_gain: bool = False
+    frame_shift: bool = False
+    tilt_error: bool = False
+    min_distance_A: float = 1.5
+    least_weight: float = 0.2
+    n_iterations: int = 30
+    device: str = "cpu"
+
+    def __post_init__(self):
+        for name in ("min_distance_A", "least_weight", "n_iterations"):
+            if not 0 < getattr(self, name) < np.inf:
+                raise TsgError(f"{name}={getattr(self, name)} must be a positive number")
+
+    @property
+    def free(self) -> tuple[str, ...]:
+        """Parameters that are fitted from the second round on, besides the channelling term's."""
+        chosen = {"log_gain": self.frame_gain, "shift_A": self.frame_shift, "tilt_error_rad": self.tilt_error}
+        return OBJECT + tuple(name for name, fitted in chosen.items() if fitted)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AtomModel:
+    """Atoms that a series was found to show.
+
+    positions_A         (n, 3): x, y, z from the tilt axis and the middle of the frames
+    cross_section_A2    (n,): sum over pixels of what an atom adds, times a pixel's area; where frames are fractions of
+                        the beam, the cross-section for scattering onto the detector
+    position_error_A, cross_section_error_A2   standard errors, by the agreement among the frames (see `atom_errors`)
+    sigma_A             the Gaussian besides the probe; the whole probe where no microscope is known
+    offset              constant part of all frames
+    channelling         (18,) coefficients of `atom_fit.TERMS`, None without the term
+    gain, shift_A, tilt_error_deg   (n_tilt,), (n_tilt, 2) as x and y, (n_tilt,) of the frames
+    explained           part of the frames' variance, detail finer than an atom left aside
+    """
+
+    positions_A: np.ndarray
+    position_error_A: np.ndarray
+    cross_section_A2: np.ndarray
+    cross_section_error_A2: np.ndarray
+    sigma_A: float
+    offset: float
+    channelling: np.ndarray | None
+    gain: np.ndarray
+    shift_A: np.ndarray
+    tilt_error_deg: np.ndarray
+    explained: float
+    series: TiltSeries
+    _frames: AtomFrames
+    _parameters: Mapping[str, torch.Tensor]
+    _unit: float
+
+    def __len__(self) -> int:
+        return len(self.positions_A)
+
+    def predict(self, tilt_deg, *, residual: bool = True) -> np.ndarray:
+        """Frames (n, n_y, n_x) float32 at the angles `tilt_deg` (n,), in the unit of the series.
+
+        `residual` adds what the atoms leave of the measured frames, linearly interpolated in angle, and held beyond the
+        first and the last. Each band of spatial frequencies of it counts as far as it tells anything: as far as, in the
+        measured frames, the residuals of a frame's two neighbours predict its own. So noise does not come back in.
+        Raises TsgError for angles that are not finite.
+        """
+        tilt_deg = np.atleast_1d(np.asarray(tilt_deg, float))
+        if tilt_deg.ndim != 1 or not np.isfinite(tilt_deg).all():
+            raise TsgError("tilt_deg must be a list of finite angles in degrees")
+        frames = self._rendered(replace(self._frames, tilt_deg=tilt_deg, frames=None))
+        if residual:
+            first, last = self.series.tilt_deg[[0, -1]]
+            frames += make_interp_spline(self.series.tilt_deg, self.residual, k=1)(tilt_deg.clip(first, last))
+        return frames.astype(np.float32)
+
+    def as_ase(self, *, element: str = "X") -> Atoms:
+        """ASE's `Atoms`, without period, in the box of the frames: what `ase.io.write` turns into an xyz or cif file.
+
+        Coordinates stay relative to the tilt axis. Arrays `cross_section_A2`, `cross_section_error_A2` and
+        `position_error_A` go along. A frame does not tell the element; `element` names it.
+        """
+        _, n_y, n_x = self.series.frames.shape
+        cell = np.array([n_x, n_y, n_x]) * self.series.pixel_size_A
+        atoms = Atoms([element] * len(self), positions=self.positions_A, cell=cell, pbc=False)
+        for name in ("cross_section_A2", "cross_section_error_A2", "position_error_A"):
+            atoms.set_array(name, getattr(self, name))
+        return atoms
+
+    @cached_property
+    def residual(self) -> np.ndarray:
+        """Measured frames less rendered ones (n_tilt, n_y, n_x), each band of frequencies by the weight it deserves."""
+        own = self._rendered(self._frames, per_frame=True)
+        return _predictable(self.series.frames - own, tilt_deg=self.series.tilt_deg)
+
+    def _rendered(self, frames: AtomFrames, *, per_frame: bool = False) -> np.ndarray:
+        p = self._parameters if per_frame else without_frames(self._parameters, n_tilt=len(frames))
+        features = None if self.channelling is None else frames.features(p)
+        return frames.whole(p, features=features).cpu().numpy() * np.float32(self._unit)
+
+
+def fit_atoms(
+    series: TiltSeries, *, settings: AtomSettings | None = None, microscope: Microscope | None = None
+) -> AtomModel:
+    """Atoms of the object that the measured frames show.
+
+    The probe is that of `microscope`, by default of the series' metadata, or else a Gaussian whose width is fitted. Peaks
+    of a volume start the atoms; positions, weights, blur and offset are fitted; atoms are merged, dropped and added
+    between rounds, and those that stay are what the frames agree upon (see `atom_search`). Nothing is random.
+
+    Raises NotAtoms where the frames are too few or too coarse, empty, or show something else than atoms, and TsgError for
+    a device that PyTorch does not have.
+    """
+    settings = settings or AtomSettings()
+    series = series if series.measured.all() else series.subset(series.measured)
+    _check_frames(series)
+    fit = _Fit.start(series, settings=settings, microscope=microscope or microscope_of(series))
+    for i in range(N_ROUNDS):
+        fit = fit.refined(free=settings.free if i else OBJECT).revised(add=True)
+    fit.check()
+    if settings.channelling:
+        for _ in range(REFINEMENTS):
+            fit = fit.refined(free=(*settings.free, "channelling"), channelling=True)
+    return fit.settled().model()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Fit:
+    """A fit on its way: every step returns a new one."""
+
+    series: TiltSeries
+    settings: AtomSettings
+    frames: AtomFrames
+    p: dict[str, torch.Tensor]
+    unit: float
+    free: tuple[str, ...] = OBJECT
+    features: torch.Tensor | None = None
+
+    @classmethod
+    def start(cls, series: TiltSeries, *, settings: AtomSettings, microscope: Microscope | None) -> "_Fit":
+        sigma_A = START_PROBE_SIGMA_A if microscope is None else START_SIGMA_A
+        found = start_atoms(series, microscope=microscope, sigma_A=sigma_A, min_distance_A=settings.min_distance_A)
+        if len(found.height) == 0:
+            raise NotAtoms("the volume of these frames has no peaks: the atoms' method does not apply")
+        background = np.percentile(series.frames, 1)
+        unit = float((series.frames - background).sum(axis=(1, 2)).mean()) / len(found.height)
+        reach_A = np.hypot(found.positions_A[:, 0], found.positions_A[:, 2]).max() + 2.0
+        renderer = AtomRenderer(
+            shape=series.frames.shape[1:],
+            pixel_size_A=series.pixel_size_A,
+            microscope=microscope,
+            depth_A=float(reach_A),
+            device=settings.device,
+        )
+        scaled = torch.from_numpy(series.frames / np.float32(unit)).to(settings.device)
+        frames = AtomFrames(renderer=renderer, tilt_deg=series.tilt_deg, frames=scaled)
+        p = start_parameters(found.positions_A, sigma_A=sigma_A, n_tilt=len(series), device=settings.device)
+        return cls(series=series, settings=settings, frames=frames, p=p, unit=unit)
+
+    @property
+    def positions_A(self) -> np.ndarray:
+        return self.p["positions_A"].cpu().double().numpy()
+
+    @property
+    def weights(self) -> np.ndarray:
+        return self.p["log_weight"].exp().cpu().double().numpy()
+
+    def refined(self, *, free: tuple[str, ...], channelling: bool = False) -> "_Fit":
+        features = self.frames.features(self.p) if channelling else None
+        p = self.frames.fitted(self.p, free=free, n_iterations=self.settings.n_iterations, features=features)
+        return replace(self, p=p, free=free, features=features)
+
+    def with_atoms(self, positions_A: np.ndarray, weights: np.ndarray) -> "_Fit":
+        if len(weights) == 0:
+            raise NotAtoms("no peak is one that the frames agree upon: the atoms' method does not apply")
+        device = self.p["offset"].device
+        changed = {"positions_A": positions_A, "log_weight": np.log(weights.clip(1e-6))}
+        tensors = {k: torch.as_tensor(v, dtype=torch.float32, device=device) for k, v in changed.items()}
+        return replace(self, p=self.p | tensors, features=None)
+
+    def errors(self) -> AtomErrors:
+        return atom_errors(self.frames, self.p, features=self.features)
+
+    def doubtful(self, *, share: float) -> np.ndarray:
+        """Atoms (n,) that do not reach this share of the agreement that chance cannot give."""
+        n_places = places_around(self.positions_A, min_distance_A=self.settings.min_distance_A)
+        least = share * least_agreement(len(self.series), n_places=n_places)
+        agreement = self.errors().agreement
+        return ~kept(self.weights, agreement, least_weight=self.settings.least_weight, least_agreement=least)
+
+    def revised(self, *, add: bool) -> "_Fit":
+        """Atoms merged, the hopeless dropped, and those added that the residuals show.
+
+        Before the channelling term the frames agree less, hence half the agreement is enough to stay.
+        """
+        near_A = self.settings.min_distance_A
+        stay = ~self.doubtful(share=0.5)
+        positions_A, weights = merged(self.positions_A[stay], self.weights[stay], within_A=near_A)
+        fit = self.with_atoms(positions_A, weights)
+        if not add:
+            return fit
+        typical = float(np.median(weights))
+        more_A, more = candidates(
+            (fit.frames.frames - fit.frames.whole(fit.p)).cpu().numpy(),
+            fit.spot(),
+            series=self.series,
+            positions_A=positions_A,
+            min_distance_A=near_A,
+            least_weight=2 * self.settings.least_weight * typical,
+        )
+        return fit.with_atoms(np.concatenate([positions_A, more_A]), np.concatenate([weights, more]))
+
+    def spot(self) -> np.ndarray:
+        """Image (n_y, n_x) of an atom of weight 1 in the middle of a frame."""
+        place = torch.zeros((1, 1), device=self.p["offset"].device)
+        with torch.no_grad():
+            image = self.frames.renderer(place, place, place, place + 1, self.p["sigma_A"])[0]
+        return image.cpu().numpy()
+
+    def settled(self) -> "_Fit":
+        """Atoms dropped until the frames agree on all of them."""
+        fit, channelling = self, self.features is not None
+        while (doubtful := fit.doubtful(share=1.0)).any():
+            fit = fit.with_atoms(fit.positions_A[~doubtful], fit.weights[~doubtful])
+            fit = fit.refined(free=self.free, channelling=channelling)
+        fit.check()
+        return fit
+
+    def explained(self) -> float:
+        """Part of the variance of the frames, smoothed by the width of a spot so that noise counts less."""
+        sigma_px = 0.4 / self.series.pixel_size_A
+        rest = self.frames.frames - self.frames.whole(self.p, features=self.features)
+        rest, whole = (gaussian_filter(a.cpu().numpy(), (0, sigma_px, sigma_px)) for a in (rest, self.frames.frames))
+        return 1 - float(rest.var() / max(whole.var(), 1e-30))
+
+    def check(self) -> None:
+        sigma_A = float(self.p["sigma_A"])
+        if sigma_A > LARGEST_SIGMA_A:
+            raise NotAtoms(f"the spots are {sigma_A:.2f} A wide (sigma), too wide for atoms: the method does not apply")
+        if len(self.weights) > 1:
+            apart_A = float(np.median(cKDTree(self.positions_A).query(self.positions_A, k=2)[0][:, 1]))
+            if sigma_A > WIDEST_SPOT * apart_A:
+                raise NotAtoms(
+                    f"spots of sigma {sigma_A:.2f} A lie {apart_A:.2f} A apart and merge: the atoms' method does not apply"
+                )
+        explained = self.explained()
+        if explained < LEAST_EXPLAINED:
+            raise NotAtoms(
+                f"{len(self.weights)} atoms explain {explained:.0%} of the frames' variance, less than "
+                f"{LEAST_EXPLAINED:.0%}: the atoms' method does not apply"
+            )
+
+    def model(self) -> AtomModel:
+        errors, p = self.errors(), {name: value.cpu().double().numpy() for name, value in self.p.items()}
+        cross_section_A2 = self.weights * self.unit * self.series.pixel_size_A**2
+        return AtomModel(
+            positions_A=p["positions_A"],
+            position_error_A=errors.position_A,
+            cross_section_A2=cross_section_A2,
+            cross_section_error_A2=cross_section_A2 * errors.log_weight,
+            sigma_A=max(float(p["sigma_A"]), self.frames.renderer.least_sigma_A),
+            offset=float(p["offset"]) * self.unit,
+            channelling=None if self.features is None else p["channelling"],
+            gain=np.exp(p["log_gain"]),
+            shift_A=p["shift_A"],
+            tilt_error_deg=np.rad2deg(p["tilt_error_rad"]),
+            explained=self.explained(),
+            series=self.series,
+            _frames=self.frames,
+            _parameters=self.p,
+            _unit=self.unit,
+        )
+
+
+def _check_frames(series: TiltSeries) -> None:
+    if len(series) < MIN_FRAMES:
+        raise NotAtoms(f"{len(series)} measured frames do not fix atoms in space; at least {MIN_FRAMES} are needed")
+    if series.pixel_size_A > COARSEST_PIXEL_A:
+        raise NotAtoms(
+            f"pixels of {series.pixel_size_A:g} A do not show atoms one by one; they may be {COARSEST_PIXEL_A:g} A at most"
+        )
+    if np.ptp(series.frames) <= 1e-6 * np.abs(series.frames).max(initial=0.0):
+        raise NotAtoms("the frames are empty or constant: they show no atoms")
+
+
+def _predictable(residual: np.ndarray, *, tilt_deg: np.ndarray) -> np.ndarray:
+    """Residuals (n_tilt, n_y, n_x), each band of frequencies times how far its neighbours in angle foretell a frame's."""
+    n_y, n_x = residual.shape[1:]
+    spectra = np.fft.rfft2(residual)
+    k = np.hypot(np.fft.fftfreq(n_y)[:, None], np.fft.rfftfreq(n_x))
+    band = np.minimum((k * 2 * N_BANDS).astype(int), N_BANDS - 1)
+    t = ((tilt_deg[1:-1] - tilt_deg[:-2]) / (tilt_deg[2:] - tilt_deg[:-2]))[:, None, None]
+    foretold = (1 - t) * spectra[:-2] + t * spectra[2:]
+    both, own = ((foretold * other.conj()).real.sum(axis=0) for other in (spectra[1:-1], foretold))
+    shares = [both[band == b].sum() / max(own[band == b].sum(), 1e-30) for b in range(N_BANDS)]
+    return np.fft.irfft2(spectra * np.clip(shares, 0, 1)[band], s=(n_y, n_x)).astype(np.float32)
