@@ -235,7 +235,7 @@ results.show(
 # %% [markdown]
 # ## Against the truth
 #
-# The same arms against the true density. Here the Reference is one curve among others, at a gap of 1, and it can lose.
+# The same arms against the true density. Here the Reference is an arm among others, the point at a gap of 1, and it can lose.
 
 # %%
 volume_figures.against_gap(
@@ -258,7 +258,8 @@ plt.show()
 #
 # Each claim has a measure, and a verdict that the intervals of this run give. *Yes* and *no* need an interval on one side of zero. Two of the claims say
 # "as good as", which no interval around zero can prove; for these Mix may miss its rival by a tenth of what the rival gains over Sparse. Distances are averaged over
-# the gaps, so that the largest gaps, where objects are farthest apart, weigh most; the verdict at each gap stands beside.
+# the gaps, so that the largest gaps, where objects are farthest apart, weigh most; the verdict at each gap stands beside. Intervals from a handful of
+# particles are too narrow, since resampling can't know what it never saw: take the verdicts of a small profile as a demonstration.
 #
 # | claim | measure |
 # |---|---|

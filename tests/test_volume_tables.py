@@ -93,7 +93,7 @@ def dosed(change):
 def test_the_sentence_on_dose_names_the_best_spread(change, words):
     text = volume_tables.dose_sentences(dosed(change))
     assert words in text and "1,000,000 e/Å²" in text
-    assert ("a resolved gain" in text) == (change < 0)
+    assert ("over 6 particles, a resolved gain" in text) == (change < 0)
     assert volume_tables.dose_table(dosed(change))["than all frames"].tolist() == ["better" if change < 0 else "worse"]
 
 

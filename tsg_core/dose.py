@@ -61,7 +61,7 @@ def dose_metrics(
 def against_all_frames(table: pd.DataFrame, *, column: str = "chamfer_A", seed: int = 0) -> pd.DataFrame:
     """For each microscope, dose, gap above 1 and arm: its value less that of all frames at the same total dose.
 
-    Columns `mean`, `low`, `high` of the paired difference over particles, and `verdict`: "better" where the interval
+    Columns `mean`, `low`, `high` of the paired difference over `particles`, and `verdict`: "better" where the interval
     lies below zero, "worse" where above, else "not resolved". `column` is one of which less is better.
     """
     found = []
@@ -72,6 +72,11 @@ def against_all_frames(table: pd.DataFrame, *, column: str = "chamfer_A", seed: 
             difference = paired_difference(values, all_frames.loc[values.index], seed=seed)
             said = verdict(difference.low, difference.high, higher="worse", lower="better")
             names = {"microscope": microscope, "dose_per_A2": dose, "gap": gap, "arm": f"{arm} {method}".strip()}
-            numbers = {"mean": difference.mean, "low": difference.low, "high": difference.high}
+            numbers = {
+                "mean": difference.mean,
+                "low": difference.low,
+                "high": difference.high,
+                "particles": difference.n,
+            }
             found.append({**names, "n_measured": own["n_measured"].iloc[0], **numbers, "verdict": said})
     return pd.DataFrame(found)

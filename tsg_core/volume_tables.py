@@ -167,7 +167,7 @@ def dose_sentences(table: pd.DataFrame, *, column: str = "chamfer_A", seed: int 
         sure = {"better": "a resolved gain"}.get(best["verdict"], "which this run does not resolve")
         lines.append(
             f"- {where}: nearest on average is {best['arm']} from {best['n_measured']} measured frames, "
-            f"{_interval(best, 'mean', digits=3)} Å against all frames, {sure}."
+            f"{_interval(best, 'mean', digits=3)} Å against all frames over {best['particles']} particles, {sure}."
         )
     return "\n".join(lines)
 
