@@ -179,6 +179,8 @@ def training_curves(history, title):
     )
     axes[1].set(xlabel="step", ylabel="validation PSNR (dB)")
     axes[1].legend()
+    for axis in axes:
+        axis.locator_params(axis="x", nbins=5)
     plt.show()
 
 
