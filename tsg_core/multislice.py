@@ -6,6 +6,7 @@ import abtem
 import numpy as np
 import torch
 from ase import Atoms
+from scipy.fft import next_fast_len
 
 from .errors import TsgError
 from .geometry import tilted_positions
@@ -56,8 +57,8 @@ def abtem_frames(
         for element in set(atoms.get_chemical_symbols())
     }
     interpolation = interpolation or prism_interpolation(microscope, extent_A=frame.extent_A)
-    # PRISM keeps the beam's total only where its interpolation divides the grid
-    gpts = tuple(interpolation * int(np.ceil(e / sampling_A / interpolation)) for e in frame.extent_A[::-1])
+    # PRISM keeps the beam's total only where its interpolation divides the grid; transforms of other lengths take longer
+    gpts = tuple(interpolation * next_fast_len(int(np.ceil(e / sampling_A / interpolation))) for e in frame.extent_A[::-1])
     steps = tuple(int(np.ceil(extent / scan_step_A)) for extent in frame.extent_A[::-1])
     frames = np.empty((len(tilt_deg), *frame.shape), np.float32)
     with abtem.config.set({"diagnostics.progress_bar": False}):
