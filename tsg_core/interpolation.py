@@ -7,7 +7,6 @@ has learnt from other objects.
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
 from itertools import groupby
 
 import numpy as np
@@ -16,8 +15,7 @@ from scipy.ndimage import map_coordinates
 from skimage.registration import optical_flow_ilk
 
 from .errors import TsgError
-from .projection import project
-from .reconstruction import sirt
+from .reprojection import reprojection, sirt_reprojection
 from .tilt_series import SAME_ANGLE_deg, TiltSeries
 
 
@@ -84,22 +82,6 @@ def flow(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.nda
     return predicted
 
 
-def sirt_reprojection(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
-    """Projections of the volume that SIRT (100 iterations, non-negative) makes of the frames."""
-    return project(_volume(series), tilt_deg=tilt_deg)
-
-
-def reprojection(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
-    """`sirt_reprojection` plus what it misses: the residual of the measured frames, linearly interpolated.
-
-    The volume carries what moves with the angle, and the residual, which is smoother in angle than the frames are, what
-    no volume explains.
-    """
-    volume = _volume(series)
-    residual = series.frames - project(volume, tilt_deg=series.tilt_deg)
-    return project(volume, tilt_deg=tilt_deg) + _weighted(_linear_weights(series.tilt_deg, tilt_deg), residual)
-
-
 def tsgnet(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
     """TSGNet between the two neighbouring frames."""
     from .prediction import predict_frames
@@ -111,12 +93,6 @@ def tsgnet(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.n
 METHODS: dict[str, Callable[..., np.ndarray]] = {
     method.__name__: method for method in (nearest, linear, cubic, flow, sirt_reprojection, reprojection, tsgnet)
 }
-
-
-@lru_cache(maxsize=1)
-def _volume(series: TiltSeries) -> np.ndarray:
-    """The volume behind both reprojections, kept for the next call with the same series."""
-    return sirt(series, n_iterations=100, non_negative=True, allow_negative=True)
 
 
 def _weighted(weights: np.ndarray, frames: np.ndarray) -> np.ndarray:

@@ -44,11 +44,18 @@ class ProbeBlur:
     def __call__(self, frames: np.ndarray) -> np.ndarray:
         if self.microscope is None and self.sigma_A == 0:
             return frames
+        return self._filtered(frames, self._transfer)
+
+    def sharpen(self, frames: np.ndarray, *, regularisation: float) -> np.ndarray:
+        """Frames (..., n_y, n_x) with the blur undone where it transfers enough: Wiener's T / (T^2 + regularisation)."""
+        return self._filtered(frames, self._transfer / (self._transfer**2 + np.float32(regularisation)))
+
+    def _filtered(self, frames: np.ndarray, transfer: np.ndarray) -> np.ndarray:
         n_y, n_x = self.shape
         spectrum = fft.rfft2(frames, s=self._box.padded, workers=n_threads())
-        spectrum *= self._transfer
-        blurred = fft.irfft2(spectrum, s=self._box.padded, workers=n_threads(), overwrite_x=True)
-        return blurred[..., :n_y, :n_x]
+        spectrum *= transfer
+        filtered = fft.irfft2(spectrum, s=self._box.padded, workers=n_threads(), overwrite_x=True)
+        return filtered[..., :n_y, :n_x]
 
     @cached_property
     def _box(self) -> PaddedFrame:

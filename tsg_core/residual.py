@@ -1,0 +1,77 @@
+"""What a model of the object misses in the measured frames, carried over to other angles as far as it can be trusted.
+
+The residual of a measured frame is in part signal that changes slowly from tilt to tilt, which interpolation carries
+over, in part detail that has changed altogether by the next frame, and in part noise. How much of each, in bands of
+spatial frequency, frames tell that were left out of the model.
+"""
+
+import numpy as np
+from scipy.fft import dctn, idctn
+from scipy.interpolate import CubicSpline
+
+BAND_EDGES = (0.06, 0.12, 0.25, 0.5)  # of the Nyquist frequency, along y and x: every band has its own weight
+N_BANDS = len(BAND_EDGES) + 1
+
+
+def spline_weights(measured_deg: np.ndarray, tilt_deg: np.ndarray) -> np.ndarray:
+    """(n_target, n_measured): a cubic spline, not-a-knot; a parabola through three frames, a line through two."""
+    return CubicSpline(measured_deg, np.eye(len(measured_deg)))(tilt_deg)
+
+
+def carried_residual(
+    residual: np.ndarray, *, measured_deg: np.ndarray, tilt_deg: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """Residuals (n_target, n_y, n_x) at `tilt_deg` of the residuals (n_measured, n_y, n_x) at `measured_deg`.
+
+    A cubic spline over the angles, each band of spatial frequency times its weight, as from `residual_weights`.
+    """
+    spectrum = _along_angle(spline_weights(measured_deg, tilt_deg), _spectrum(residual))
+    return idctn(spectrum * weights.ravel()[_bands(residual.shape[1:])], axes=(1, 2), norm="ortho")
+
+
+def residual_weights(
+    residual: np.ndarray, *, measured_deg: np.ndarray, left_out: np.ndarray, left_out_deg: np.ndarray
+) -> np.ndarray:
+    """Weight (5, 5) from 0 to 1 of each band of frequencies along y and x, the lowest first.
+
+    `residual` (n_measured, n_y, n_x) is that of the frames that a model was made of, `left_out` (n_left_out, n_y, n_x)
+    that of frames between them. A weight is c S / (S + N): S and N are the powers of signal and noise in the spline's
+    prediction of a band (Wiener's filter), and c is the eighth root of the fraction of that signal that the left-out
+    frames confirm. The root is there because the prediction is to be used with all frames, at half of the distance,
+    where an error of second order shrinks to a fourth and one of fourth order, the spline's own, to a sixteenth. Noise
+    is taken to be white, and as strong as the quietest band of the left-out frames and of their prediction's error allow.
+    """
+    spline = spline_weights(measured_deg, left_out_deg)
+    predicted, true = _along_angle(spline, _spectrum(residual)), _spectrum(left_out)
+    bands = _bands(residual.shape[1:])
+
+    def power(product: np.ndarray) -> np.ndarray:
+        """Mean (25,) over the frames and the frequencies of each band; 0 for bands that small frames lack."""
+        sums = np.bincount(bands.ravel(), product.mean(axis=0, dtype=np.float64).ravel(), minlength=N_BANDS**2)
+        return sums / np.bincount(bands.ravel(), minlength=N_BANDS**2).clip(1)
+
+    total = power(predicted**2)
+    passed = np.mean((spline**2).sum(axis=1))  # by the spline, of the noise's variance
+    allowed = np.minimum(power(true**2), power((true - predicted) ** 2) / (1 + passed))
+    noise = allowed[np.unique(bands)].min()
+    signal = (total - noise * passed).clip(0)
+    confirmed = _ratio(power(predicted * true), signal).clip(0, 1)
+    return (confirmed ** (1 / 8) * _ratio(signal, total)).reshape(N_BANDS, N_BANDS)
+
+
+def _spectrum(frames: np.ndarray) -> np.ndarray:
+    return dctn(frames, axes=(1, 2), norm="ortho")
+
+
+def _bands(shape: tuple[int, int]) -> np.ndarray:
+    """(n_y, n_x): the band, from 0 to 24, that a frequency of the cosine transform belongs to."""
+    along_y, along_x = (np.digitize(np.arange(n) / n, BAND_EDGES) for n in shape)
+    return along_y[:, None] * N_BANDS + along_x
+
+
+def _ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return np.divide(a, b, out=np.zeros_like(a), where=b > 0)
+
+
+def _along_angle(weights: np.ndarray, frames: np.ndarray) -> np.ndarray:
+    return np.tensordot(weights.astype(frames.dtype), frames, axes=1)
