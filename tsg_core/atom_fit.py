@@ -30,20 +30,24 @@ TERMS = Channelling(
 N_TERMS = 2 * len(TERMS.lateral_A) * len(TERMS.depth_A)
 
 
-def start_parameters(positions_A: np.ndarray, *, log_weight=None, sigma_A: float, n_tilt: int, device: str) -> dict:
-    """Atoms of weight 1, unless told otherwise, and nothing else."""
+def start_parameters(
+    positions_A: np.ndarray, *, sigma_A: float, n_tilt: int, offset: float = 0.0, device: str = "cpu"
+) -> dict:
+    """Atoms of weight 1 on a constant, and nothing else."""
     n_atoms = len(positions_A)
     values = {
         "positions_A": positions_A,
-        "log_weight": np.zeros(n_atoms) if log_weight is None else log_weight,
+        "log_weight": np.zeros(n_atoms),
         "sigma_A": sigma_A,
-        "offset": 0.0,
+        "offset": offset,
         "channelling": np.zeros(N_TERMS),
         "log_gain": np.zeros(n_tilt),
         "shift_A": np.zeros((n_tilt, 2)),
         "tilt_error_rad": np.zeros(n_tilt),
     }
-    return {name: torch.as_tensor(np.array(value), dtype=torch.float32, device=device) for name, value in values.items()}
+    return {
+        name: torch.as_tensor(np.array(value), dtype=torch.float32, device=device) for name, value in values.items()
+    }
 
 
 def without_frames(p: Parameters, *, n_tilt: int) -> dict:

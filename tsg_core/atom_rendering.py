@@ -55,7 +55,8 @@ class AtomRenderer:
         Columns, rows, depths and weights have, or broadcast to, (n_tilt, n_atoms), and `sigma_A` is one number.
         """
         grids = self._spread(columns_A, rows_A, self._parts(depths_A) * weights[..., None])
-        blur = torch.exp(-2 * torch.pi**2 * sigma_A.clamp(min=self.least_sigma_A) ** 2 * self._k2)
+        sigma_A = sigma_A.double().clamp(min=self.least_sigma_A)
+        blur = torch.exp(-2 * (torch.pi * sigma_A) ** 2 * self._k2).to(grids.dtype)
         spectrum = (_Spectrum.apply(grids, self.band) * self._transfers).sum(1) * blur
         return torch.func.vmap(self.frame.image)(spectrum)
 
@@ -80,7 +81,7 @@ class AtomRenderer:
         """Sum over pixels of a lone atom's squared image, and of its squared derivative along x (per angstrom)."""
         k_y, k_x = self.frame.frequencies(self.band)
         share = self.pixel_size_A**2 / np.prod(self.frame.extent_A)
-        image = self._probes[0] * torch.exp(-2 * (torch.pi * max(sigma_A, self.least_sigma_A)) ** 2 * self._own_k2)
+        image = self._probes[0] * torch.exp(-2 * (torch.pi * max(sigma_A, self.least_sigma_A)) ** 2 * self._k2.cpu())
         image = image * self.frame.pixel_transfer(k_y, k_x)
         pairs = 2.0 - (k_x == 0).to(k_x.dtype)
         power = image**2 / pairs * share
@@ -92,13 +93,9 @@ class AtomRenderer:
         return 3 * n_channels * (int(np.prod(self._grid)) + n_atoms * WINDOW_PX**2)
 
     @cached_property
-    def _own_k2(self) -> Tensor:
-        k_y, k_x = self.frame.frequencies(self.band)
-        return k_y[:, None] ** 2 + k_x**2
-
-    @cached_property
     def _k2(self) -> Tensor:
-        return self._own_k2.to(torch.float32).to(self.device)
+        k_y, k_x = self.frame.frequencies(self.band, device=self.device)
+        return k_y[:, None] ** 2 + k_x**2
 
     @cached_property
     def _probes(self) -> Tensor:
@@ -145,17 +142,16 @@ class AtomRenderer:
         """What the channels' grids are multiplied by: the probe, the pixels, one over the window."""
         k_y, k_x = self.frame.frequencies(self.band)
         window_y, window_x = (
-            _window_transfer(k * extent / n) for k, extent, n in zip((k_y, k_x), self.frame.extent_A, self._grid, strict=True)
+            _window_transfer(k * extent / n)
+            for k, extent, n in zip((k_y, k_x), self.frame.extent_A, self._grid, strict=True)
         )
         own = self.frame.pixel_transfer(k_y, k_x) / (window_y[:, None] * window_x)
         return (self._probes[self._channels] * own).to(torch.float32).to(self.device)
 
     def _spread(self, columns_A: Tensor, rows_A: Tensor, weights: Tensor) -> Tensor:
         """Grids (n_tilt, n_channels, grid_y, grid_x) of atoms with weights (n_tilt, n_atoms, n_channels)."""
-        n_tilt, n_atoms, n_channels = weights.shape
-        (along_y, y), (along_x, x) = (
-            self._window(places_A, axis) for axis, places_A in enumerate((rows_A, columns_A))
-        )
+        n_tilt, _, n_channels = weights.shape
+        (along_y, y), (along_x, x) = (self._window(places_A, axis) for axis, places_A in enumerate((rows_A, columns_A)))
         grid_y, grid_x = self._grid
         place = (y[..., :, None] * grid_x + x[..., None, :]).expand(n_tilt, -1, -1, -1)
         value = along_y[..., :, None] * along_x[..., None, :]

@@ -4,7 +4,7 @@ An atom has a position and a weight; all share the probe and a blur. A channelli
 a frame by what the atoms above and below it do to the beam. Frames at other tilts are rendered from the atoms.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -31,7 +31,7 @@ START_PROBE_SIGMA_A = 0.45  # of a probe that is not known
 LARGEST_SIGMA_A = 0.8  # a wider spot is no atom
 LEAST_EXPLAINED = 0.7  # of the variance of the frames
 WIDEST_SPOT = 0.42  # of the distance between neighbours, where two Gaussians merge into one
-N_ROUNDS = 3
+MAX_ROUNDS = 4  # of merging, dropping and adding
 REFINEMENTS = 3  # of the channelling term's neighbours, which move with the atoms
 N_BANDS = 6  # of spatial frequency, in each of which the residual is weighed
 
@@ -131,12 +131,12 @@ class AtomModel:
     def as_ase(self, *, element: str = "X") -> Atoms:
         """ASE's `Atoms`, without period, in the box of the frames: what `ase.io.write` turns into an xyz or cif file.
 
-        Coordinates stay relative to the tilt axis. Arrays `cross_section_A2`, `cross_section_error_A2` and
+        The tilt axis runs through the middle of the box. Arrays `cross_section_A2`, `cross_section_error_A2` and
         `position_error_A` go along. A frame does not tell the element; `element` names it.
         """
         _, n_y, n_x = self.series.frames.shape
         cell = np.array([n_x, n_y, n_x]) * self.series.pixel_size_A
-        atoms = Atoms([element] * len(self), positions=self.positions_A, cell=cell, pbc=False)
+        atoms = Atoms([element] * len(self), positions=self.positions_A + cell / 2, cell=cell, pbc=False)
         for name in ("cross_section_A2", "cross_section_error_A2", "position_error_A"):
             atoms.set_array(name, getattr(self, name))
         return atoms
@@ -168,9 +168,12 @@ def fit_atoms(
     settings = settings or AtomSettings()
     series = series if series.measured.all() else series.subset(series.measured)
     _check_frames(series)
-    fit = _Fit.start(series, settings=settings, microscope=microscope or microscope_of(series))
-    for i in range(N_ROUNDS):
-        fit = fit.refined(free=settings.free if i else OBJECT).revised(add=True)
+    fit = _Fit.start(series, settings=settings, microscope=microscope or microscope_of(series)).refined(free=OBJECT)
+    for _ in range(MAX_ROUNDS):
+        revised = fit.revised()
+        if revised is fit and fit.free == settings.free:
+            break
+        fit = revised.refined(free=settings.free)
     fit.check()
     if settings.channelling:
         for _ in range(REFINEMENTS):
@@ -196,7 +199,7 @@ class _Fit:
         found = start_atoms(series, microscope=microscope, sigma_A=sigma_A, min_distance_A=settings.min_distance_A)
         if len(found.height) == 0:
             raise NotAtoms("the volume of these frames has no peaks: the atoms' method does not apply")
-        background = np.percentile(series.frames, 1)
+        background = float(np.percentile(series.frames, 1))
         unit = float((series.frames - background).sum(axis=(1, 2)).mean()) / len(found.height)
         reach_A = np.hypot(found.positions_A[:, 0], found.positions_A[:, 2]).max() + 2.0
         renderer = AtomRenderer(
@@ -208,7 +211,9 @@ class _Fit:
         )
         scaled = torch.from_numpy(series.frames / np.float32(unit)).to(settings.device)
         frames = AtomFrames(renderer=renderer, tilt_deg=series.tilt_deg, frames=scaled)
-        p = start_parameters(found.positions_A, sigma_A=sigma_A, n_tilt=len(series), device=settings.device)
+        p = start_parameters(
+            found.positions_A, sigma_A=sigma_A, offset=background / unit, n_tilt=len(series), device=settings.device
+        )
         return cls(series=series, settings=settings, frames=frames, p=p, unit=unit)
 
     @property
@@ -242,27 +247,26 @@ class _Fit:
         agreement = self.errors().agreement
         return ~kept(self.weights, agreement, least_weight=self.settings.least_weight, least_agreement=least)
 
-    def revised(self, *, add: bool) -> "_Fit":
-        """Atoms merged, the hopeless dropped, and those added that the residuals show.
+    def revised(self) -> "_Fit":
+        """Atoms merged, the hopeless dropped, and those added that the residuals show; itself where nothing changes.
 
         Before the channelling term the frames agree less, hence half the agreement is enough to stay.
         """
-        near_A = self.settings.min_distance_A
         stay = ~self.doubtful(share=0.5)
+        near_A = self.settings.min_distance_A
         positions_A, weights = merged(self.positions_A[stay], self.weights[stay], within_A=near_A)
-        fit = self.with_atoms(positions_A, weights)
-        if not add:
-            return fit
-        typical = float(np.median(weights))
+        fit = self.with_atoms(positions_A, weights) if len(weights) < len(stay) else self
         more_A, more = candidates(
             (fit.frames.frames - fit.frames.whole(fit.p)).cpu().numpy(),
             fit.spot(),
             series=self.series,
-            positions_A=positions_A,
+            positions_A=fit.positions_A,
             min_distance_A=near_A,
-            least_weight=2 * self.settings.least_weight * typical,
+            least_weight=2 * self.settings.least_weight * float(np.median(fit.weights)),
         )
-        return fit.with_atoms(np.concatenate([positions_A, more_A]), np.concatenate([weights, more]))
+        if len(more) == 0:
+            return fit
+        return fit.with_atoms(np.concatenate([fit.positions_A, more_A]), np.concatenate([fit.weights, more]))
 
     def spot(self) -> np.ndarray:
         """Image (n_y, n_x) of an atom of weight 1 in the middle of a frame."""

@@ -1,0 +1,198 @@
+"""Atoms fitted to tilt series: time against the number of atoms, and frames predicted at tilts between, as tables.
+
+    python benchmarks/atoms.py speed                  137, 500, 2000 and 10000 atoms, 31 frames of 80 px and more
+    python benchmarks/atoms.py speed --atoms 500 --device cuda
+    python benchmarks/atoms.py fit                    the whole fit of 512 atoms in 31 frames of 80 px
+    python benchmarks/atoms.py series SERIES.npz      every 2nd and 4th frame of a stored series, midpoints predicted
+    python benchmarks/atoms.py particle               an incoherent particle of the project, every 3 to 24 degrees
+    python benchmarks/atoms.py particle --microscope aberrated --channelling
+
+Processor time hardly depends on what else the machine does; ratios are to the first row.
+"""
+
+import argparse
+import time
+from dataclasses import replace
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.build import bulk
+
+from tsg_core.atom_fit import OBJECT, AtomFrames, start_parameters
+from tsg_core.atom_rendering import AtomRenderer
+from tsg_core.atoms import AtomSettings, NotAtoms, fit_atoms
+from tsg_core.interpolation import densify
+from tsg_core.microscope import MICROSCOPES, NON_ABERRATED
+from tsg_core.objects import match_atoms
+from tsg_core.simulation import simulate_tilt_series
+from tsg_core.structures import random_rotation
+from tsg_core.tilt_series import TiltSeries
+
+FIT_ITERATIONS = 5
+
+
+def particle(n_atoms: int, element: str = "Ir", seed: int = 0) -> Atoms:
+    """The atoms of an fcc crystal nearest to a random point, turned at random."""
+    crystal = bulk(element, "fcc", cubic=True)
+    edge = int(np.ceil((n_atoms / 4) ** (1 / 3) * 1.5)) + 2
+    positions = (crystal * (edge, edge, edge)).positions
+    positions -= positions.mean(axis=0) + np.random.default_rng(seed).uniform(-1, 1, 3)
+    nearest = positions[np.argsort(np.linalg.norm(positions, axis=1))[:n_atoms]]
+    return random_rotation(Atoms(f"{element}{n_atoms}", positions=nearest - nearest.mean(axis=0)), seed=seed)
+
+
+def timed(work):
+    """Result, wall seconds, processor seconds."""
+    wall_s, processor_s = time.perf_counter(), time.process_time()
+    result = work()
+    return result, time.perf_counter() - wall_s, time.process_time() - processor_s
+
+
+def speed(options) -> None:
+    """One iteration of the fit without and with the channelling term, for particles of more and more atoms."""
+    head = "s/iteration  cpu s    ratio  cpu s/(atoms x frames) us  channelling/plain"
+    print(f"{options.frames} frames, {options.device}\n{'atoms':>6} {'px':>4}  {head}")
+    first = None
+    for n_atoms in options.atoms:
+        atoms = particle(n_atoms)
+        diameter_A = 2 * float(np.linalg.norm(atoms.positions, axis=1).max())
+        n = int(np.ceil((diameter_A + 8) / 0.4 / 8) * 8)
+        tilt_deg = np.linspace(-90, 90, options.frames)
+        renderer = AtomRenderer(
+            shape=(n, n), pixel_size_A=0.4, microscope=NON_ABERRATED, depth_A=diameter_A / 2, device=options.device
+        )
+        p = start_parameters(atoms.positions, sigma_A=0.15, n_tilt=len(tilt_deg), device=options.device)
+        frames = AtomFrames(renderer=renderer, tilt_deg=tilt_deg)
+        frames = replace(frames, frames=frames.whole(p))
+        start = p | {"positions_A": p["positions_A"] + 0.1 * torch.randn_like(p["positions_A"])}
+
+        def fit(free: tuple[str, ...], channelling: bool, frames=frames, start=start):
+            features = frames.features(start) if channelling else None
+            return frames.fitted(start, free=free, n_iterations=FIT_ITERATIONS, features=features)
+
+        if first is None:
+            fit(OBJECT, False)  # imports and caches
+        (_, wall_s, cpu_s), (_, more_wall_s, _) = (
+            timed(lambda f=free, c=c: fit(f, c)) for free, c in ((OBJECT, False), ((*OBJECT, "channelling"), True))
+        )
+        first = first or wall_s
+        share_us = 1e6 * cpu_s / FIT_ITERATIONS / n_atoms / len(tilt_deg)
+        print(
+            f"{n_atoms:6} {n:4}  {wall_s / FIT_ITERATIONS:11.2f} {cpu_s / FIT_ITERATIONS:6.2f} {wall_s / first:8.1f} "
+            f"{share_us:26.2f} {more_wall_s / wall_s:18.2f}",
+            flush=True,
+        )
+
+
+def whole_fit(options) -> None:
+    """The whole fit, from the start volume on, of one particle."""
+    atoms = particle(options.atoms[0])
+    field_A = 2 * float(np.linalg.norm(atoms.positions, axis=1).max()) + 6
+    series = simulate_tilt_series(
+        atoms,
+        microscope=NON_ABERRATED,
+        tilt_deg=np.linspace(-90, 90, options.frames),
+        shape=80,
+        field_of_view_A=field_A,
+        channelling=True,
+    )
+    for channelling in (False, True):
+        settings = AtomSettings(channelling=channelling, device=options.device)
+        model, wall_s, cpu_s = timed(lambda s=settings: fit_atoms(series, settings=s))
+        name = "with channelling" if channelling else "atoms"
+        print(f"{name:17} {wall_s:6.1f} s, processor {cpu_s:6.1f} s; {_match(model, atoms.positions)}", flush=True)
+
+
+def predictions(series: TiltSeries, true_A: np.ndarray, *, steps, peak: float, channelling: bool = True) -> None:
+    """PSNR of the frames half-way between every step-th one, by method, and the atoms that were found."""
+    print(f"{'every':>6} {'linear':>7} {'cubic':>7} {'atoms':>7} {'+resid.':>7} {'chann.':>7} {'+resid.':>7}  found")
+    for step in steps:
+        known = series.subset(slice(None, None, step))
+        middle = np.arange(step // 2, len(series) - step // 2, step)
+        middle = middle[middle < len(series) - 1 - (len(series) - 1) % step]
+        tilt_deg, truth = series.tilt_deg[middle], series.frames[middle]
+
+        def psnr_dB(frames, truth=truth):
+            return float(np.mean(-10 * np.log10(((frames - truth) ** 2).mean(axis=(1, 2)) / peak**2)))
+
+        row = [psnr_dB(densify(known, tilt_deg=tilt_deg, method=m).frames) for m in ("linear", "cubic")]
+        said = ""
+        try:
+            for term in (False, True)[: 1 + channelling]:
+                model = fit_atoms(known, settings=AtomSettings(channelling=term))
+                row += [psnr_dB(model.predict(tilt_deg, residual=r)) for r in (False, True)]
+                said = _match(model, true_A)
+        except NotAtoms as refused:
+            said = str(refused)
+        every_deg = known.tilt_deg[1] - known.tilt_deg[0]
+        print(f"{every_deg:6g} " + " ".join(f"{dB:7.2f}" for dB in row) + f"  {said}", flush=True)
+
+
+def _match(model, true_A: np.ndarray) -> str:
+    match = match_atoms(model.positions_A, true_A)
+    return f"{match.matched} of {len(true_A)}, {match.invented} false, {match.rmsd_pm:.2f} pm"
+
+
+def series(options) -> None:
+    """A stored series: `frames`, `tilt_deg`, `positions_A` and `pixel_size_A`, or `box_A` with pixel i at i pixels."""
+    stored = np.load(options.path)
+    frames, n = stored["frames"].astype(np.float32), stored["frames"].shape[-1]
+    peak = float(frames.max())
+    if "box_A" in stored:
+        half = np.exp(1j * np.pi * np.fft.fftfreq(n))
+        half[n // 2] = 0
+        frames = np.fft.ifft2(np.fft.fft2(frames) * half[:, None] * half).real
+    pixel_size_A = float(stored["box_A"]) / n if "box_A" in stored else float(stored["pixel_size_A"])
+    whole = TiltSeries(
+        frames, stored["tilt_deg"], pixel_size_A, metadata={"microscope": MICROSCOPES[options.microscope]}
+    )
+    predictions(whole, stored["positions_A"], steps=options.steps, peak=peak)
+
+
+def incoherent(options) -> None:
+    """A particle of the project by the incoherent engine, a frame every 1.5 degrees, every 3 to 24 degrees kept."""
+    atoms = particle(options.atoms[0], element=options.element)
+    whole = simulate_tilt_series(
+        atoms,
+        microscope=MICROSCOPES[options.microscope],
+        tilt_deg=np.arange(-90, 90.1, 1.5),
+        shape=96,
+        field_of_view_A=2 * float(np.linalg.norm(atoms.positions, axis=1).max()) + 6,
+        channelling=options.channelling,
+    )
+    print(f"{len(atoms)} atoms of {options.element}, {options.microscope}, pixels of {whole.pixel_size_A:.3f} A")
+    peak = float(whole.frames.max())
+    predictions(whole, atoms.positions, steps=options.steps, peak=peak, channelling=options.channelling)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True)
+    for name, command, atoms, steps in (
+        ("speed", speed, [137, 500, 2000, 10000], None),
+        ("fit", whole_fit, [512], None),
+        ("series", series, None, [2, 4]),
+        ("particle", incoherent, [150], [2, 4, 8, 16]),
+    ):
+        sub = commands.add_parser(name, help=command.__doc__)
+        sub.set_defaults(command=command)
+        if atoms:
+            sub.add_argument("--atoms", type=int, nargs="+", default=atoms)
+        if steps:
+            sub.add_argument("--steps", type=int, nargs="+", default=steps, help="every how many frames are kept")
+            sub.add_argument("--microscope", choices=MICROSCOPES, default="non_aberrated")
+        else:
+            sub.add_argument("--frames", type=int, default=31)
+            sub.add_argument("--device", default="cpu")
+        if name == "series":
+            sub.add_argument("path")
+        if name == "particle":
+            sub.add_argument("--element", default="Ir")
+            sub.add_argument("--channelling", action="store_true", help="in the simulation and in the fit")
+    options = parser.parse_args()
+    options.command(options)
+
+
+if __name__ == "__main__":
+    main()
