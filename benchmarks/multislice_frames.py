@@ -1,4 +1,4 @@
-"""Frames by PRISM that the fast engine is held against: `python benchmarks/multislice_frames.py` (about an hour).
+"""Frames by PRISM and multislice that the fast engine is held against: `python benchmarks/multislice_frames.py` (about an hour).
 
 Each frame is kept as soon as it is done, so that an interrupted call goes on. They are shipped as
 `tsg_core/data/multislice_frames.npz`, read by `tsg_core.references`; `fit_channelling.py` fits its coefficients to the
@@ -25,7 +25,7 @@ def main(folder, only):
         if path.exists() or not case.name.startswith(only):
             continue
         start = time.perf_counter()
-        frame = case_series(case, engine="prism").frames[0]
+        frame = case_series(case, engine=case.engine).frames[0]
         seconds = time.perf_counter() - start
         partial = path.with_suffix(".partial.npz")
         np.savez(partial, frame=frame, seconds=seconds)

@@ -48,14 +48,14 @@ def series(tilts, pixels, shells):
 @main.command("likeness")
 def likeness_table():
     """The shipped multislice frames beside the fast engine's: r, total, time; and what the channelling option adds."""
-    heads = ("r", "total", "PRISM s", "ms", "faster", "channelling r", "cost")
+    heads = ("r", "total", "slow s", "ms", "faster", "channelling r", "cost")
     click.echo(f"{'frame':44s} " + " ".join(f"{head:>8s}" for head in heads))
     for case in CASES:
         if case.microscope == "printed_detector":
             continue  # no dark field: the fast engine has no image of it
         like = likeness(case)
-        figures = f"{like.r('incoherent'):8.3f} {like.total_ratio('incoherent'):8.3f} {like.prism_s:8.1f}"
-        speed = f"{1e3 * like.incoherent_s:8.2f} {like.prism_s / like.incoherent_s:7.0f}x"
+        figures = f"{like.r('incoherent'):8.3f} {like.total_ratio('incoherent'):8.3f} {like.reference_s:8.1f}"
+        speed = f"{1e3 * like.incoherent_s:8.2f} {like.reference_s / like.incoherent_s:7.0f}x"
         option = f"{like.r('channelling'):13.3f} {like.channelling_s / like.incoherent_s:7.1f}x"
         click.echo(f"{case.name:44s} {figures} {speed} {option}")
 

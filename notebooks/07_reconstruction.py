@@ -65,11 +65,10 @@ from tsg_core.reconstruction import sirt
 
 plotting.use_book_style()
 store = Artifacts(artifacts)
-checkpoint = store.path(names.TSGNET) / "model.safetensors"
 test = {
     m: datasets.Dataset(store.path(names.series_name("test", m))) for m in MICROSCOPES
 }
-inputs = [names.TSGNET, *(names.series_name("test", m) for m in MICROSCOPES)]
+inputs = [names.series_name("test", m) for m in MICROSCOPES]
 
 # %% [markdown]
 # ## SIRT
@@ -179,7 +178,6 @@ store.make(
         mix_methods=mix_methods,
         n_iterations=n_iterations,
         n_points=n_points,
-        checkpoint=checkpoint,
         seed=seed,
     ),
     parameters={
@@ -323,7 +321,6 @@ store.make(
         gaps=example_gaps,
         method=mix_methods[-1],
         n_iterations=n_iterations,
-        checkpoint=checkpoint,
     ),
     parameters={
         "gaps": example_gaps,
@@ -354,14 +351,13 @@ store.make(
         gap=example_gap,
         method=mix_methods[-1],
         n_iterations=n_iterations,
-        checkpoint=checkpoint,
     ),
     parameters={
         "gap": example_gap,
         "method": mix_methods[-1],
         "n_iterations": n_iterations,
     },
-    inputs=[names.TSGNET, names.series_name("test", "non_aberrated")],
+    inputs=[names.series_name("test", "non_aberrated")],
     code=(examples,),
 )
 with np.load(store.path(names.EXAMPLE_VOLUMES)) as stored:
@@ -435,7 +431,6 @@ store.make(
         n_particles=dose_particles,
         n_iterations=n_iterations,
         n_points=n_points,
-        checkpoint=checkpoint,
         seed=seed,
     ),
     parameters={

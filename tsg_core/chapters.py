@@ -52,7 +52,7 @@ CHAPTERS = (
     Chapter(
         name="07_reconstruction",
         makes=(VOLUME_METRICS, DOSE_METRICS, EXAMPLE_VOLUMES, EXAMPLE_SLICES),
-        needs=("02_simulation", "05_training"),
+        needs=("02_simulation",),
     ),
     Chapter(name="08_your_own_sample", makes=(OWN_SAMPLE,), needs=("01_structures",)),
 )

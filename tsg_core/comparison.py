@@ -17,7 +17,6 @@ from .datasets import Dataset
 from .evaluation import image_metrics
 from .interpolation import densify
 from .model import TSGNet
-from .prediction import load_model
 from .progress import track
 from .reconstruction import sirt
 from .sparsity import midpoint_trios
@@ -96,7 +95,7 @@ def volume_metrics(
     One row for each microscope, particle, gap, offset, arm and method of the predicted frames. A gap of 1 compares the
     Reference object with a second sample of its own points: the floor that the sampling sets.
     """
-    network = load_model(checkpoint) if checkpoint else None
+    network = weights.network(checkpoint) if "tsgnet" in mix_methods else None
 
     def rows(dataset: Dataset, i: int) -> Iterator[dict]:
         series = dataset[i]

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from . import weights
 from .arms import filled_tilts, sparse
 from .comparison import write_particle_by_particle, yardstick_of
 from .datasets import Dataset
 from .errors import TsgError
 from .interpolation import densify
 from .noise import with_series_dose
-from .prediction import load_model
 from .reconstruction import sirt
 from .statistics import paired_difference, verdict
 
@@ -38,7 +38,7 @@ def dose_metrics(
     """
     if 1 not in gaps:
         raise TsgError(f"gaps={list(gaps)} must hold 1: the dose spread over all frames")
-    network = load_model(checkpoint) if checkpoint else None
+    network = weights.network(checkpoint) if "tsgnet" in mix_methods else None
 
     def rows(dataset: Dataset, i: int) -> Iterator[dict]:
         full = dataset[i]

@@ -10,7 +10,7 @@ from .artifacts import Artifacts
 from .chapters import CHAPTERS, maker_of
 from .microscope import MICROSCOPES
 from .profiles import Profile
-from .references import prism_s_per_A2
+from .references import multislice_s_per_A2
 
 Parameters = Mapping[str, Mapping[str, Any]]
 SIZES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
@@ -145,7 +145,7 @@ def _seconds(
         if settings["engine"] == "incoherent":
             return None
         frames = work.pixels / settings["n_pixels"] ** 2
-        return rest_s + frames * prism_s_per_A2() * settings["field_of_view_A"] ** 2
+        return rest_s + frames * multislice_s_per_A2() * settings["field_of_view_A"] ** 2
     return rest_s + artifacts_s * work.amount / work_of(chapter, before).amount
 
 
