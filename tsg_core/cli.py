@@ -169,7 +169,7 @@ def densify(source, tilts, pixel_size_A, output, overwrite, step, at, method, ch
 @tsg.command()
 @_input_and_output
 @click.option("--iterations", default=100, show_default=True, type=int, help="Iterations of SIRT.")
-@click.option("--engine", default="sparse", show_default=True, help="sparse, astra or tomopy.")
+@click.option("--engine", default="sparse", show_default=True, help="sparse, torch, astra or tomopy.")
 def reconstruct(source, tilts, pixel_size_A, output, overwrite, iterations, engine) -> None:
     """Reconstruct a volume from the tilt series IN by SIRT."""
     _check_output(source, output, overwrite)
