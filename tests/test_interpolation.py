@@ -37,7 +37,7 @@ def test_measured_frames_come_back_bit_for_bit(method):
     assert dense.frames.dtype == np.float32 and np.isfinite(dense.frames).all() and dense.frames.min() >= 0
     np.testing.assert_array_equal(dense.measured, np.arange(61) % 4 == 0)
     np.testing.assert_array_equal(dense.frames[dense.measured], sparse.frames)
-    assert dense.metadata == {"sample": "spots", "method": method}
+    assert dense.metadata.items() >= {"sample": "spots", "method": method}.items()
     assert (dense.frames[1] > 0).any()
 
 

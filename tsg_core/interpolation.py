@@ -24,8 +24,9 @@ def densify(series: TiltSeries, *, tilt_deg, method: str = "linear", checkpoint=
 
     A target within 1e-6 degrees of a measured angle returns that frame bit for bit, with `measured` True. Predictions
     come from the measured frames of `series` alone, which lose what is darker than zero (or than the darkest measured
-    pixel, where that is negative). `metadata["method"]` tells how. `checkpoint` is the trained network of the methods
-    that need one, as `weights.network` takes it: by default the shipped one; the others take no notice of it.
+    pixel, where that is negative). `metadata["method"]` tells how, and `metadata["choice"]` what "auto" chose.
+    `checkpoint` is the trained network of the methods that need one, as `weights.network` takes it: by default the
+    shipped one; the others take no notice of it.
     Raises TsgError for an unknown method, fewer than two measured frames, and targets that are not finite, do not
     ascend, or lie outside the measured range.
     """
@@ -43,6 +44,10 @@ def densify(series: TiltSeries, *, tilt_deg, method: str = "linear", checkpoint=
         predicted = METHODS[method](measured, tilt_deg[~known], checkpoint=checkpoint)
         frames[~known] = np.maximum(predicted, min(0.0, float(measured.frames.min())))
     metadata = {**series.metadata, "method": method}
+    if method == "auto":
+        from .automatic import choose
+
+        metadata["choice"] = choose(measured, checkpoint=checkpoint).summary()
     return replace(series, frames=frames, tilt_deg=tilt_deg, measured=known, metadata=metadata)
 
 
@@ -90,8 +95,15 @@ def tsgnet(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.n
     return predict_frames(network(checkpoint), series, tilt_deg=tilt_deg)
 
 
+def auto(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
+    """The blend of the other methods that left-out measured frames speak for: see `automatic`."""
+    from .automatic import predict_automatically
+
+    return predict_automatically(series, tilt_deg=tilt_deg, checkpoint=checkpoint).frames
+
+
 METHODS: dict[str, Callable[..., np.ndarray]] = {
-    method.__name__: method for method in (nearest, linear, cubic, flow, sirt_reprojection, reprojection, tsgnet)
+    method.__name__: method for method in (nearest, linear, cubic, flow, sirt_reprojection, reprojection, tsgnet, auto)
 }
 
 

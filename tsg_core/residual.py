@@ -43,20 +43,18 @@ def residual_weights(
     """
     spline = spline_weights(measured_deg, left_out_deg)
     predicted, true = _along_angle(spline, _spectrum(residual)), _spectrum(left_out)
-    bands = _bands(residual.shape[1:])
-
-    def power(product: np.ndarray) -> np.ndarray:
-        """Mean (25,) over the frames and the frequencies of each band; 0 for bands that small frames lack."""
-        sums = np.bincount(bands.ravel(), product.mean(axis=0, dtype=np.float64).ravel(), minlength=N_BANDS**2)
-        return sums / np.bincount(bands.ravel(), minlength=N_BANDS**2).clip(1)
-
-    total = power(predicted**2)
+    total = _band_means(predicted**2)
     passed = np.mean((spline**2).sum(axis=1))  # by the spline, of the noise's variance
-    allowed = np.minimum(power(true**2), power((true - predicted) ** 2) / (1 + passed))
-    noise = allowed[np.unique(bands)].min()
+    allowed = np.minimum(_band_means(true**2), _band_means((true - predicted) ** 2) / (1 + passed))
+    noise = np.nanmin(allowed)
     signal = (total - noise * passed).clip(0)
-    confirmed = _ratio(power(predicted * true), signal).clip(0, 1)
-    return (confirmed ** (1 / 8) * _ratio(signal, total)).reshape(N_BANDS, N_BANDS)
+    confirmed = _ratio(_band_means(predicted * true), signal).clip(0, 1)
+    return np.nan_to_num(confirmed ** (1 / 8) * _ratio(signal, total)).reshape(N_BANDS, N_BANDS)
+
+
+def white_noise_bound(frames: np.ndarray) -> float:
+    """The largest variance that white noise in frames (n, n_y, n_x) can have: the power of their quietest band."""
+    return float(np.nanmin(_band_means(_spectrum(frames) ** 2)))
 
 
 def _spectrum(frames: np.ndarray) -> np.ndarray:
@@ -67,6 +65,14 @@ def _bands(shape: tuple[int, int]) -> np.ndarray:
     """(n_y, n_x): the band, from 0 to 24, that a frequency of the cosine transform belongs to."""
     along_y, along_x = (np.digitize(np.arange(n) / n, BAND_EDGES) for n in shape)
     return along_y[:, None] * N_BANDS + along_x
+
+
+def _band_means(products: np.ndarray) -> np.ndarray:
+    """Mean (25,) over spectra (n, n_y, n_x) and the frequencies of each band; NaN for bands that small frames lack."""
+    bands = _bands(products.shape[1:]).ravel()
+    sums = np.bincount(bands, products.mean(axis=0, dtype=np.float64).ravel(), minlength=N_BANDS**2)
+    counts = np.bincount(bands, minlength=N_BANDS**2).astype(float)
+    return np.divide(sums, counts, out=np.full(N_BANDS**2, np.nan), where=counts > 0)
 
 
 def _ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:

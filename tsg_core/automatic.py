@@ -1,0 +1,205 @@
+"""The method that predicts the user's own measured frames best, blended where two are better, with its uncertainty."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import pandas as pd
+
+from .errors import TsgError
+from .leave_out import ErrorTrend, effective_spacing_deg, error_trend, leave_out
+from .tilt_series import TiltSeries
+from .uncertainty import PixelErrors, learn_pixel_errors
+
+CANDIDATES = ("linear", "cubic", "reprojection", "tsgnet", "atoms")
+COSTLY = {"atoms": 400_000}  # pixels of a series beyond which a method is not tried unless it is asked for
+AS_GOOD_dB = 0.2  # a gain below this over linear is not worth a method that assumes more
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Choice:
+    """What leaving out measured frames says about the methods.
+
+    table     a row for each candidate: `left_out_mse` and `left_out_psnr_dB` at twice the spacing, `power` of the
+              spacing with which its error falls, `expected_psnr_dB` and `weight` half-way between measured frames,
+              `reason` where it does not apply
+    method    the one with the largest weight
+    weights   of the methods half-way between measured frames
+    verdict   the same as a sentence
+    trend     of the errors with the spacing; None of two frames, of which none can be left out
+    errors    where in a frame errors lie; None likewise
+    fixed     weights at every spacing, where linear interpolation is as good; None where they depend on it
+    """
+
+    table: pd.DataFrame
+    method: str
+    weights: dict[str, float]
+    verdict: str
+    trend: ErrorTrend | None = None
+    errors: PixelErrors | None = None
+    fixed: np.ndarray | None = None
+
+    def summary(self) -> dict:
+        """What goes into the metadata of a series: numbers and text alone."""
+        table = self.table.astype(object).where(self.table.notna(), None).to_dict("records")
+        return {"method": self.method, "weights": self.weights, "verdict": self.verdict, "left_out": table}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AutomaticPrediction:
+    """Frames (n, n_y, n_x), their standard deviations (n, n_y, n_x) or None of two measured frames, and the choice."""
+
+    frames: np.ndarray
+    sigma: np.ndarray | None
+    choice: Choice
+
+
+def predict_automatically(
+    series: TiltSeries, *, tilt_deg, methods: Sequence[str] | None = None, checkpoint=None
+) -> AutomaticPrediction:
+    """Frames at angles between the measured ones, blended for each by its distance to them; see `choose`.
+
+    The standard deviations are those of a frame as it would be measured, its noise included.
+    """
+    tilt_deg = np.atleast_1d(np.asarray(tilt_deg, np.float64))
+    choice = choose(series, methods=None if methods is None else tuple(methods), checkpoint=checkpoint)
+    spacing_deg = effective_spacing_deg(series.tilt_deg, tilt_deg)
+    weights = np.array([_weights(choice, spacing) for spacing in spacing_deg])
+    predict, predicted = _predictor(checkpoint), np.zeros((weights.shape[1], len(tilt_deg), *series.frames.shape[1:]))
+    for i, method in enumerate(choice.weights):
+        if weights[:, i].any():
+            try:
+                predicted[i] = predict(method, series, tilt_deg)
+            except TsgError:  # though it did apply to every part of the series
+                weights[:, i] = 0
+    lost = weights.sum(axis=1) == 0
+    if lost.any():
+        raise TsgError(f"{choice.method} applied to parts of the series and not to all of it; name other methods")
+    weights /= weights.sum(axis=1, keepdims=True)
+    frames = _blended(weights, predicted)
+    if choice.errors is None:
+        return AutomaticPrediction(frames=frames, sigma=None, choice=choice)
+    mse = np.array([choice.trend.blended(w, s) for w, s in zip(weights, spacing_deg, strict=True)])
+    sigma = choice.errors.sigma(frames, _blended(weights, (predicted - frames) ** 2), mse=mse)
+    return AutomaticPrediction(frames=frames, sigma=sigma, choice=choice)
+
+
+@lru_cache(maxsize=2)
+def choose(series: TiltSeries, *, methods: tuple[str, ...] | None = None, checkpoint=None) -> Choice:
+    """Leave out measured frames, predict them by every method, and weigh the methods by what that foretells.
+
+    `methods` are those of `interpolation.METHODS`; by default `CANDIDATES`, less those that take long for so large a
+    series and TSGNet where no network is there. Left-out frames have twice the spacing: a power law between two and
+    four times the spacing carries each method's error on to the real one. The weights minimise the expected squared
+    error of the blend, for every target by its own distance to the measured frames. Linear interpolation is taken where
+    nothing is expected to gain 0.2 dB over it.
+    Raises TsgError for an unknown method, and where none of the methods applies.
+    """
+    candidates = _candidates(series, checkpoint) if methods is None else methods
+    _check_methods(candidates)
+    left_out, applying, failed = leave_out(series, candidates, _predictor(checkpoint))
+    if left_out is None and len(series) > 2:
+        raise TsgError("none of the methods applies: " + "; ".join(f"{m}: {why}" for m, why in failed.items()))
+    if left_out is None:
+        method = "linear" if "linear" in applying else applying[0]
+        verdict = f"{method} is taken, untested: of two measured frames none can be left out"
+        weights = {m: float(m == method) for m in applying}
+        table = pd.DataFrame({"method": list(applying), "weight": list(weights.values())})
+        return Choice(table=table, method=method, weights=weights, verdict=verdict)
+    trend = error_trend(left_out)
+    spacing_deg = float(np.median(np.diff(series.tilt_deg)))
+    weights, expected = trend.blend(spacing_deg)
+    alone = dict(zip(applying, trend.at(spacing_deg), strict=True))
+    fixed = None
+    if "linear" in alone and alone["linear"] <= expected * 10 ** (AS_GOOD_dB / 10):
+        fixed = weights = np.array([float(m == "linear") for m in applying])
+    method = applying[int(np.argmax(weights))]
+    return Choice(
+        table=_table(series, trend, applying, failed, weights, spacing_deg),
+        method=method,
+        weights=dict(zip(applying, weights.tolist(), strict=True)),
+        verdict=_verdict(method, alone, expected, weights.max(), fixed is not None),
+        trend=trend,
+        errors=_pixel_errors(left_out, trend, fixed),
+        fixed=fixed,
+    )
+
+
+def _candidates(series: TiltSeries, checkpoint) -> tuple[str, ...]:
+    from .interpolation import METHODS
+    from .weights import shipped
+
+    missing = set() if checkpoint is not None or shipped() else {"tsgnet"}
+    return tuple(
+        m for m in CANDIDATES if m in METHODS and m not in missing and series.frames.size <= COSTLY.get(m, np.inf)
+    )
+
+
+def _check_methods(methods: Sequence[str]) -> None:
+    from .interpolation import METHODS
+
+    known = [m for m in METHODS if m != "auto"]
+    for method in methods:
+        if method not in known:
+            raise TsgError(f"method {method!r} cannot be chosen from; there are {', '.join(known)}")
+    if not methods:
+        raise TsgError(f"no methods to choose from; there are {', '.join(known)}")
+
+
+def _predictor(checkpoint):
+    """`predict(method, series, tilt_deg)`: as `densify` predicts, never darker than the darkest measured pixel."""
+    from .interpolation import METHODS
+
+    def predict(method: str, series: TiltSeries, tilt_deg: np.ndarray) -> np.ndarray:
+        frames = METHODS[method](series, tilt_deg, checkpoint=checkpoint)
+        return np.maximum(frames, min(0.0, float(series.frames.min())))
+
+    return predict
+
+
+def _weights(choice: Choice, spacing_deg: float) -> np.ndarray:
+    if choice.fixed is not None or choice.trend is None:
+        return np.array(list(choice.weights.values()))
+    return choice.trend.blend(float(spacing_deg))[0]
+
+
+def _blended(weights: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """weights (n, n_method) over predicted (n_method, n, n_y, n_x)."""
+    return np.einsum("nm,mnyx->nyx", weights, predicted).astype(np.float32)
+
+
+def _pixel_errors(left_out, trend: ErrorTrend, fixed: np.ndarray | None) -> PixelErrors:
+    near = left_out.halved
+    weights = np.array([trend.blend(float(s))[0] if fixed is None else fixed for s in left_out.spacing_deg[near]])
+    frames = _blended(weights, left_out.predicted[:, near])
+    spread = _blended(weights, (left_out.predicted[:, near] - frames) ** 2)
+    return learn_pixel_errors(left_out.truth[near], frames, spread)
+
+
+def _table(series, trend: ErrorTrend, applying, failed, weights, spacing_deg: float) -> pd.DataFrame:
+    def psnr_dB(mse):
+        return 10 * np.log10(max(series.intensity_scale, np.finfo(float).tiny) ** 2 / np.maximum(mse, 1e-300))
+
+    rows = pd.DataFrame(
+        {
+            "method": applying,
+            "left_out_mse": trend.mse,
+            "left_out_psnr_dB": psnr_dB(trend.mse),
+            "power": trend.power,
+            "expected_psnr_dB": psnr_dB(trend.at(spacing_deg)),
+            "weight": weights,
+            "reason": "",
+        }
+    )
+    return pd.concat([rows, pd.DataFrame({"method": list(failed), "reason": list(failed.values())})], ignore_index=True)
+
+
+def _verdict(method: str, alone: dict[str, float], expected: float, weight: float, linear_suffices: bool) -> str:
+    if linear_suffices:
+        return "linear is as good: nothing that was tried is expected to gain 0.2 dB over it"
+    sole = method if weight > 0.95 else f"a blend, {weight:.0%} of it {method},"
+    if "linear" not in alone or expected <= 0:
+        return f"{sole} predicts left-out frames best"
+    gain_dB = 10 * np.log10(alone["linear"] / expected)
+    return f"{sole} is expected to be {gain_dB:.1f} dB nearer than linear half-way between measured frames"

@@ -1,0 +1,169 @@
+"""How well methods predict measured frames that are left out, and what that foretells for angles nobody measured.
+
+Only frames that the user has are needed. Leaving out every second frame doubles the spacing, so that each method looks
+worse than it will be; how fast its error falls with the spacing is learnt from leaving out three of four as well, and
+carried on to the spacing of the whole series.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from .errors import TsgError
+from .residual import white_noise_bound
+from .tilt_series import TiltSeries
+
+STEEPEST = 8.0  # power of the spacing with which a squared error may fall: that of a cubic spline of a smooth function
+USUAL = 2.0  # the power taken where there are too few frames to learn it
+RIDGE = 1e-4  # of the mean squared error: added to every method's own, so that methods that agree share their weight
+Predict = Callable[[str, TiltSeries, np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LeftOut:
+    """Predictions of left-out frames.
+
+    tilt_deg    (n,) of the frames
+    spacing_deg (n,) `effective_spacing_deg` to the frames that were kept
+    truth       (n, n_y, n_x), as measured
+    predicted   (n_method, n, n_y, n_x)
+    halved      (n,) True where every second frame was kept, False where every fourth
+    """
+
+    tilt_deg: np.ndarray
+    spacing_deg: np.ndarray
+    truth: np.ndarray
+    predicted: np.ndarray
+    halved: np.ndarray
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ErrorTrend:
+    """Expected squared errors (n_method,) at any spacing: `mse` at `spacing_deg`, what is above `floor` to a power of it.
+
+    floor        noise of the frames, which no spacing lessens
+    correlation  (n_method, n_method) between the errors of the methods
+    """
+
+    spacing_deg: float
+    mse: np.ndarray
+    power: np.ndarray
+    floor: float
+    correlation: np.ndarray
+
+    def at(self, spacing_deg: float) -> np.ndarray:
+        """Expected mean squared error (n_method,) of each method at an effective spacing."""
+        return self.floor + (self.mse - self.floor).clip(0) * (spacing_deg / self.spacing_deg) ** self.power
+
+    def blend(self, spacing_deg: float) -> tuple[np.ndarray, float]:
+        """Weights (n_method,), >= 0 with sum 1, of the least expected squared error at a spacing, and that error.
+
+        Errors that are correlated gain nothing from being averaged, and get no weight.
+        """
+        covariance = self._covariance(spacing_deg)
+        size = np.sqrt(np.diag(covariance))
+        ridged = covariance + np.diag(RIDGE * np.diag(covariance) + np.finfo(float).tiny)
+        best, least = np.zeros(len(size)), np.inf
+        for k in range(1, len(size) + 1):
+            for chosen in map(list, combinations(range(len(size)), k)):
+                weights = np.linalg.pinv(ridged[np.ix_(chosen, chosen)]).sum(axis=1)
+                if weights.min() < 0 or weights.sum() <= 0:
+                    continue
+                trial = np.zeros(len(size))
+                trial[chosen] = weights / weights.sum()
+                if (error := float(trial @ ridged @ trial)) < least * (1 - 1e-9):
+                    best, least = trial, error
+        return best, self.blended(best, spacing_deg)
+
+    def blended(self, weights: np.ndarray, spacing_deg: float) -> float:
+        """Expected squared error of a blend."""
+        return float(weights @ self._covariance(spacing_deg) @ weights)
+
+    def _covariance(self, spacing_deg: float) -> np.ndarray:
+        size = np.sqrt(self.at(spacing_deg))
+        return self.correlation * size[:, None] * size
+
+
+def effective_spacing_deg(measured_deg: np.ndarray, tilt_deg: np.ndarray) -> np.ndarray:
+    """2 sqrt(d1 d2) of the distances to the measured angles on both sides: the gap, for the middle of one.
+
+    The error of linear interpolation goes with d1 d2, so that one number tells gap and place within it.
+    """
+    upper = np.clip(np.searchsorted(measured_deg, tilt_deg), 1, len(measured_deg) - 1)
+    return 2 * np.sqrt(((tilt_deg - measured_deg[upper - 1]) * (measured_deg[upper] - tilt_deg)).clip(0))
+
+
+def folds(n: int) -> Iterator[tuple[np.ndarray, np.ndarray, bool]]:
+    """Indices that are kept, indices that are left out, and whether every second frame is kept: at most three folds.
+
+    First and last are always kept, since nothing is extrapolated. Every inner frame is left out once with its direct
+    neighbours kept; and frames half-way between every fourth are left out, from seven frames on.
+    """
+    every, inner = np.arange(n), np.arange(1, n - 1)
+    for first in (0, 1):
+        out = inner[first::2]
+        if len(out):
+            yield np.setdiff1d(every, out), out, True
+    if n >= 7:
+        kept = np.union1d(every[::4], n - 1)
+        out = every[2::4]
+        yield kept, out[out < kept[-2] if kept[-1] % 4 else out < n], False
+
+
+def leave_out(
+    series: TiltSeries, methods: Sequence[str], predict: Predict
+) -> tuple[LeftOut | None, tuple[str, ...], dict[str, str]]:
+    """What the methods predict of frames that are left out, the methods that apply, and why the others don't.
+
+    `predict(method, series, tilt_deg)` gives frames. A method that raises TsgError in one of the folds does not apply.
+    None for a series of two frames, of which none can be left out.
+    """
+    parts, failed = [], {}
+    for kept, out, halved in folds(len(series)):
+        known, tilt_deg = series.subset(kept), series.tilt_deg[out]
+        predicted = {}
+        for method in (m for m in methods if m not in failed):
+            try:
+                predicted[method] = predict(method, known, tilt_deg)
+            except TsgError as error:
+                failed[method] = str(error)
+        spacing_deg = effective_spacing_deg(known.tilt_deg, tilt_deg)
+        parts.append((tilt_deg, spacing_deg, series.frames[out], predicted, np.full(len(out), halved)))
+    applying = tuple(m for m in methods if m not in failed)
+    if not parts or not applying:
+        return None, applying, failed
+    tilt_deg, spacing_deg, truth, predictions, halved = zip(*parts, strict=True)
+    left_out = LeftOut(
+        tilt_deg=np.concatenate(tilt_deg),
+        spacing_deg=np.concatenate(spacing_deg),
+        truth=np.concatenate(truth),
+        predicted=np.stack([np.concatenate([p[m] for p in predictions]) for m in applying]),
+        halved=np.concatenate(halved),
+    )
+    return left_out, applying, failed
+
+
+def error_trend(left_out: LeftOut) -> ErrorTrend:
+    """The trend of every method's error with the spacing, a power law between the halved and the quartered series.
+
+    The noise that the left-out frames themselves hold is taken out of the law, and no error falls below it.
+    """
+    error = (left_out.predicted - left_out.truth).astype(np.float64)
+    mse = (error**2).mean(axis=(2, 3))
+    near, far = left_out.halved, ~left_out.halved
+    log_spacing = np.log(left_out.spacing_deg.clip(1e-6))
+    level = mse[:, near].mean(axis=1)
+    floor = min(white_noise_bound(e) for e in error[:, near])
+    power = np.full(len(mse), USUAL)
+    if far.any() and (step := log_spacing[far].mean() - log_spacing[near].mean()) > 0.1:
+        above, beyond = (level - floor).clip(0), (mse[:, far].mean(axis=1) - floor).clip(0)
+        ratio = np.divide(beyond, above, out=np.ones(len(level)), where=above > 0)
+        power = (np.log(ratio.clip(1e-12)) / step).clip(0, STEEPEST)
+    shared = np.einsum("ifyx,jfyx->ij", error[:, near], error[:, near])
+    size = np.sqrt(np.diag(shared))
+    correlation = np.divide(shared, size[:, None] * size, out=np.eye(len(size)), where=size[:, None] * size > 0)
+    return ErrorTrend(
+        spacing_deg=float(np.exp(log_spacing[near].mean())), mse=level, power=power, floor=floor, correlation=correlation
+    )
