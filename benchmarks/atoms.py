@@ -39,7 +39,10 @@ def particle(n_atoms: int, element: str = "Ir", seed: int = 0) -> Atoms:
     positions = (crystal * (edge, edge, edge)).positions
     positions -= positions.mean(axis=0) + np.random.default_rng(seed).uniform(-1, 1, 3)
     nearest = positions[np.argsort(np.linalg.norm(positions, axis=1))[:n_atoms]]
-    return random_rotation(Atoms(f"{element}{n_atoms}", positions=nearest - nearest.mean(axis=0)), seed=seed)
+    return random_rotation(
+        Atoms(f"{element}{n_atoms}", positions=nearest - nearest.mean(axis=0)),
+        seed=seed,
+    )
 
 
 def timed(work):
@@ -60,7 +63,11 @@ def speed(options) -> None:
         n = int(np.ceil((diameter_A + 8) / 0.4 / 8) * 8)
         tilt_deg = np.linspace(-90, 90, options.frames)
         renderer = AtomRenderer(
-            shape=(n, n), pixel_size_A=0.4, microscope=NON_ABERRATED, depth_A=diameter_A / 2, device=options.device
+            shape=(n, n),
+            pixel_size_A=0.4,
+            microscope=NON_ABERRATED,
+            depth_A=diameter_A / 2,
+            device=options.device,
         )
         p = start_parameters(atoms.positions, sigma_A=0.15, n_tilt=len(tilt_deg), device=options.device)
         frames = AtomFrames(renderer=renderer, tilt_deg=tilt_deg)
@@ -101,10 +108,20 @@ def whole_fit(options) -> None:
         settings = AtomSettings(channelling=channelling, device=options.device)
         model, wall_s, cpu_s = timed(lambda s=settings: fit_atoms(series, settings=s))
         name = "with channelling" if channelling else "atoms"
-        print(f"{name:17} {wall_s:6.1f} s, processor {cpu_s:6.1f} s; {_match(model, atoms.positions)}", flush=True)
+        print(
+            f"{name:17} {wall_s:6.1f} s, processor {cpu_s:6.1f} s; {_match(model, atoms.positions)}",
+            flush=True,
+        )
 
 
-def predictions(series: TiltSeries, true_A: np.ndarray, *, steps, peak: float, channelling: bool = True) -> None:
+def predictions(
+    series: TiltSeries,
+    true_A: np.ndarray,
+    *,
+    steps,
+    peak: float,
+    channelling: bool = True,
+) -> None:
     """PSNR of the frames half-way between every step-th one, by method, and the atoms that were found."""
     print(f"{'every':>6} {'linear':>7} {'cubic':>7} {'atoms':>7} {'+resid.':>7} {'chann.':>7} {'+resid.':>7}  found")
     for step in steps:
@@ -126,7 +143,10 @@ def predictions(series: TiltSeries, true_A: np.ndarray, *, steps, peak: float, c
         except NotAtoms as refused:
             said = str(refused)
         every_deg = known.tilt_deg[1] - known.tilt_deg[0]
-        print(f"{every_deg:6g} " + " ".join(f"{dB:7.2f}" for dB in row) + f"  {said}", flush=True)
+        print(
+            f"{every_deg:6g} " + " ".join(f"{dB:7.2f}" for dB in row) + f"  {said}",
+            flush=True,
+        )
 
 
 def _match(model, true_A: np.ndarray) -> str:
@@ -145,7 +165,10 @@ def series(options) -> None:
         frames = np.fft.ifft2(np.fft.fft2(frames) * half[:, None] * half).real
     pixel_size_A = float(stored["box_A"]) / n if "box_A" in stored else float(stored["pixel_size_A"])
     whole = TiltSeries(
-        frames, stored["tilt_deg"], pixel_size_A, metadata={"microscope": MICROSCOPES[options.microscope]}
+        frames,
+        stored["tilt_deg"],
+        pixel_size_A,
+        metadata={"microscope": MICROSCOPES[options.microscope]},
     )
     predictions(whole, stored["positions_A"], steps=options.steps, peak=peak)
 
@@ -163,7 +186,13 @@ def incoherent(options) -> None:
     )
     print(f"{len(atoms)} atoms of {options.element}, {options.microscope}, pixels of {whole.pixel_size_A:.3f} A")
     peak = float(whole.frames.max())
-    predictions(whole, atoms.positions, steps=options.steps, peak=peak, channelling=options.channelling)
+    predictions(
+        whole,
+        atoms.positions,
+        steps=options.steps,
+        peak=peak,
+        channelling=options.channelling,
+    )
 
 
 def main() -> None:
@@ -180,7 +209,13 @@ def main() -> None:
         if atoms:
             sub.add_argument("--atoms", type=int, nargs="+", default=atoms)
         if steps:
-            sub.add_argument("--steps", type=int, nargs="+", default=steps, help="every how many frames are kept")
+            sub.add_argument(
+                "--steps",
+                type=int,
+                nargs="+",
+                default=steps,
+                help="every how many frames are kept",
+            )
             sub.add_argument("--microscope", choices=MICROSCOPES, default="non_aberrated")
         else:
             sub.add_argument("--frames", type=int, default=31)
@@ -189,7 +224,11 @@ def main() -> None:
             sub.add_argument("path")
         if name == "particle":
             sub.add_argument("--element", default="Ir")
-            sub.add_argument("--channelling", action="store_true", help="in the simulation and in the fit")
+            sub.add_argument(
+                "--channelling",
+                action="store_true",
+                help="in the simulation and in the fit",
+            )
     options = parser.parse_args()
     options.command(options)
 

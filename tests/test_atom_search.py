@@ -28,7 +28,10 @@ def test_near_atoms_become_one_at_their_centre_of_weight():
 
 
 def test_atoms_that_are_light_or_doubtful_are_dropped():
-    weights, agreement = np.array([1.0, 1.1, 0.9, 0.1, 1.0]), np.array([9.0, 9, 9, 9, 2])
+    weights, agreement = (
+        np.array([1.0, 1.1, 0.9, 0.1, 1.0]),
+        np.array([9.0, 9, 9, 9, 2]),
+    )
     stay = kept(weights, agreement, least_weight=0.2, least_agreement=5.0)
     assert stay.tolist() == [True, True, True, False, False]
 

@@ -17,7 +17,7 @@ from tsg_core.atoms import AtomSettings, NotAtoms, fit_atoms
 from tsg_core.errors import TsgError
 from tsg_core.geometry import rotate_about_y
 from tsg_core.interpolation import densify
-from tsg_core.microscope import NON_ABERRATED
+from tsg_core.microscope import ABERRATED, NON_ABERRATED
 from tsg_core.noise import with_dose
 from tsg_core.objects import match_atoms
 from tsg_core.projection import project
@@ -147,10 +147,7 @@ def test_channelling_is_fitted_and_adds_no_false_atoms():
 def test_multislice_frames_of_another_forward_model():
     stored = np.load(Path(__file__).parent / "data" / "prism_yb.npz")
     series = TiltSeries(
-        stored["frames"],
-        stored["tilt_deg"],
-        float(stored["pixel_size_A"]),
-        metadata={"microscope": NON_ABERRATED},
+        stored["frames"], stored["tilt_deg"], float(stored["pixel_size_A"]), metadata={"microscope": NON_ABERRATED}
     )
     known, between = series.subset(slice(None, None, 2)), series.subset(slice(1, -1, 2))
     found = fit_atoms(known)
@@ -159,6 +156,16 @@ def test_multislice_frames_of_another_forward_model():
     linear = psnr_dB(densify(known, tilt_deg=between.tilt_deg).frames, between.frames)
     alone, whole = (psnr_dB(found.predict(between.tilt_deg, residual=r), between.frames) for r in (False, True))
     assert alone > linear + 12 and whole > alone
+
+
+def test_a_wide_probe_with_a_halo_is_undone():
+    settings = {"microscope": ABERRATED, "shape": 48, "field_of_view_A": 16.8}
+    series = simulate_tilt_series(ATOMS, tilt_deg=EVERY_12_deg, **settings)
+    found = fit_atoms(series, settings=PLAIN)
+    assert all_found(found) and matched(found).rmsd_pm < 3
+    between = simulate_tilt_series(ATOMS, tilt_deg=[0.0, 12.0], **settings)
+    linear_dB = psnr_dB(densify(series, tilt_deg=between.tilt_deg).frames, between.frames)
+    assert psnr_dB(found.predict(between.tilt_deg), between.frames) > linear_dB + 10
 
 
 def test_gains_shifts_and_tilt_errors_of_frames_are_found():
@@ -182,6 +189,13 @@ def test_gains_shifts_and_tilt_errors_of_frames_are_found():
     moves = np.stack([np.cos(tilt_rad), np.sin(tilt_rad)], axis=1)
     rest_A = found.shift_A[:, 0] - 0.3 - moves @ np.linalg.lstsq(moves, found.shift_A[:, 0] - 0.3)[0]
     assert np.abs(rest_A).max() < 0.03 and len(found) == 30
+
+
+def test_densify_knows_the_method(model):
+    between = SERIES.tilt_deg[:2] + 6
+    dense = densify(SERIES, tilt_deg=between, method="atoms")
+    assert not dense.measured.any() and dense.metadata["method"] == "atoms"
+    assert psnr_dB(dense.frames, series_of(ATOMS, between).frames) > 40
 
 
 def test_irregular_angles_and_an_empty_frame():

@@ -14,13 +14,14 @@ from scipy import stats
 from .atom_fit import AtomFrames, Parameters
 
 FALSE_ALARMS = 0.01  # false atoms that chance alone adds to a whole volume
+PRIOR = 3  # how many times an atom's own error what is usual counts
 
 
 @dataclass(frozen=True, kw_only=True)
 class AtomErrors:
     """Standard errors of positions (n, 3) in angstrom and of the logarithm of weights (n,), and the frames' agreement.
 
-    agreement  (n,) weights over their standard errors; these are halfway between the atom's own and what is usual
+    agreement  (n,) weights over their standard errors, in whose square the atom's own counts 1, what is usual `PRIOR`
     """
 
     position_A: np.ndarray
@@ -47,13 +48,13 @@ def atom_errors(frames: AtomFrames, p: Parameters, *, features=None) -> AtomErro
     return AtomErrors(
         position_A=np.sqrt(variance),
         log_weight=np.sqrt(own / n_tilt) / weight,
-        agreement=weight / np.sqrt((own + np.median(own)) / 2 / n_tilt + 1e-30),
+        agreement=weight / np.sqrt((own + PRIOR * np.median(own)) / (1 + PRIOR) / n_tilt + 1e-30),
     )
 
 
 def least_agreement(n_frames: int, *, n_places: int) -> float:
     """The agreement that chance reaches at so many places `FALSE_ALARMS` times: Student's t, by Bonferroni.
 
-    An error that is half the usual one has twice the degrees of freedom (Smyth, Stat. Appl. Genet. Mol. Biol. 3, 3, 2004).
+    What is usual adds its degrees of freedom to the atom's own (Smyth, Stat. Appl. Genet. Mol. Biol. 3, 3, 2004).
     """
-    return float(stats.t.isf(FALSE_ALARMS / max(n_places, 1), df=2 * max(n_frames - 1, 1)))
+    return float(stats.t.isf(FALSE_ALARMS / max(n_places, 1), df=(1 + PRIOR) * max(n_frames - 1, 1)))

@@ -25,13 +25,23 @@ SMALLEST_STEP = 2e-4  # in the parameters' units, below which it has converged: 
 
 # lateral Gaussians and depth decays of the channelling term: 18 coefficients for atoms above and below
 TERMS = Channelling(
-    lateral_A=(0.25, 0.5, 1.0), depth_A=(3.0, 12.0, 1000.0), above=(), below=(), spread=(), spread_A=0.0
+    lateral_A=(0.25, 0.5, 1.0),
+    depth_A=(3.0, 12.0, 1000.0),
+    above=(),
+    below=(),
+    spread=(),
+    spread_A=0.0,
 )
 N_TERMS = 2 * len(TERMS.lateral_A) * len(TERMS.depth_A)
 
 
 def start_parameters(
-    positions_A: np.ndarray, *, sigma_A: float, n_tilt: int, offset: float = 0.0, device: str = "cpu"
+    positions_A: np.ndarray,
+    *,
+    sigma_A: float,
+    n_tilt: int,
+    offset: float = 0.0,
+    device: str = "cpu",
 ) -> dict:
     """Atoms of weight 1 on a constant, and nothing else."""
     n_atoms = len(positions_A)
@@ -70,22 +80,40 @@ class AtomFrames:
     def __len__(self) -> int:
         return len(self.tilt_deg)
 
-    def rendered(self, p: Parameters, tilts=slice(None), *, features=None, moves: Tensor | None = None) -> Tensor:
+    def rendered(
+        self,
+        p: Parameters,
+        tilts=slice(None),
+        *,
+        features=None,
+        moves: Tensor | None = None,
+    ) -> Tensor:
         """Frames of the parameters at some of the tilts.
 
         `features` (n_tilt, n_atoms, N_TERMS) are the neighbours of the channelling term, None for none; `moves`
         (n_tilt, n_atoms, 3) are changes of column, row and logarithm of the weight in these frames alone.
         """
-        nominal = torch.as_tensor(np.deg2rad(self.tilt_deg[tilts]), dtype=torch.float32, device=p["offset"].device)
+        nominal = torch.as_tensor(
+            np.deg2rad(self.tilt_deg[tilts]),
+            dtype=torch.float32,
+            device=p["offset"].device,
+        )
         angle = (nominal + p["tilt_error_rad"][tilts])[:, None]
         x, y, z = p["positions_A"].T
         columns_A, depths_A = rotate_about_y(x, z, torch.cos(angle), torch.sin(angle))
-        columns_A, rows_A = columns_A + p["shift_A"][tilts, :1], y + p["shift_A"][tilts, 1:]
+        columns_A, rows_A = (
+            columns_A + p["shift_A"][tilts, :1],
+            y + p["shift_A"][tilts, 1:],
+        )
         exponent = p["log_weight"] + p["log_gain"][tilts, None]
         if features is not None:
             exponent = exponent + (features[tilts] @ p["channelling"]).clamp(-LARGEST_EXPONENT, LARGEST_EXPONENT)
         if moves is not None:
-            columns_A, rows_A, exponent = columns_A + moves[..., 0], rows_A + moves[..., 1], exponent + moves[..., 2]
+            columns_A, rows_A, exponent = (
+                columns_A + moves[..., 0],
+                rows_A + moves[..., 1],
+                exponent + moves[..., 2],
+            )
         return self.renderer(columns_A, rows_A, depths_A, exponent.exp(), p["sigma_A"]) + p["offset"]
 
     def whole(self, p: Parameters, *, features: Tensor | None = None) -> Tensor:
@@ -123,7 +151,14 @@ class AtomFrames:
             parts.append(torch.autograd.grad(0.5 * difference.square().sum(), moves)[0])
         return torch.cat(parts)
 
-    def fitted(self, start: Parameters, *, free: tuple[str, ...], n_iterations: int, features=None) -> dict:
+    def fitted(
+        self,
+        start: Parameters,
+        *,
+        free: tuple[str, ...],
+        n_iterations: int,
+        features=None,
+    ) -> dict:
         """Parameters after at most so many iterations of L-BFGS, of which only those named `free` move.
 
         Each is counted in the unit in which it changes the frames as much as any other, were the atoms alone: with

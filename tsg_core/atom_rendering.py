@@ -49,7 +49,14 @@ class AtomRenderer:
     depth_A: float = 0.0
     device: str = "cpu"
 
-    def __call__(self, columns_A: Tensor, rows_A: Tensor, depths_A: Tensor, weights: Tensor, sigma_A: Tensor) -> Tensor:
+    def __call__(
+        self,
+        columns_A: Tensor,
+        rows_A: Tensor,
+        depths_A: Tensor,
+        weights: Tensor,
+        sigma_A: Tensor,
+    ) -> Tensor:
         """Frames (n_tilt, n_y, n_x); a lone atom of weight 1 would sum up to 1 over an infinite frame.
 
         Columns, rows, depths and weights have, or broadcast to, (n_tilt, n_atoms), and `sigma_A` is one number.
@@ -186,7 +193,10 @@ class _Spectrum(torch.autograd.Function):
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
         (m_y, m_x), (n_y, n_x) = ctx.band, ctx.shape[-2:]
         whole = gradient.new_zeros((*ctx.shape[:-2], n_y, m_x + 1))
-        whole[..., : m_y + 1, :], whole[..., -m_y:, :] = gradient[..., m_y:, :], gradient[..., :m_y, :]
+        whole[..., : m_y + 1, :], whole[..., -m_y:, :] = (
+            gradient[..., m_y:, :],
+            gradient[..., :m_y, :],
+        )
         along_y = torch.fft.ifft(whole, dim=-2) * (n_y * n_x / 2)
         along_y[..., 0] *= 2  # the inverse counts all other columns twice
         return torch.fft.irfft(along_y, n=n_x), None

@@ -17,28 +17,43 @@ from .expectation_maximisation import os_em
 from .geometry import pixel_centres_A
 from .microscope import Microscope
 from .objects import FoundAtoms, find_atoms
+from .probe import probe_radius_A
 from .projection import frame_columns, system_matrix
+from .reprojection import ReprojectionSettings, fitted_object
 from .tilt_series import TiltSeries
 
 START_ITERATIONS = 20
 COARSEST_A = 0.5  # pixels of the volumes in which atoms are looked for are at most as large, where frames allow
 SMOOTHING_A = 0.3
+WIDE_PROBE_A = 1.0  # radius that holds half of the probe
 
 
 def start_atoms(
     series: TiltSeries, *, microscope: Microscope | None, sigma_A: float, min_distance_A: float
 ) -> FoundAtoms:
-    """Peaks of a volume by ordered-subset expectation maximisation with the probe inside, from binned frames."""
-    coarse, (moved_y_A, moved_x_A) = binned(series, times=_binning(series))
-    volume = os_em(
-        coarse,
-        n_iterations=START_ITERATIONS,
-        microscope=microscope,
-        sigma_A=sigma_A,
-        background=float(np.percentile(coarse.frames, 1).clip(0)),
-        axis_shift_px=-moved_x_A / coarse.pixel_size_A,
-        allow_negative=True,
-    )
+    """Peaks of a volume by ordered-subset expectation maximisation with the probe inside, from binned frames.
+
+    A wide probe is undone step by step, as `reprojection.fitted_object` does.
+    """
+    wide = microscope is not None and probe_radius_A(microscope, fraction=0.5) > WIDE_PROBE_A
+    times = _binning(series)
+    if wide and series.frames.shape[2] % times:
+        times = 1  # it knows no tilt axis beside the middle
+    coarse, (moved_y_A, moved_x_A) = binned(series, times=times)
+    if wide:
+        metadata = {**series.metadata, "microscope": microscope}
+        settings = ReprojectionSettings(oversampling=1, wide_px=0.0)
+        volume = fitted_object(replace(coarse, metadata=metadata), settings).volume
+    else:
+        volume = os_em(
+            coarse,
+            n_iterations=START_ITERATIONS,
+            microscope=microscope,
+            sigma_A=sigma_A,
+            background=float(np.percentile(coarse.frames, 1).clip(0)),
+            axis_shift_px=-moved_x_A / coarse.pixel_size_A,
+            allow_negative=True,
+        )
     volume = gaussian_filter(volume, SMOOTHING_A / coarse.pixel_size_A)
     apart_A = max(min_distance_A, coarse.pixel_size_A)
     found = find_atoms(volume, voxel_size_A=coarse.pixel_size_A, min_distance_A=apart_A)

@@ -6,7 +6,7 @@ a frame by what the atoms above and below it do to the beam. Frames at other til
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
@@ -181,6 +181,12 @@ def fit_atoms(
     return fit.settled().model()
 
 
+@lru_cache(maxsize=2)
+def fitted_atoms(series: TiltSeries) -> AtomModel:
+    """`fit_atoms` with the usual settings, kept for the next call with the same series."""
+    return fit_atoms(series)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Fit:
     """A fit on its way: every step returns a new one."""
@@ -309,7 +315,7 @@ class _Fit:
             )
 
     def model(self) -> AtomModel:
-        errors, p = self.errors(), {name: value.cpu().double().numpy() for name, value in self.p.items()}
+        errors, p = (self.errors(), {name: value.cpu().double().numpy() for name, value in self.p.items()})
         cross_section_A2 = self.weights * self.unit * self.series.pixel_size_A**2
         return AtomModel(
             positions_A=p["positions_A"],

@@ -1,8 +1,8 @@
 """Frames at tilt angles that were not measured, by methods that need no training, and by the trained network.
 
 What the methods know: `nearest`, `linear` and `cubic` know each pixel's values over the angles; `flow` that structures
-move between two frames; `sirt_reprojection` and `reprojection` that all frames show one object; `tsgnet` what a network
-has learnt from other objects.
+move between two frames; `sirt_reprojection` and `reprojection` that all frames show one object, `atoms` that it consists
+of atoms; `tsgnet` what a network has learnt from other objects.
 """
 
 from collections.abc import Callable
@@ -95,6 +95,13 @@ def tsgnet(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.n
     return predict_frames(network(checkpoint), series, tilt_deg=tilt_deg)
 
 
+def atoms(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
+    """Frames of atoms fitted to all frames, plus the residual. Raises NotAtoms where they show something else."""
+    from .atoms import fitted_atoms
+
+    return fitted_atoms(series).predict(tilt_deg)
+
+
 def auto(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
     """The blend of the other methods that left-out measured frames speak for: see `automatic`."""
     from .automatic import predict_automatically
@@ -103,7 +110,8 @@ def auto(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.nda
 
 
 METHODS: dict[str, Callable[..., np.ndarray]] = {
-    method.__name__: method for method in (nearest, linear, cubic, flow, sirt_reprojection, reprojection, tsgnet, auto)
+    method.__name__: method
+    for method in (nearest, linear, cubic, flow, sirt_reprojection, reprojection, tsgnet, atoms, auto)
 }
 
 
