@@ -130,7 +130,11 @@ def test_no_error_falls_below_the_noise():
 
 def test_blends_follow_the_spacing_and_need_errors_that_differ():
     trend = ErrorTrend(
-        spacing_deg=4.0, mse=np.ones(2), power=np.array([4.0, 0.0]), floor=0.0, correlation=np.array([[1, 0.2], [0.2, 1]])
+        spacing_deg=4.0,
+        mse=np.ones(2),
+        power=np.array([4.0, 0.0]),
+        floor=0.0,
+        correlation=np.array([[1, 0.2], [0.2, 1]]),
     )
     (first, error), (second, _) = trend.blend(4.0), trend.blend(1.0)
     np.testing.assert_allclose(first, [0.5, 0.5])

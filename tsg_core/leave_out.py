@@ -41,7 +41,7 @@ class LeftOut:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ErrorTrend:
-    """Expected squared errors (n_method,) at any spacing: `mse` at `spacing_deg`, what is above `floor` to a power of it.
+    """Expected squared errors (n_method,) at any spacing: `mse` at `spacing_deg`, above `floor` a power of it.
 
     floor        noise of the frames, which no spacing lessens
     correlation  (n_method, n_method) between the errors of the methods
@@ -158,12 +158,16 @@ def error_trend(left_out: LeftOut) -> ErrorTrend:
     floor = min(white_noise_bound(e) for e in error[:, near])
     power = np.full(len(mse), USUAL)
     if far.any() and (step := log_spacing[far].mean() - log_spacing[near].mean()) > 0.1:
-        above, beyond = (level - floor).clip(0), (mse[:, far].mean(axis=1) - floor).clip(0)
+        above, beyond = ((level - floor).clip(0), (mse[:, far].mean(axis=1) - floor).clip(0))
         ratio = np.divide(beyond, above, out=np.ones(len(level)), where=above > 0)
         power = (np.log(ratio.clip(1e-12)) / step).clip(0, STEEPEST)
     shared = np.einsum("ifyx,jfyx->ij", error[:, near], error[:, near])
     size = np.sqrt(np.diag(shared))
     correlation = np.divide(shared, size[:, None] * size, out=np.eye(len(size)), where=size[:, None] * size > 0)
     return ErrorTrend(
-        spacing_deg=float(np.exp(log_spacing[near].mean())), mse=level, power=power, floor=floor, correlation=correlation
+        spacing_deg=float(np.exp(log_spacing[near].mean())),
+        mse=level,
+        power=power,
+        floor=floor,
+        correlation=correlation,
     )

@@ -47,7 +47,7 @@ class ProbeBlur:
         return self._filtered(frames, self._transfer)
 
     def sharpen(self, frames: np.ndarray, *, regularisation: float) -> np.ndarray:
-        """Frames (..., n_y, n_x) with the blur undone where it transfers enough: Wiener's T / (T^2 + regularisation)."""
+        """Frames (..., n_y, n_x) with the blur undone where it passes enough: Wiener's T / (T^2 + regularisation)."""
         return self._filtered(frames, self._transfer / (self._transfer**2 + np.float32(regularisation)))
 
     def _filtered(self, frames: np.ndarray, transfer: np.ndarray) -> np.ndarray:

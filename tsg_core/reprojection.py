@@ -77,7 +77,7 @@ def residual_weights_of(series: TiltSeries, settings: ReprojectionSettings) -> n
 
 @dataclass(frozen=True, eq=False)
 class FittedObject:
-    """A volume (n_y, n_z, n_x) with `oversampling` voxels per pixel along z and x, and the probe that blurs its frames."""
+    """A volume (n_y, n_z, n_x), `oversampling` voxels per pixel along z and x, and the probe that blurs its frames."""
 
     volume: np.ndarray
     oversampling: int

@@ -39,7 +39,7 @@ def residual_weights(
     prediction of a band (Wiener's filter), and c is the eighth root of the fraction of that signal that the left-out
     frames confirm. The root is there because the prediction is to be used with all frames, at half of the distance,
     where an error of second order shrinks to a fourth and one of fourth order, the spline's own, to a sixteenth. Noise
-    is taken to be white, and as strong as the quietest band of the left-out frames and of their prediction's error allow.
+    is taken to be white, and as strong as the quietest band of the left-out frames and of the prediction's error allow.
     """
     spline = spline_weights(measured_deg, left_out_deg)
     predicted, true = _along_angle(spline, _spectrum(residual)), _spectrum(left_out)
