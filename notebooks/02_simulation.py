@@ -352,7 +352,7 @@ plotting.say(
     f"multislice's; along them, where channelling adds or takes away, {table['total'].min():.2f} to {table['total'].max():.2f} times. "
     f"On the frames along an axis that were not used in the fit, r rises from {on_axes['r'].mean():.3f} to "
     f"{on_axes['r, channelling'].mean():.3f} on average (lowest {on_axes['r, channelling'].min():.3f}). The fast engine needs "
-    f"a {table['PRISM / fast'].median():,.0f}th of PRISM's time (median of the table)."
+    f"a {table['abTEM / fast'].median():,.0f}th of abTEM's time (median of the table)."
 )
 
 # %% [markdown]
@@ -369,7 +369,11 @@ dark_field = likeness["Ir fcc, off axis, non_aberrated"]
 figure, axes = plt.subplots(1, 2, figsize=(6.5, 2.7))
 m = MICROSCOPES["non_aberrated"]
 for axis, image, title in (
-    (axes[0], dark_field.reference, f"{m.detector_inner_mrad:g} to {m.detector_outer_mrad:g} mrad"),
+    (
+        axes[0],
+        dark_field.reference,
+        f"{m.detector_inner_mrad:g} to {m.detector_outer_mrad:g} mrad",
+    ),
     (axes[1], printed, "0 to 45 mrad, as printed"),
 ):
     picture = axis.imshow(image)
