@@ -1,4 +1,4 @@
-"""Atoms fitted to tilt series: known particles are found, others refused, errors cover, frames between are predicted."""
+"""Atoms fitted to tilt series: known particles are found, other objects refused, errors cover, frames predicted."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -258,6 +258,8 @@ def test_frames_that_are_not_finite_and_settings_that_make_no_sense_are_refused(
         TiltSeries(np.where(SERIES.frames > 0.01, np.nan, SERIES.frames), SERIES.tilt_deg, 0.3)
     with pytest.raises(TsgError, match="finite angles"):
         model.predict([0.0, np.nan])
+    with pytest.raises(TsgError, match="device='abacus' is not one that PyTorch has here"):
+        fit_atoms(SERIES, settings=AtomSettings(device="abacus"))
     with pytest.raises(TsgError, match="min_distance_A=0 must be a positive"):
         AtomSettings(min_distance_A=0)
 

@@ -1,8 +1,8 @@
 """Which atoms there are: peaks to start from, and the criteria by which atoms are merged, dropped and added.
 
 Every frame weighs every atom anew. An atom stays, and a candidate is taken, only where the frames agree on its weight
-beyond chance, and where it is not much lighter than the others. What a frame holds beside the model (channelling, noise)
-differs from frame to frame, so that a false atom, which explains a few frames, fails where a true one passes.
+beyond chance, and where it is not much lighter than the others. What a frame holds beside the model (channelling,
+noise) differs from frame to frame, so that a false atom, which explains a few frames, fails where a true one passes.
 """
 
 from dataclasses import replace
@@ -111,9 +111,9 @@ def candidates(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Positions (n, 3) and weights (n,) of atoms that residuals (n_tilt, n_y, n_x) agree upon.
 
-    `spot` is the image of an atom of weight 1 in the middle of a frame. Its correlation with each residual is the weight
-    that an atom would have there; the mean along a place's path through the frames, and its standard error, are judged
-    at every voxel. Candidates are apart from one another and from the atoms at `positions_A`.
+    `spot` is the image of an atom of weight 1 in the middle of a frame. Its correlation with each residual is the
+    weight that an atom would have there; the mean along a place's path through the frames, and its standard error, are
+    judged at every voxel. Candidates are apart from one another and from the atoms at `positions_A`.
     """
     weights = oaconvolve(residuals, spot[None, ::-1, ::-1], mode="same", axes=(1, 2)) / (spot**2).sum()
     coarse, (moved_y_A, moved_x_A) = binned(replace(series, frames=weights), times=_binning(series))

@@ -1,22 +1,20 @@
 """One object behind all frames: atoms, fitted to a tilt series through its projection geometry.
 
-An atom has a position and a weight; all share the probe and a blur. A channelling term multiplies what each atom adds to
-a frame by what the atoms above and below it do to the beam. Frames at other tilts are rendered from the atoms.
+An atom has a position and a weight; all share the probe and a blur. A channelling term multiplies what each atom adds
+to a frame by what the atoms above and below it do to the beam. Frames at other tilts are rendered from the atoms.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import numpy as np
 import torch
-from ase import Atoms
-from scipy.interpolate import make_interp_spline
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
 from .atom_errors import AtomErrors, atom_errors, least_agreement
-from .atom_fit import OBJECT, AtomFrames, start_parameters, without_frames
+from .atom_fit import OBJECT, AtomFrames, start_parameters
+from .atom_model import AtomModel
 from .atom_rendering import AtomRenderer
 from .atom_search import candidates, kept, merged, places_around, start_atoms
 from .errors import TsgError
@@ -33,7 +31,6 @@ LEAST_EXPLAINED = 0.7  # of the variance of the frames
 WIDEST_SPOT = 0.42  # of the distance between neighbours, where two Gaussians merge into one
 MAX_ROUNDS = 4  # of merging, dropping and adding
 REFINEMENTS = 3  # of the channelling term's neighbours, which move with the atoms
-N_BANDS = 6  # of spatial frequency, in each of which the residual is weighed
 
 
 class NotAtoms(TsgError):
@@ -77,96 +74,21 @@ class AtomSettings:
         return OBJECT + tuple(name for name, fitted in chosen.items() if fitted)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class AtomModel:
-    """Atoms that a series was found to show.
-
-    positions_A         (n, 3): x, y, z from the tilt axis and the middle of the frames
-    cross_section_A2    (n,): sum over pixels of what an atom adds, times a pixel's area; where frames are fractions of
-                        the beam, the cross-section for scattering onto the detector
-    position_error_A, cross_section_error_A2   standard errors, by the agreement among the frames (see `atom_errors`)
-    sigma_A             the Gaussian besides the probe; the whole probe where no microscope is known
-    offset              constant part of all frames
-    channelling         (18,) coefficients of `atom_fit.TERMS`, None without the term
-    gain, shift_A, tilt_error_deg   (n_tilt,), (n_tilt, 2) as x and y, (n_tilt,) of the frames
-    explained           part of the frames' variance, detail finer than an atom left aside
-    """
-
-    positions_A: np.ndarray
-    position_error_A: np.ndarray
-    cross_section_A2: np.ndarray
-    cross_section_error_A2: np.ndarray
-    sigma_A: float
-    offset: float
-    channelling: np.ndarray | None
-    gain: np.ndarray
-    shift_A: np.ndarray
-    tilt_error_deg: np.ndarray
-    explained: float
-    series: TiltSeries
-    _frames: AtomFrames
-    _parameters: Mapping[str, torch.Tensor]
-    _unit: float
-
-    def __len__(self) -> int:
-        return len(self.positions_A)
-
-    def predict(self, tilt_deg, *, residual: bool = True) -> np.ndarray:
-        """Frames (n, n_y, n_x) float32 at the angles `tilt_deg` (n,), in the unit of the series.
-
-        `residual` adds what the atoms leave of the measured frames, linearly interpolated in angle, and held beyond the
-        first and the last. Each band of spatial frequencies of it counts as far as it tells anything: as far as, in the
-        measured frames, the residuals of a frame's two neighbours predict its own. So noise does not come back in.
-        Raises TsgError for angles that are not finite.
-        """
-        tilt_deg = np.atleast_1d(np.asarray(tilt_deg, float))
-        if tilt_deg.ndim != 1 or not np.isfinite(tilt_deg).all():
-            raise TsgError("tilt_deg must be a list of finite angles in degrees")
-        frames = self._rendered(replace(self._frames, tilt_deg=tilt_deg, frames=None))
-        if residual:
-            first, last = self.series.tilt_deg[[0, -1]]
-            frames += make_interp_spline(self.series.tilt_deg, self.residual, k=1)(tilt_deg.clip(first, last))
-        return frames.astype(np.float32)
-
-    def as_ase(self, *, element: str = "X") -> Atoms:
-        """ASE's `Atoms`, without period, in the box of the frames: what `ase.io.write` turns into an xyz or cif file.
-
-        The tilt axis runs through the middle of the box. Arrays `cross_section_A2`, `cross_section_error_A2` and
-        `position_error_A` go along. A frame does not tell the element; `element` names it.
-        """
-        _, n_y, n_x = self.series.frames.shape
-        cell = np.array([n_x, n_y, n_x]) * self.series.pixel_size_A
-        atoms = Atoms([element] * len(self), positions=self.positions_A + cell / 2, cell=cell, pbc=False)
-        for name in ("cross_section_A2", "cross_section_error_A2", "position_error_A"):
-            atoms.set_array(name, getattr(self, name))
-        return atoms
-
-    @cached_property
-    def residual(self) -> np.ndarray:
-        """Measured frames less rendered ones (n_tilt, n_y, n_x), each band of frequencies by the weight it deserves."""
-        own = self._rendered(self._frames, per_frame=True)
-        return _predictable(self.series.frames - own, tilt_deg=self.series.tilt_deg)
-
-    def _rendered(self, frames: AtomFrames, *, per_frame: bool = False) -> np.ndarray:
-        p = self._parameters if per_frame else without_frames(self._parameters, n_tilt=len(frames))
-        features = None if self.channelling is None else frames.features(p)
-        return frames.whole(p, features=features).cpu().numpy() * np.float32(self._unit)
-
-
 def fit_atoms(
     series: TiltSeries, *, settings: AtomSettings | None = None, microscope: Microscope | None = None
 ) -> AtomModel:
     """Atoms of the object that the measured frames show.
 
-    The probe is that of `microscope`, by default of the series' metadata, or else a Gaussian whose width is fitted. Peaks
-    of a volume start the atoms; positions, weights, blur and offset are fitted; atoms are merged, dropped and added
-    between rounds, and those that stay are what the frames agree upon (see `atom_search`). Nothing is random.
+    The probe is that of `microscope`, by default of the series' metadata, or else a Gaussian whose width is fitted.
+    Peaks of a volume start the atoms; positions, weights, blur and offset are fitted; atoms are merged, dropped and
+    added between rounds, and those that stay are what the frames agree upon (see `atom_search`). Nothing is random.
 
-    Raises NotAtoms where the frames are too few or too coarse, empty, or show something else than atoms, and TsgError for
-    a device that PyTorch does not have.
+    Raises NotAtoms where the frames are too few or too coarse, empty, or show something else than atoms, and TsgError
+    for a device that PyTorch does not have.
     """
     settings = settings or AtomSettings()
     series = series if series.measured.all() else series.subset(series.measured)
+    _check_device(settings.device)
     _check_frames(series)
     fit = _Fit.start(series, settings=settings, microscope=microscope or microscope_of(series)).refined(free=OBJECT)
     for _ in range(MAX_ROUNDS):
@@ -305,7 +227,8 @@ class _Fit:
             apart_A = float(np.median(cKDTree(self.positions_A).query(self.positions_A, k=2)[0][:, 1]))
             if sigma_A > WIDEST_SPOT * apart_A:
                 raise NotAtoms(
-                    f"spots of sigma {sigma_A:.2f} A lie {apart_A:.2f} A apart and merge: the atoms' method does not apply"
+                    f"spots of sigma {sigma_A:.2f} A lie {apart_A:.2f} A apart and merge: "
+                    "the atoms' method does not apply"
                 )
         explained = self.explained()
         if explained < LEAST_EXPLAINED:
@@ -336,25 +259,20 @@ class _Fit:
         )
 
 
+def _check_device(device: str) -> None:
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise TsgError(f"device={device!r} is not one that PyTorch has here; device='cpu' always is") from error
+
+
 def _check_frames(series: TiltSeries) -> None:
     if len(series) < MIN_FRAMES:
         raise NotAtoms(f"{len(series)} measured frames do not fix atoms in space; at least {MIN_FRAMES} are needed")
     if series.pixel_size_A > COARSEST_PIXEL_A:
         raise NotAtoms(
-            f"pixels of {series.pixel_size_A:g} A do not show atoms one by one; they may be {COARSEST_PIXEL_A:g} A at most"
+            f"pixels of {series.pixel_size_A:g} A do not show atoms one by one; "
+            f"they may be {COARSEST_PIXEL_A:g} A at most"
         )
     if np.ptp(series.frames) <= 1e-6 * np.abs(series.frames).max(initial=0.0):
         raise NotAtoms("the frames are empty or constant: they show no atoms")
-
-
-def _predictable(residual: np.ndarray, *, tilt_deg: np.ndarray) -> np.ndarray:
-    """Residuals (n_tilt, n_y, n_x), each band of frequencies times how far its neighbours in angle foretell a frame's."""
-    n_y, n_x = residual.shape[1:]
-    spectra = np.fft.rfft2(residual)
-    k = np.hypot(np.fft.fftfreq(n_y)[:, None], np.fft.rfftfreq(n_x))
-    band = np.minimum((k * 2 * N_BANDS).astype(int), N_BANDS - 1)
-    t = ((tilt_deg[1:-1] - tilt_deg[:-2]) / (tilt_deg[2:] - tilt_deg[:-2]))[:, None, None]
-    foretold = (1 - t) * spectra[:-2] + t * spectra[2:]
-    both, own = ((foretold * other.conj()).real.sum(axis=0) for other in (spectra[1:-1], foretold))
-    shares = [both[band == b].sum() / max(own[band == b].sum(), 1e-30) for b in range(N_BANDS)]
-    return np.fft.irfft2(spectra * np.clip(shares, 0, 1)[band], s=(n_y, n_x)).astype(np.float32)
