@@ -9,7 +9,7 @@ from test_interpolation import spot_series
 from tsg_core.automatic import choose, predict_automatically
 from tsg_core.errors import TsgError
 from tsg_core.interpolation import densify
-from tsg_core.leave_out import ErrorTrend, effective_spacing_deg, folds, leave_out
+from tsg_core.leave_out import ErrorTrend, effective_spacing_deg, error_trend, folds, leave_out
 from tsg_core.tilt_series import TiltSeries
 from tsg_core.uncertainty import coverage
 
@@ -144,6 +144,18 @@ def test_blends_follow_the_spacing_and_need_errors_that_differ():
         spacing_deg=4.0, mse=np.array([1.0, 2.0]), power=np.zeros(2), floor=0.0, correlation=np.ones((2, 2))
     )
     np.testing.assert_allclose(alike.blend(3.0)[0], [1, 0])
+
+
+def test_a_method_that_needs_more_than_every_fourth_frame_still_competes():
+    def predict(method, series, tilt_deg):
+        if method == "needy" and len(series) < 4:
+            raise TsgError("too few")
+        return densify(series, tilt_deg=tilt_deg, method="linear").frames
+
+    left_out, applying, failed = leave_out(FULL.subset(np.arange(0, 61, 8)), ("linear", "needy"), predict)
+    assert applying == ("linear", "needy") and not failed
+    trend = error_trend(left_out)
+    assert trend.mse[0] == trend.mse[1] and trend.power[1] == 2
 
 
 @pytest.mark.parametrize("n", [3, 4, 6, 7, 9, 12])

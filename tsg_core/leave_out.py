@@ -15,7 +15,7 @@ from .errors import TsgError
 from .residual import white_noise_bound
 from .tilt_series import TiltSeries
 
-STEEPEST = 8.0  # power of the spacing with which a squared error may fall: that of a cubic spline of a smooth function
+STEEPEST = 5.0  # power of the spacing with which a squared error may fall: cubic splines of particles reach it
 USUAL = 2.0  # the power taken where there are too few frames to learn it
 RIDGE = 1e-4  # of the mean squared error: added to every method's own, so that methods that agree share their weight
 Predict = Callable[[str, TiltSeries, np.ndarray], np.ndarray]
@@ -117,7 +117,8 @@ def leave_out(
 ) -> tuple[LeftOut | None, tuple[str, ...], dict[str, str]]:
     """What the methods predict of frames that are left out, the methods that apply, and why the others don't.
 
-    `predict(method, series, tilt_deg)` gives frames. A method that raises TsgError in one of the folds does not apply.
+    `predict(method, series, tilt_deg)` gives frames. A method that raises TsgError with every second frame kept does
+    not apply; one that only needs more than every fourth is given NaN for those.
     None for a series of two frames, of which none can be left out.
     """
     parts, failed = [], {}
@@ -128,7 +129,9 @@ def leave_out(
             try:
                 predicted[method] = predict(method, known, tilt_deg)
             except TsgError as error:
-                failed[method] = str(error)
+                if halved:
+                    failed[method] = str(error)
+                predicted[method] = np.full_like(series.frames[out], np.nan)
         spacing_deg = effective_spacing_deg(known.tilt_deg, tilt_deg)
         parts.append((tilt_deg, spacing_deg, series.frames[out], predicted, np.full(len(out), halved)))
     applying = tuple(m for m in methods if m not in failed)
@@ -160,7 +163,7 @@ def error_trend(left_out: LeftOut) -> ErrorTrend:
     if far.any() and (step := log_spacing[far].mean() - log_spacing[near].mean()) > 0.1:
         above, beyond = ((level - floor).clip(0), (mse[:, far].mean(axis=1) - floor).clip(0))
         ratio = np.divide(beyond, above, out=np.ones(len(level)), where=above > 0)
-        power = (np.log(ratio.clip(1e-12)) / step).clip(0, STEEPEST)
+        power = np.where(np.isnan(ratio), USUAL, (np.log(ratio.clip(1e-12)) / step).clip(0, STEEPEST))
     shared = np.einsum("ifyx,jfyx->ij", error[:, near], error[:, near])
     size = np.sqrt(np.diag(shared))
     correlation = np.divide(shared, size[:, None] * size, out=np.eye(len(size)), where=size[:, None] * size > 0)
