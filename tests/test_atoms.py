@@ -144,6 +144,15 @@ def test_channelling_is_fitted_and_adds_no_false_atoms():
     assert fits[1].channelling.shape == (18,)
 
 
+def test_light_atoms_of_an_alloy_are_found_where_they_are_asked_for():
+    symbols = np.where(np.arange(30) % 3 == 0, "Cu", "Au").tolist()
+    series = series_of(Atoms(symbols, positions=ATOMS.positions), channelling=True)
+    found = fit_atoms(series, settings=AtomSettings(least_weight=0.1))
+    assert all_found(found)
+    light = found.cross_section_A2[np.argsort(matched(found).pairs[:, 1])] < 0.5 * np.median(found.cross_section_A2)
+    np.testing.assert_array_equal(light, np.arange(30) % 3 == 0)
+
+
 def test_multislice_frames_of_another_forward_model():
     stored = np.load(Path(__file__).parent / "data" / "prism_yb.npz")
     series = TiltSeries(

@@ -29,7 +29,7 @@ START_PROBE_SIGMA_A = 0.45  # of a probe that is not known
 LARGEST_SIGMA_A = 0.8  # a wider spot is no atom
 LEAST_EXPLAINED = 0.7  # of the variance of the frames
 WIDEST_SPOT = 0.42  # of the distance between neighbours, where two Gaussians merge into one
-MAX_ROUNDS = 4  # of merging, dropping and adding
+MAX_ROUNDS = 6  # of merging, dropping and adding
 REFINEMENTS = 3  # of the channelling term's neighbours, which move with the atoms
 
 
@@ -46,7 +46,7 @@ class AtomSettings:
     frame_shift     a shift in x and y for every frame: of frames that are not quite aligned
     tilt_error      an error for every tilt angle
     min_distance_A  nearer atoms are taken for one
-    least_weight    of the median: lighter atoms are taken for artefacts; lower it for alloys with light elements
+    least_weight    of the median: lighter atoms are taken for artefacts; 0.1 for alloys of light and heavy elements
     n_iterations    of L-BFGS in each round
     device          of PyTorch
 
@@ -91,15 +91,12 @@ def fit_atoms(
     _check_device(settings.device)
     _check_frames(series)
     fit = _Fit.start(series, settings=settings, microscope=microscope or microscope_of(series)).refined(free=OBJECT)
-    for _ in range(MAX_ROUNDS):
-        revised = fit.revised()
-        if revised is fit and fit.free == settings.free:
-            break
-        fit = revised.refined(free=settings.free)
+    fit = fit.searched(free=settings.free)
     fit.check()
     if settings.channelling:
         for _ in range(REFINEMENTS):
             fit = fit.refined(free=(*settings.free, "channelling"), channelling=True)
+        fit = fit.searched(free=fit.free, channelling=True)
     return fit.settled().model()
 
 
@@ -175,26 +172,37 @@ class _Fit:
         agreement = self.errors().agreement
         return ~kept(self.weights, agreement, least_weight=self.settings.least_weight, least_agreement=least)
 
+    def searched(self, *, free: tuple[str, ...], channelling: bool = False) -> "_Fit":
+        """Revised and refined in turn until nothing changes."""
+        fit = self
+        for _ in range(MAX_ROUNDS):
+            revised = fit.revised()
+            if revised is fit and fit.free == free:
+                break
+            fit = revised.refined(free=free, channelling=channelling)
+        return fit
+
     def revised(self) -> "_Fit":
-        """Atoms merged, the hopeless dropped, and those added that the residuals show; itself where nothing changes.
+        """Atoms merged and the hopeless dropped, else those that the residuals show added; itself if nothing changes.
 
         Before the channelling term the frames agree less, hence half the agreement is enough to stay.
         """
         stay = ~self.doubtful(share=0.5)
         near_A = self.settings.min_distance_A
         positions_A, weights = merged(self.positions_A[stay], self.weights[stay], within_A=near_A)
-        fit = self.with_atoms(positions_A, weights) if len(weights) < len(stay) else self
+        if len(weights) < len(stay):
+            return self.with_atoms(positions_A, weights)
         more_A, more = candidates(
-            (fit.frames.frames - fit.frames.whole(fit.p)).cpu().numpy(),
-            fit.spot(),
+            (self.frames.frames - self.frames.whole(self.p, features=self.features)).cpu().numpy(),
+            self.spot(),
             series=self.series,
-            positions_A=fit.positions_A,
+            positions_A=self.positions_A,
             min_distance_A=near_A,
-            least_weight=2 * self.settings.least_weight * float(np.median(fit.weights)),
+            least_weight=self.settings.least_weight * float(np.median(weights)),
         )
         if len(more) == 0:
-            return fit
-        return fit.with_atoms(np.concatenate([fit.positions_A, more_A]), np.concatenate([fit.weights, more]))
+            return self
+        return self.with_atoms(np.concatenate([self.positions_A, more_A]), np.concatenate([self.weights, more]))
 
     def spot(self) -> np.ndarray:
         """Image (n_y, n_x) of an atom of weight 1 in the middle of a frame."""
