@@ -79,6 +79,7 @@ def test_densify_writes_measured_and_predicted_frames(tsg, series, tmp_path):
     before = hashlib.sha256(path.read_bytes()).hexdigest()
     status, said, error = tsg("densify", path, "-o", tmp_path / "dense.npz", "--step", 4)
     assert (status, error) == (0, "") and "7 measured and 12 predicted frames" in said
+    assert "left-out frames" in said and "reprojection" in said
     dense = TiltSeries.read(tmp_path / "dense.npz")
     assert set(np.arange(-28, 29, 4.0)) <= set(dense.tilt_deg) and set(measured.tilt_deg) <= set(dense.tilt_deg)
     assert np.array_equal(dense.frames[dense.measured], measured.frames)

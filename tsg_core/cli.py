@@ -138,10 +138,13 @@ def train(recipe: str, work: Path | None, devices: int, ship: bool) -> None:
 @_input_and_output
 @click.option("--step", type=float, metavar="DEG", help="Predict at every multiple of this angle; 1 where not given.")
 @click.option("--at", type=click.Path(path_type=Path), help="Predict at the angles in this file instead.")
-@click.option("--method", default="linear", show_default=True, help="How to predict; a wrong name lists them all.")
+@click.option("--method", default="auto", show_default=True, help="How to predict; a wrong name lists them all.")
 @click.option("--checkpoint", help="Network of the method tsgnet: a shipped one's name, or a file.")
 def densify(source, tilts, pixel_size_A, output, overwrite, step, at, method, checkpoint) -> None:
-    """Predict missing frames of the tilt series IN; measured ones stay as they are."""
+    """Predict missing frames of the tilt series IN; measured ones stay as they are.
+
+    The method auto leaves out measured frames, predicts them by every method that applies, and says which did best.
+    """
     import numpy as np
 
     if step is not None and at is not None:
@@ -163,7 +166,22 @@ def densify(source, tilts, pixel_size_A, output, overwrite, step, at, method, ch
     new_deg = [angle for angle in wanted_deg if np.abs(series.tilt_deg - angle).min() > SAME_ANGLE_deg]
     dense = make_denser(series, tilt_deg=np.union1d(series.tilt_deg, new_deg), method=method, checkpoint=checkpoint)
     dense.write(output, overwrite=overwrite)
+    if "choice" in dense.metadata:
+        _say_choice(dense.metadata["choice"])
     click.echo(f"wrote {output}: {dense.measured.sum()} measured and {(~dense.measured).sum()} predicted frames")
+
+
+def _say_choice(choice: dict) -> None:
+    """What leaving out measured frames said of each method, and the verdict."""
+    click.echo(f"{'method':18s} {'left-out frames':>16s} {'expected':>10s} {'weight':>7s}")
+    for row in choice["left_out"]:
+        if row["reason"]:
+            click.echo(f"{row['method']:18s} {row['reason']}")
+        else:
+            scores = (row["left_out_psnr_dB"], row["expected_psnr_dB"])
+            left_out, expected = (f"{score:.1f} dB" if score is not None else "" for score in scores)
+            click.echo(f"{row['method']:18s} {left_out:>16s} {expected:>10s} {row['weight']:7.2f}")
+    click.echo(choice["verdict"])
 
 
 @tsg.command()
