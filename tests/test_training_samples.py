@@ -42,6 +42,16 @@ def test_all_gaps_up_to_twice_the_largest_rate_and_both_orders_occur():
     assert len(torch.unique((batch.t * 1000).round())) > 30
 
 
+def test_a_model_of_one_rate_sees_that_rate_alone():
+    rng = np.random.default_rng(0)
+    one_rate = source(min_rate=4, max_rate=4, midpoint=1.0)
+    assert {one_rate._draw_indices(41, rng)[1:] for _ in range(20)} == {(8, 4)}
+    some_rates = source(min_rate=4, max_rate=6, midpoint=0.0)
+    assert {some_rates._draw_indices(41, rng)[1] for _ in range(200)} == set(range(8, 13))
+    with pytest.raises(TsgError, match="no gap of 50"):
+        source(min_rate=25, max_rate=30).batch(0, size=1)
+
+
 def test_a_step_is_the_same_each_time_and_in_parts():
     whole, again = (source().batch(7, size=6) for _ in range(2))
     for x, y in zip(whole, again, strict=True):

@@ -42,7 +42,8 @@ class TrainingSettings:
                            where 1e-3 rose above it.
     loss                   "published": the paper's; "gain": `losses.gain_loss`, which all rates enter alike
     eta                    weight of the geometry loss in the published one
-    max_rate, midpoint     which gaps and times are drawn: see `training_samples.SampleSource`
+    min_rate, max_rate, midpoint   which gaps and times are drawn: see `training_samples.SampleSource`. The paper trains
+                           one model for all rates beside one for each, for which both are that rate and midpoint is 1.
     dose_per_A2            (low, high) dose of the noise added to the input frames of half of the samples, or None
     ema_decay              of the averaged weights, which are those validated and kept; lower during the first steps
     max_gradient_norm      gradients are scaled down to it
@@ -62,6 +63,7 @@ class TrainingSettings:
     weight_decay: float = 0.02
     loss: str = "published"
     eta: float = GEOMETRY_WEIGHT
+    min_rate: int = 1
     max_rate: int = MAX_GAP
     midpoint: float = 0.5
     dose_per_A2: tuple[float, float] | None = None
@@ -74,9 +76,12 @@ class TrainingSettings:
     log_every: int = 10
 
     def __post_init__(self):
-        for name in ("n_steps", "batch_size", "crop_px", "max_rate", "validate_every", "checkpoint_every", "log_every"):
+        counts = ("n_steps", "batch_size", "crop_px", "min_rate", "max_rate")
+        for name in (*counts, "validate_every", "checkpoint_every", "log_every"):
             if not (isinstance(getattr(self, name), int) and getattr(self, name) >= 1):
                 raise TsgError(f"{name}={getattr(self, name)} must be a whole number of at least 1")
+        if self.min_rate > self.max_rate:
+            raise TsgError(f"min_rate={self.min_rate} must not be above max_rate={self.max_rate}")
         if self.crop_px % STRIDE:
             raise TsgError(f"crop_px={self.crop_px} must be a multiple of {STRIDE}")
         if not 0 < self.final_learning_rate <= self.learning_rate:
@@ -139,6 +144,7 @@ def train(
         source = SampleSource(
             training,
             crop_px=settings.crop_px,
+            min_rate=settings.min_rate,
             max_rate=settings.max_rate,
             midpoint=settings.midpoint,
             dose_per_A2=settings.dose_per_A2,
@@ -146,7 +152,9 @@ def train(
         )
         judge = writer = None
         if fabric.is_global_zero:
-            judge = Validation(validation, max_rate=settings.max_rate, seed=settings.seed)
+            judge = Validation(
+                validation, min_rate=settings.min_rate, max_rate=settings.max_rate, seed=settings.seed
+            )
             writer = _tensorboard_writer(folder) if tensorboard else None
         run.to_the_end(source, judge, writer=writer)
     return folder / MODEL_FILE

@@ -27,7 +27,7 @@ class SampleSource:
     """Random samples of many tilt series; those of one seed and step are always the same.
 
     series       anything with len and [i] -> TiltSeries; what was read last stays in memory, up to `CACHE_GB`
-    max_rate     gaps between the outer frames are 2 to 2 * max_rate
+    min_rate, max_rate   gaps between the outer frames are 2 * min_rate to 2 * max_rate; alike for a model of one rate
     midpoint     fraction of samples after the midpoint protocol (gap 2 r, target in the middle, r uniform); in the
                  others the target is any frame between
     dose_per_A2  (low, high): half of the samples have outer frames with Poisson noise, the dose log-uniform between
@@ -42,13 +42,15 @@ class SampleSource:
         *,
         crop_px: int,
         max_rate: int,
+        min_rate: int = 1,
         midpoint: float,
         dose_per_A2: tuple[float, float] | None,
         seed: int,
     ):
         if len(series) == 0:
             raise TsgError("there are no tilt series to train with")
-        self.series, self.crop_px, self.max_rate, self.midpoint = series, crop_px, max_rate, midpoint
+        self.series, self.crop_px, self.midpoint = series, crop_px, midpoint
+        self.min_rate, self.max_rate = min_rate, max_rate
         self.dose_per_A2, self.seed = dose_per_A2, seed
         self._cache: OrderedDict[int, tuple[TiltSeries, np.ndarray]] = OrderedDict()
 
@@ -79,11 +81,13 @@ class SampleSource:
     def _draw_indices(self, n: int, rng: np.random.Generator) -> tuple[int, int, int]:
         """First frame, gap to the other outer frame, and steps from the first frame to the target."""
         max_rate = min(self.max_rate, (n - 1) // 2)
+        if max_rate < self.min_rate:
+            raise TsgError(f"a series of {n} frames has no gap of {2 * self.min_rate}, as min_rate={self.min_rate} asks")
         if rng.random() < self.midpoint:
-            k = int(rng.integers(1, max_rate + 1))
+            k = int(rng.integers(self.min_rate, max_rate + 1))
             gap = 2 * k
         else:
-            gap = int(rng.integers(2, 2 * max_rate + 1))
+            gap = int(rng.integers(2 * self.min_rate, 2 * max_rate + 1))
             k = int(rng.integers(1, gap))
         return int(rng.integers(n - gap)), gap, k
 

@@ -18,10 +18,11 @@ class Validation:
     the brightest pixel of those that a series with the trio's gap would have measured.
     """
 
-    def __init__(self, series: Sequence[TiltSeries], *, max_rate: int, seed: int):
+    def __init__(self, series: Sequence[TiltSeries], *, max_rate: int, seed: int, min_rate: int = 1):
         if len(series) == 0:
             raise TsgError("there are no validation series; without them no model can be chosen")
-        self.groups = [_trios(series[i], max_rate, np.random.default_rng([seed, i])) for i in range(len(series))]
+        rates = range(min_rate, max_rate + 1)
+        self.groups = [_trios(series[i], rates, np.random.default_rng([seed, i])) for i in range(len(series))]
         self.linear_dB = float(np.mean([_psnr_dB((a + b) / 2, c, peak) for a, b, c, peak in self.groups]))
 
     def psnr_dB(self, model: nn.Module, *, batch_size: int) -> float:
@@ -36,11 +37,11 @@ class Validation:
         return float(np.mean(means))
 
 
-def _trios(series: TiltSeries, max_rate: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _trios(series: TiltSeries, rates: range, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Frames a, b, target (n, 1, n_y, n_x) and peak (n,), divided by their scales."""
-    rates = range(1, min(max_rate, (len(series) - 1) // 2) + 1)
+    rates = [rate for rate in rates if 2 * rate < len(series)]
     if not rates:
-        raise TsgError(f"a validation series has {len(series)} frames; at least three are needed")
+        raise TsgError(f"a validation series has {len(series)} frames; at least three, or one gap, are needed")
     chosen = np.array([rng.choice(midpoint_trios(len(series), rate=rate)) for rate in rates])
     scales = [float(series.frames[a % (c - a) :: c - a].max()) or 1.0 for a, _, c in chosen]
     frames = torch.from_numpy(series.frames[chosen]) / torch.tensor(scales)[:, None, None, None]
