@@ -1,7 +1,6 @@
 """Atoms fitted to tilt series: known particles are found, other objects refused, errors cover, frames predicted."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import ase.io
 import numpy as np
@@ -21,6 +20,7 @@ from tsg_core.microscope import ABERRATED, NON_ABERRATED
 from tsg_core.noise import with_dose
 from tsg_core.objects import match_atoms
 from tsg_core.projection import project
+from tsg_core.references import prism_series
 from tsg_core.simulation import simulate_tilt_series
 from tsg_core.tilt_series import TiltSeries
 
@@ -154,13 +154,10 @@ def test_light_atoms_of_an_alloy_are_found_where_they_are_asked_for():
 
 
 def test_multislice_frames_of_another_forward_model():
-    stored = np.load(Path(__file__).parent / "data" / "prism_yb.npz")
-    series = TiltSeries(
-        stored["frames"], stored["tilt_deg"], float(stored["pixel_size_A"]), metadata={"microscope": NON_ABERRATED}
-    )
-    known, between = series.subset(slice(None, None, 2)), series.subset(slice(1, -1, 2))
+    series, true_A = prism_series()
+    known, between = series.subset(slice(None, None, 4)), series.subset(slice(2, -2, 4))
     found = fit_atoms(known)
-    match = match_atoms(found.positions_A, stored["positions_A"])
+    match = match_atoms(found.positions_A, true_A)
     assert (match.matched, match.missing, match.invented) == (77, 0, 0) and match.rmsd_pm < 2
     linear = psnr_dB(densify(known, tilt_deg=between.tilt_deg).frames, between.frames)
     alone, whole = (psnr_dB(found.predict(between.tilt_deg, residual=r), between.frames) for r in (False, True))

@@ -56,7 +56,7 @@ def test_the_engine_multiplies_each_atom_by_its_factor():
             simulate_tilt_series(atoms[[i]], thermal_displacement_A=sigma_A, **settings).frames[0] for i in range(6)
         ]
         expected = expected + np.tensordot(factors, alone, axes=1)
-    assert whole == pytest.approx(expected, abs=2e-3 * whole.max())
+    np.testing.assert_allclose(whole, expected, atol=2e-3 * float(whole.max()))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
