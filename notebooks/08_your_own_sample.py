@@ -29,7 +29,7 @@
 # The same from a terminal:
 #
 # ```bash
-# tsg densify series.mrc --tilts angles.rawtlt --step 1 --method reprojection -o dense.mrc
+# tsg densify series.mrc --tilts angles.rawtlt --step 1 -o dense.mrc
 # tsg reconstruct dense.mrc -o volume.mrc
 # ```
 
@@ -38,7 +38,7 @@ artifacts = "../artifacts/smoke"
 series_path = ""
 tilts_path = ""
 step_deg = 2.0
-method = "reprojection"
+method = "auto"
 n_iterations = 100
 
 # %% tags=["hide-input"]
@@ -171,7 +171,9 @@ plotting.say(
 # %% [markdown]
 # ## Make it denser
 #
-# Measured frames stay as they are, bit for bit, and are marked as measured.
+# Measured frames stay as they are, bit for bit, and are marked as measured. The method `auto` repeats the test above at several spacings,
+# extrapolates each method's error to the spacing that the series really has, and takes for every angle what it expects to be nearest, also `atoms`
+# where the sample shows atoms. Name another method in the parameters to insist on it.
 
 # %%
 dense_tilt_deg = np.union1d(
@@ -186,6 +188,8 @@ dense = interpolation.densify(
 plotting.say(
     f"{len(dense)} frames: {dense.measured.sum()} measured and {(~dense.measured).sum()} predicted."
 )
+if method == "auto":
+    plotting.say(f"The choice: {dense.metadata['choice']['verdict']}.")
 
 # %% [markdown]
 # ## Reconstruct and keep
