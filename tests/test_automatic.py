@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from test_interpolation import spot_series
 
+from tsg_core import methods
 from tsg_core.automatic import choose, predict_automatically
 from tsg_core.errors import TsgError
 from tsg_core.interpolation import densify
@@ -98,7 +99,7 @@ def test_methods_that_do_not_apply_are_named_with_their_reason(monkeypatch):
     def never(series, tilt_deg, *, checkpoint=None):
         raise TsgError("not for these frames")
 
-    monkeypatch.setitem(__import__("tsg_core.interpolation", fromlist=["METHODS"]).METHODS, "never", never)
+    monkeypatch.setitem(methods.METHODS, "never", never)
     choice = choose(waves(TILT_deg[::4]), methods=("linear", "never"))
     assert choice.table.set_index("method").loc["never", "reason"] == "not for these frames"
     assert list(choice.weights) == ["linear"]

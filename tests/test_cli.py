@@ -86,6 +86,12 @@ def test_densify_writes_measured_and_predicted_frames(tsg, series, tmp_path):
     assert hashlib.sha256(path.read_bytes()).hexdigest() == before
 
 
+def test_densify_of_two_frames_says_that_nothing_could_be_tried(tsg, series, tmp_path):
+    series[1].subset([2, 4]).write(tmp_path / "two.npz")
+    status, said, error = tsg("densify", tmp_path / "two.npz", "-o", tmp_path / "dense.npz", "--step", 2)
+    assert (status, error) == (0, "") and "untested" in said
+
+
 def test_densify_at_the_angles_of_a_file(tsg, series, tmp_path):
     (tmp_path / "at.txt").write_text("-25\n5.5\n10\n")
     tsg("densify", series[0], "-o", tmp_path / "dense.npz", "--at", tmp_path / "at.txt", "--method", "cubic")

@@ -9,6 +9,7 @@ import pandas as pd
 
 from .errors import TsgError
 from .leave_out import ErrorTrend, effective_spacing_deg, error_trend, leave_out
+from .methods import METHODS
 from .tilt_series import TiltSeries
 from .uncertainty import PixelErrors, learn_pixel_errors
 
@@ -89,7 +90,7 @@ def predict_automatically(
 def choose(series: TiltSeries, *, methods: tuple[str, ...] | None = None, checkpoint=None) -> Choice:
     """Leave out measured frames, predict them by every method, and weigh the methods by what that foretells.
 
-    `methods` are those of `interpolation.METHODS`; by default `CANDIDATES`, less those that take long for so large a
+    `methods` are those of `methods.METHODS`; by default `CANDIDATES`, less those that take long for so large a
     series and TSGNet where no network is there. Left-out frames have twice the spacing: a power law between two and
     four times the spacing carries each method's error on to the real one. The weights minimise the expected squared
     error of the blend, for every target by its own distance to the measured frames. Linear interpolation is taken where
@@ -127,30 +128,24 @@ def choose(series: TiltSeries, *, methods: tuple[str, ...] | None = None, checkp
 
 
 def _candidates(series: TiltSeries, checkpoint) -> tuple[str, ...]:
-    from .interpolation import METHODS
     from .weights import shipped
 
     missing = set() if checkpoint is not None or shipped() else {"tsgnet"}
     return tuple(
-        m for m in CANDIDATES if m in METHODS and m not in missing and series.frames.size <= COSTLY.get(m, np.inf)
+        m for m in CANDIDATES if m not in missing and series.frames.size <= COSTLY.get(m, np.inf)
     )
 
 
 def _check_methods(methods: Sequence[str]) -> None:
-    from .interpolation import METHODS
-
-    known = [m for m in METHODS if m != "auto"]
     for method in methods:
-        if method not in known:
-            raise TsgError(f"method {method!r} cannot be chosen from; there are {', '.join(known)}")
+        if method not in METHODS:
+            raise TsgError(f"method {method!r} cannot be chosen from; there are {', '.join(METHODS)}")
     if not methods:
-        raise TsgError(f"no methods to choose from; there are {', '.join(known)}")
+        raise TsgError(f"no methods to choose from; there are {', '.join(METHODS)}")
 
 
 def _predictor(checkpoint):
     """`predict(method, series, tilt_deg)`: as `densify` predicts, never darker than the darkest measured pixel."""
-    from .interpolation import METHODS
-
     def predict(method: str, series: TiltSeries, tilt_deg: np.ndarray) -> np.ndarray:
         frames = METHODS[method](series, tilt_deg, checkpoint=checkpoint)
         return np.maximum(frames, min(0.0, float(series.frames.min())))

@@ -175,10 +175,10 @@ def _say_choice(choice: dict) -> None:
     """What leaving out measured frames said of each method, and the verdict."""
     click.echo(f"{'method':18s} {'left-out frames':>16s} {'expected':>10s} {'weight':>7s}")
     for row in choice["left_out"]:
-        if row["reason"]:
+        if row.get("reason"):
             click.echo(f"{row['method']:18s} {row['reason']}")
-        else:
-            scores = (row["left_out_psnr_dB"], row["expected_psnr_dB"])
+        else:  # of two measured frames none is left out: there are no scores
+            scores = (row.get("left_out_psnr_dB"), row.get("expected_psnr_dB"))
             left_out, expected = (f"{score:.1f} dB" if score is not None else "" for score in scores)
             click.echo(f"{row['method']:18s} {left_out:>16s} {expected:>10s} {row['weight']:7.2f}")
     click.echo(choice["verdict"])
