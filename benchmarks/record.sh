@@ -23,7 +23,7 @@ record simulation_series simulation.py series --pixels 512 --shells 12
 record simulation_likeness simulation.py likeness
 record training training.py
 record reconstruction reconstruction.py engines --slices 16 --pixels 128 --iterations 100
-record reconstruction reconstruction.py engines --slices 16 --pixels 512 --iterations 100 --measured 4
+record reconstruction reconstruction.py engines --slices 16 --pixels 512 --iterations 100 --measured 3 --engines sparse astra
 record reconstruction reconstruction.py methods
 record reconstruction reconstruction.py memory --pixels 512 --slices 512 --iterations 1
 record reconstruction reconstruction.py distances --points 1000000
