@@ -194,7 +194,8 @@ plotting.show_plotly(
 # **Multislice** cuts the particle into slices, lets the electrons' wave pass one slice after the other, and so follows every
 # deflection and its interference. **PRISM** gets the same image from plane waves that are propagated once for all probe
 # positions. Both come from abTEM and take minutes for a frame; a few frames of small particles are shipped with the package
-# (`python benchmarks/multislice_frames.py` makes them anew). The atoms in them are at rest, and so are those of the fast frames beside them.
+# (`python benchmarks/multislice_frames.py` makes them anew). The atoms in them are at rest, and so are those of the fast frames beside them. Their potential is sampled
+# as coarsely as the detector's outer angle allows; a finer one (`sampling_A`) changes their totals by some percent and leaves the pattern as it is.
 #
 # Two orientations of one gold icosahedron: along a two-fold axis, where atoms stand in columns, and turned off it.
 

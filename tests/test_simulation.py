@@ -155,6 +155,13 @@ def test_incoherent_engine_is_on_the_scale_of_multislice():
     assert np.corrcoef(incoherent.ravel(), prism.ravel())[0, 1] > 0.999
 
 
+def test_a_finer_potential_shows_the_same():
+    module = reference()
+    coarse, fine = (module.simulate("prism", padding_A=5.0, sampling_A=s) for s in (0.1, 0.06))
+    assert fine.sum() == pytest.approx(coarse.sum(), rel=0.1)
+    assert not np.array_equal(coarse, fine) and np.corrcoef(coarse.ravel(), fine.ravel())[0, 1] > 0.998
+
+
 @pytest.mark.parametrize("engine", ["incoherent", "prism"])
 @pytest.mark.parametrize("incoherence", [{"source_size_A": 1.0}, {"defocus_spread_A": 60.0}])
 def test_an_extended_source_and_a_spread_of_the_focus_blur_in_every_engine(engine, incoherence):
@@ -187,6 +194,7 @@ def test_an_extended_source_and_a_spread_of_the_focus_blur_in_every_engine(engin
         ({"depth_step_A": 0.0}, "depth_step_A=0"),
         ({"engine": "multislice", "scan_step_A": 0.3}, "scan_step_A=0.3 must lie between"),
         ({"engine": "prism", "scan_step_A": 0.01}, "scan_step_A=0.01 must lie between"),
+        ({"engine": "prism", "sampling_A": 0.3}, "sampling_A=0.3 must be above 0 and at most 0.1"),
     ],
 )
 def test_what_cannot_be_is_one_clear_line(change, message):

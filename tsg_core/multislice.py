@@ -28,6 +28,7 @@ def abtem_frames(
     tilt_deg: np.ndarray,
     frame: PaddedFrame,
     scan_step_A: float | None = None,
+    sampling_A: float | None = None,
     slice_thickness_A: float = 1.0,
     interpolation: int | None = None,
     phonon_configurations: int = 0,
@@ -39,12 +40,17 @@ def abtem_frames(
 
     The whole periodic box is scanned in steps of at most `microscope.nyquist_sampling_A`, so that the image between the
     scan points is known. The probe is focused (defocus 0) on the plane of the tilt axis. PRISM's `interpolation` is by
-    default the largest whose window still holds the probe. `phonon_configurations` frozen sets of displacements are
+    default the largest whose window still holds the probe. `sampling_A` of the potential is by default the coarsest that
+    reaches the detector's outer angle, at most 0.1 A; totals then depend on the sampling by several percent, the pattern
+    hardly. Half of it costs four times as much. `phonon_configurations` frozen sets of displacements are
     averaged; 0 keeps the atoms at rest. `thermal_displacement_A` (one dimension, root mean square) replaces the
     elements' own.
     Raises TsgError for a scan step coarser than Nyquist or finer than the potential's sampling.
     """
-    sampling_A = potential_sampling_A(microscope)
+    coarsest_A = potential_sampling_A(microscope)
+    sampling_A = coarsest_A if sampling_A is None else sampling_A
+    if not 0 < sampling_A <= coarsest_A * (1 + 1e-6):
+        raise TsgError(f"sampling_A={sampling_A:g} must be above 0 and at most {coarsest_A:.3f} A for this detector")
     nyquist_A = microscope.nyquist_sampling_A
     scan_step_A = nyquist_A if scan_step_A is None else scan_step_A
     if not sampling_A <= scan_step_A <= nyquist_A * (1 + 1e-6):
