@@ -2,14 +2,14 @@
 # Run the benchmarks whose output the page "Speed and memory" shows: `bash benchmarks/record.sh [NAME]`, about an hour.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-mkdir -p book/results/speed
+mkdir -p book/speed
 
 # record NAME COMMAND...: all commands of one name go to one file, each below its own line
 record() {
     local name=$1
     shift
     [[ -z $only || $name == "$only"* ]] || return 0
-    local file=book/results/speed/$name.txt
+    local file=book/speed/$name.txt
     [[ " $begun " == *" $name "* ]] || : >"$file"
     begun+=" $name"
     printf '$ python benchmarks/%s\n' "$*" | tee -a "$file"
