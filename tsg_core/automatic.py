@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import pandas as pd
 
 from .errors import TsgError
 from .leave_out import ErrorTrend, effective_spacing_deg, error_trend, leave_out
-from .methods import METHODS
+from .methods import METHODS, predict
 from .tilt_series import TiltSeries
 from .uncertainty import PixelErrors, learn_pixel_errors
 
@@ -67,11 +67,11 @@ def predict_automatically(
     choice = choose(series, methods=None if methods is None else tuple(methods), checkpoint=checkpoint)
     spacing_deg = effective_spacing_deg(series.tilt_deg, tilt_deg)
     weights = np.array([_weights(choice, spacing) for spacing in spacing_deg])
-    predict, predicted = _predictor(checkpoint), np.zeros((weights.shape[1], len(tilt_deg), *series.frames.shape[1:]))
+    predicted = np.zeros((weights.shape[1], len(tilt_deg), *series.frames.shape[1:]))
     for i, method in enumerate(choice.weights):
         if weights[:, i].any():
             try:
-                predicted[i] = predict(method, series, tilt_deg)
+                predicted[i] = predict(method, series, tilt_deg, checkpoint=checkpoint)
             except TsgError:  # though it did apply to every part of the series
                 weights[:, i] = 0
     lost = weights.sum(axis=1) == 0
@@ -99,7 +99,7 @@ def choose(series: TiltSeries, *, methods: tuple[str, ...] | None = None, checkp
     """
     candidates = _candidates(series, checkpoint) if methods is None else methods
     _check_methods(candidates)
-    left_out, applying, failed = leave_out(series, candidates, _predictor(checkpoint))
+    left_out, applying, failed = leave_out(series, candidates, partial(predict, checkpoint=checkpoint))
     if left_out is None and len(series) > 2:
         raise TsgError("none of the methods applies: " + "; ".join(f"{m}: {why}" for m, why in failed.items()))
     if left_out is None:
@@ -131,9 +131,7 @@ def _candidates(series: TiltSeries, checkpoint) -> tuple[str, ...]:
     from .weights import shipped
 
     missing = set() if checkpoint is not None or shipped() else {"tsgnet"}
-    return tuple(
-        m for m in CANDIDATES if m not in missing and series.frames.size <= COSTLY.get(m, np.inf)
-    )
+    return tuple(m for m in CANDIDATES if m not in missing and series.frames.size <= COSTLY.get(m, np.inf))
 
 
 def _check_methods(methods: Sequence[str]) -> None:
@@ -142,15 +140,6 @@ def _check_methods(methods: Sequence[str]) -> None:
             raise TsgError(f"method {method!r} cannot be chosen from; there are {', '.join(METHODS)}")
     if not methods:
         raise TsgError(f"no methods to choose from; there are {', '.join(METHODS)}")
-
-
-def _predictor(checkpoint):
-    """`predict(method, series, tilt_deg)`: as `densify` predicts, never darker than the darkest measured pixel."""
-    def predict(method: str, series: TiltSeries, tilt_deg: np.ndarray) -> np.ndarray:
-        frames = METHODS[method](series, tilt_deg, checkpoint=checkpoint)
-        return np.maximum(frames, min(0.0, float(series.frames.min())))
-
-    return predict
 
 
 def _weights(choice: Choice, spacing_deg: float) -> np.ndarray:

@@ -73,18 +73,18 @@ def incoherent_frames(
     def compute(i: int) -> None:
         spectrum = torch.zeros((n_rows, n_columns), dtype=torch.complex64, device=device)
         along_x = _exponential(columns_A[i] + frame.middle_A[1], k_x)
-        parts = [(along_x, 1.0)]
         if channelling:
-            positions_A = np.stack([columns_A[i], y, depths_A[i]], axis=1)
-            parts = [
-                (along_x * torch.as_tensor(factor, dtype=torch.float32, device=device)[:, None], blur)
-                for factor, blur in zip(fitted().factors(positions_A, strengths), (1.0, spread), strict=True)
-            ]
+            factors = fitted().factors(np.stack([columns_A[i], y, depths_A[i]], axis=1), strengths)
+            along_x, along_x_spread = (
+                along_x * torch.as_tensor(factor, dtype=torch.float32, device=device)[:, None] for factor in factors
+            )
         for element, transfer in transfers.items():
             for slab in np.unique(slabs[i, symbols == element]).tolist():
                 here = torch.as_tensor(np.flatnonzero((symbols == element) & (slabs[i] == slab)), device=device)
-                both = sum((along_y[here].T @ weighted[here]) * blur for weighted, blur in parts)
-                spectrum += both.mul_(otfs[slab]).mul_(transfer)
+                part = along_y[here].T @ along_x[here]
+                if channelling:
+                    part += (along_y[here].T @ along_x_spread[here]).mul_(spread)
+                spectrum += part.mul_(otfs[slab]).mul_(transfer)
         frames[i] = frame.image(spectrum).clamp(min=0).cpu().numpy()
 
     with _one_tilt_a_thread(device) as pool:

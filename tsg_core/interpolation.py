@@ -33,7 +33,7 @@ def densify(series: TiltSeries, *, tilt_deg, method: str = "linear", checkpoint=
     frames[known] = measured.frames[nearest[known]]
     if not known.all():
         predicted = METHODS[method](measured, tilt_deg[~known], checkpoint=checkpoint)
-        frames[~known] = np.maximum(predicted, min(0.0, float(measured.frames.min())))
+        frames[~known] = methods.not_darker(predicted, measured)
     metadata = {**series.metadata, "method": method}
     if method == "auto":
         metadata["choice"] = choose(measured, checkpoint=checkpoint).summary()

@@ -74,6 +74,16 @@ METHODS: dict[str, Callable[..., np.ndarray]] = {
 }
 
 
+def predict(method: str, series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
+    """Frames by one of `METHODS`, as `not_darker` leaves them."""
+    return not_darker(METHODS[method](series, tilt_deg, checkpoint=checkpoint), series)
+
+
+def not_darker(frames: np.ndarray, series: TiltSeries) -> np.ndarray:
+    """Frames without what is darker than zero, or than the darkest pixel of the series, where that is negative."""
+    return np.maximum(frames, min(0.0, float(series.frames.min())))
+
+
 def nearest_frame(measured_deg: np.ndarray, tilt_deg: np.ndarray) -> np.ndarray:
     """Index of the measured angle nearest to each target; the lower of two that are as near."""
     lower = _lower_neighbour(measured_deg, tilt_deg)

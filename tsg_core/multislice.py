@@ -63,8 +63,9 @@ def abtem_frames(
         for element in set(atoms.get_chemical_symbols())
     }
     interpolation = interpolation or prism_interpolation(microscope, extent_A=frame.extent_A)
-    # PRISM keeps the beam's total only where its interpolation divides the grid; transforms of other lengths take longer
-    gpts = tuple(interpolation * next_fast_len(int(np.ceil(e / sampling_A / interpolation))) for e in frame.extent_A[::-1])
+    # PRISM keeps the beam's total only where its interpolation divides the grid
+    fewest = (int(np.ceil(extent / sampling_A / interpolation)) for extent in frame.extent_A[::-1])
+    gpts = tuple(interpolation * next_fast_len(n) for n in fewest)
     steps = tuple(int(np.ceil(extent / scan_step_A)) for extent in frame.extent_A[::-1])
     frames = np.empty((len(tilt_deg), *frame.shape), np.float32)
     with abtem.config.set({"diagnostics.progress_bar": False}):
@@ -72,9 +73,7 @@ def abtem_frames(
             cell = _abtem_cell(atoms, tilt_deg=tilt_deg[i], extent_A=frame.extent_A)
             if phonon_configurations:
                 cell = abtem.FrozenPhonons(cell, phonon_configurations, sigma_A, seed=phonon_seed)
-            potential = abtem.Potential(
-                cell, gpts=gpts, slice_thickness=slice_thickness_A, parametrization="lobato"
-            )
+            potential = abtem.Potential(cell, gpts=gpts, slice_thickness=slice_thickness_A, parametrization="lobato")
             detector = abtem.AnnularDetector(microscope.detector_inner_mrad, microscope.detector_outer_mrad)
             scan = abtem.GridScan((0, 0), frame.extent_A[::-1], gpts=steps, endpoint=False)
             matrix = _scattering_matrix(potential, microscope, interpolation) if engine == "prism" else None

@@ -114,8 +114,8 @@ def fraction_within(microscope: Microscope, *, radius_A: float) -> float:
 def _wide_extent_A(microscope: Microscope) -> float:
     """A box several times the geometric radius of the probe, Cs alpha^3 + |defocus| alpha, and wide for its tails."""
     alpha = microscope.convergence_mrad * 1e-3
-    geometric_A = abs(microscope.Cs_um) * 1e4 * alpha**3 + (abs(microscope.defocus_A) + 3 * microscope.defocus_spread_A) * alpha
-    geometric_A += microscope.source_size_A
+    defocus_A = abs(microscope.defocus_A) + 3 * microscope.defocus_spread_A
+    geometric_A = abs(microscope.Cs_um) * 1e4 * alpha**3 + defocus_A * alpha + microscope.source_size_A
     return max(80.0, 5 * geometric_A)
 
 

@@ -80,6 +80,10 @@ class Case:
         atoms.positions = Rotation.from_euler("y", _AXES[self.orientation], degrees=True).apply(atoms.positions)
         return atoms
 
+    @property
+    def field_of_view_A(self) -> float:
+        return bounding_diameter_A(self.atoms()) + MARGIN_A
+
 
 _SHARP = (
     ("Au 147", "along 2-fold"),
@@ -93,10 +97,9 @@ _SHARP = (
     ("Ir fcc", "off axis"),
     ("Pt 146", "off axis"),
 )
-_WIDE = (("Ir fcc", "off axis"),)
 CASES = (
     *(Case(particle=p, orientation=o, microscope="non_aberrated") for p, o in _SHARP),
-    *(Case(particle=p, orientation=o, microscope="aberrated") for p, o in _WIDE),
+    Case(particle="Ir fcc", orientation="off axis", microscope="aberrated"),
     Case(particle="Ir fcc", orientation="off axis", microscope="printed_detector"),
     Case(particle="Ir fcc", orientation="along 110", microscope="non_aberrated", phonon_configurations=3),
 )
@@ -107,7 +110,6 @@ def case_series(
 ) -> TiltSeries:
     """The case's frame, as a series of one, by any engine; `only` keeps some of its atoms, `tilt_deg` turns them."""
     atoms = case.atoms()
-    field_of_view_A = bounding_diameter_A(atoms) + MARGIN_A
     if engine != "incoherent":
         engine_options = {"phonon_configurations": case.phonon_configurations, **engine_options}
     elif not case.phonon_configurations:
@@ -117,7 +119,7 @@ def case_series(
         microscope=REFERENCE_MICROSCOPES[case.microscope],
         tilt_deg=tilt_deg,
         shape=N_PIXELS,
-        field_of_view_A=field_of_view_A,
+        field_of_view_A=case.field_of_view_A,
         engine=engine,
         **engine_options,
     )
@@ -174,8 +176,7 @@ def multislice_s_per_A2() -> float:
     rates = {name: [] for name in MICROSCOPES}
     for case in CASES:
         if case.microscope in rates and not case.phonon_configurations:
-            field_A = bounding_diameter_A(case.atoms()) + MARGIN_A
-            rates[case.microscope].append(stored_frame(case)[1] / field_A**2)
+            rates[case.microscope].append(stored_frame(case)[1] / case.field_of_view_A**2)
     return float(np.mean([np.median(values) for values in rates.values()]))
 
 
