@@ -29,6 +29,15 @@ def test_the_scale_comes_from_measured_frames_alone():
     assert series(measured=[True, True, False]).intensity_scale == FRAMES[1].max()
 
 
+def test_a_step_is_noted_beside_what_it_changed():
+    first = series(metadata={"engine": "x"})
+    second = first.noted("Twice as bright.", frames=2 * FRAMES).noted("Renamed.", metadata={"engine": "y"})
+    assert first.history == () and second.history == ("Twice as bright.", "Renamed.")
+    assert second.metadata == {"engine": "y", "history": second.history}
+    np.testing.assert_array_equal(second.frames, 2 * FRAMES)
+    assert second.subset([0]).history == second.history
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -20,7 +20,8 @@ class TiltSeries:
     tilt_deg      (n_tilt,) strictly ascending
     pixel_size_A  edge of the square pixels
     measured      (n_tilt,) True where a frame was recorded, False where it was predicted
-    metadata      what made the series: microscope, engine, dose, source file, ...
+    metadata      what made the series: microscope, engine, dose, source file, ...; `history`, a tuple of sentences,
+                  says in order what was done to it
 
     Raises TsgError where shapes disagree, angles repeat or descend, or values are not finite.
     """
@@ -68,6 +69,16 @@ class TiltSeries:
         return replace(
             self, frames=self.frames[indices], tilt_deg=self.tilt_deg[indices], measured=self.measured[indices]
         )
+
+    @property
+    def history(self) -> tuple[str, ...]:
+        """What was done to the series, a sentence a step, in order."""
+        return tuple(self.metadata.get("history", ()))
+
+    def noted(self, sentence: str, **changes) -> "TiltSeries":
+        """The series with these fields replaced and the sentence, which says what was done, added to its history."""
+        metadata = {**changes.pop("metadata", self.metadata), "history": (*self.history, sentence)}
+        return replace(self, metadata=metadata, **changes)
 
     @classmethod
     def read(cls, path: str | Path, *, tilts: str | Path | None = None) -> "TiltSeries":
