@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from .errors import TsgError
-from .leave_out import ErrorTrend, effective_spacing_deg, error_trend, leave_out
+from .leave_out import ErrorTrend, Predict, effective_spacing_deg, error_trend, leave_out
 from .methods import METHODS, predict
 from .tilt_series import TiltSeries
 from .uncertainty import PixelErrors, learn_pixel_errors
@@ -57,49 +57,65 @@ class AutomaticPrediction:
 
 
 def predict_automatically(
-    series: TiltSeries, *, tilt_deg, methods: Sequence[str] | None = None, checkpoint=None
+    series: TiltSeries,
+    *,
+    tilt_deg,
+    methods: Sequence[str] | None = None,
+    checkpoint=None,
+    predict_by: Predict | None = None,
 ) -> AutomaticPrediction:
     """Frames at angles between the measured ones, blended for each by its distance to them; see `choose`.
 
     The standard deviations are those of a frame as it would be measured, its noise included.
     """
     tilt_deg = np.atleast_1d(np.asarray(tilt_deg, np.float64))
-    choice = choose(series, methods=None if methods is None else tuple(methods), checkpoint=checkpoint)
+    methods = None if methods is None else tuple(methods)
+    choice = choose(series, methods=methods, checkpoint=checkpoint, predict_by=predict_by)
+    predict_by = predict_by or partial(predict, checkpoint=checkpoint)
     spacing_deg = effective_spacing_deg(series.tilt_deg, tilt_deg)
     weights = np.array([_weights(choice, spacing) for spacing in spacing_deg])
-    predicted = np.zeros((weights.shape[1], len(tilt_deg), *series.frames.shape[1:]))
+    predicted = [None] * weights.shape[1]
     for i, method in enumerate(choice.weights):
         if weights[:, i].any():
             try:
-                predicted[i] = predict(method, series, tilt_deg, checkpoint=checkpoint)
+                predicted[i] = predict_by(method, series, tilt_deg)
             except TsgError:  # though it did apply to every part of the series
                 weights[:, i] = 0
     lost = weights.sum(axis=1) == 0
     if lost.any():
         raise TsgError(f"{choice.method} applied to parts of the series and not to all of it; name other methods")
     weights /= weights.sum(axis=1, keepdims=True)
-    frames = _blended(weights, predicted)
-    if choice.errors is None:
-        return AutomaticPrediction(frames=frames, sigma=None, choice=choice)
-    mse = np.array([choice.trend.blended(w, s) for w, s in zip(weights, spacing_deg, strict=True)])
-    sigma = choice.errors.sigma(frames, _blended(weights, (predicted - frames) ** 2), mse=mse)
+    frames = np.empty((len(tilt_deg), *series.frames.shape[1:]), np.float32)
+    sigma = None if choice.errors is None else np.empty_like(frames)
+    for k, w in enumerate(weights):  # a frame at a time: only predictions and results are as large as the series
+        frames[k], spread = _blend(w, [None if p is None else p[k] for p in predicted])
+        if sigma is not None:
+            mse = np.array([choice.trend.blended(w, spacing_deg[k])])
+            sigma[k] = choice.errors.sigma(frames[k : k + 1], spread[None], mse=mse)[0]
     return AutomaticPrediction(frames=frames, sigma=sigma, choice=choice)
 
 
 @lru_cache(maxsize=2)
-def choose(series: TiltSeries, *, methods: tuple[str, ...] | None = None, checkpoint=None) -> Choice:
+def choose(
+    series: TiltSeries,
+    *,
+    methods: tuple[str, ...] | None = None,
+    checkpoint=None,
+    predict_by: Predict | None = None,
+) -> Choice:
     """Leave out measured frames, predict them by every method, and weigh the methods by what that foretells.
 
     `methods` are those of `methods.METHODS`; by default `CANDIDATES`, less those that take long for so large a
     series and TSGNet where no network is there. Left-out frames have twice the spacing: a power law between two and
     four times the spacing carries each method's error on to the real one. The weights minimise the expected squared
     error of the blend, for every target by its own distance to the measured frames. Linear interpolation is taken where
-    nothing is expected to gain 0.2 dB over it.
+    nothing is expected to gain 0.2 dB over it. `predict_by(method, series, tilt_deg)` stands in for `methods.predict`
+    where predictions are kept or watched.
     Raises TsgError for an unknown method, and where none of the methods applies.
     """
     candidates = _candidates(series, checkpoint) if methods is None else methods
     _check_methods(candidates)
-    left_out, applying, failed = leave_out(series, candidates, partial(predict, checkpoint=checkpoint))
+    left_out, applying, failed = leave_out(series, candidates, predict_by or partial(predict, checkpoint=checkpoint))
     if left_out is None and len(series) > 2:
         raise TsgError("none of the methods applies: " + "; ".join(f"{m}: {why}" for m, why in failed.items()))
     if left_out is None:
@@ -148,17 +164,20 @@ def _weights(choice: Choice, spacing_deg: float) -> np.ndarray:
     return choice.trend.blend(float(spacing_deg))[0]
 
 
-def _blended(weights: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """weights (n, n_method) over predicted (n_method, n, n_y, n_x)."""
-    return np.einsum("nm,mnyx->nyx", weights, predicted).astype(np.float32)
+def _blend(weights: np.ndarray, predicted: Sequence[np.ndarray | None]) -> tuple[np.ndarray, np.ndarray]:
+    """The blend (n_y, n_x) of one frame's predictions, None where a weight is 0, and the variance between them."""
+    used = [(w, p) for w, p in zip(weights, predicted, strict=True) if w]
+    frame = sum(w * p for w, p in used).astype(np.float32)
+    return frame, sum(w * (p - frame) ** 2 for w, p in used).astype(np.float32)
 
 
 def _pixel_errors(left_out, trend: ErrorTrend, fixed: np.ndarray | None) -> PixelErrors:
-    near = left_out.halved
-    weights = np.array([trend.blend(float(s))[0] if fixed is None else fixed for s in left_out.spacing_deg[near]])
-    frames = _blended(weights, left_out.predicted[:, near])
-    spread = _blended(weights, (left_out.predicted[:, near] - frames) ** 2)
-    return learn_pixel_errors(left_out.truth[near], frames, spread)
+    def frames():
+        for k in np.flatnonzero(left_out.halved):
+            weights = trend.blend(float(left_out.spacing_deg[k]))[0] if fixed is None else fixed
+            yield left_out.truth[k], *_blend(weights, left_out.predicted[:, k])
+
+    return learn_pixel_errors(frames())
 
 
 def _table(series, trend: ErrorTrend, applying, failed, weights, spacing_deg: float) -> pd.DataFrame:
@@ -180,6 +199,8 @@ def _table(series, trend: ErrorTrend, applying, failed, weights, spacing_deg: fl
 
 
 def _verdict(method: str, alone: dict[str, float], expected: float, weight: float, linear_suffices: bool) -> str:
+    if len(alone) == 1:
+        return f"{method} is the only method tried that applies"
     if linear_suffices:
         return "linear is as good: nothing that was tried is expected to gain 0.2 dB over it"
     sole = method if weight > 0.95 else f"a blend, {weight:.0%} of it {method},"

@@ -1,12 +1,14 @@
 """Frames at tilt angles that were not measured: a tilt series made denser by any of the methods."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from . import methods
-from .automatic import choose, predict_automatically
+from .automatic import Choice, predict_automatically
 from .errors import TsgError
+from .leave_out import Predict
 from .tilt_series import SAME_ANGLE_deg, TiltSeries
 
 
@@ -23,21 +25,64 @@ def densify(series: TiltSeries, *, tilt_deg, method: str = "linear", checkpoint=
     """
     if method not in METHODS:
         raise TsgError(f"method={method!r} is not known; choose one of {', '.join(METHODS)}")
-    measured = series if series.measured.all() else series.subset(series.measured)
-    if len(measured) < 2:
-        raise TsgError(f"{len(measured)} measured frame(s) cannot be interpolated; at least two are needed")
+    measured = _measured(series)
     tilt_deg = _checked_targets(tilt_deg, measured.tilt_deg)
-    nearest = methods.nearest_frame(measured.tilt_deg, tilt_deg)
-    known = np.abs(measured.tilt_deg[nearest] - tilt_deg) <= SAME_ANGLE_deg
-    frames = np.empty((len(tilt_deg), *measured.frames.shape[1:]), np.float32)
-    frames[known] = measured.frames[nearest[known]]
-    if not known.all():
-        predicted = METHODS[method](measured, tilt_deg[~known], checkpoint=checkpoint)
-        frames[~known] = methods.not_darker(predicted, measured)
-    metadata = {**series.metadata, "method": method}
-    if method == "auto":
-        metadata["choice"] = choose(measured, checkpoint=checkpoint).summary()
-    return replace(series, frames=frames, tilt_deg=tilt_deg, measured=known, metadata=metadata)
+    missing_deg = tilt_deg[~_known(measured, tilt_deg)]
+    if len(missing_deg) and method == "auto":
+        return densify_with_uncertainty(series, tilt_deg=tilt_deg, checkpoint=checkpoint).series
+    if len(missing_deg):
+        predicted = METHODS[method](measured, missing_deg, checkpoint=checkpoint)
+        predicted = methods.not_darker(predicted, measured)
+    else:
+        predicted = measured.frames[:0]
+    return _between_measured(measured, predicted, tilt_deg, metadata={**series.metadata, "method": method})
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Densified:
+    """A denser series and how far its frames can be trusted.
+
+    series  measured and predicted frames, as `densify` returns them
+    sigma   (n_predicted, n_y, n_x), the standard deviations of the predicted frames, in the order of their angles; None
+            of two measured frames, of which none can be left out
+    choice  what left-out frames said about the methods
+    """
+
+    series: TiltSeries
+    sigma: np.ndarray | None
+    choice: Choice
+
+    def sigma_series(self) -> TiltSeries:
+        """Standard deviations as a series with the angles of `series`, 0 where a frame was measured."""
+        dense = self.series
+        nothing = np.zeros((dense.measured.sum(), *dense.frames.shape[1:]), np.float32)
+        frames = _interleaved(nothing, self.sigma, known=dense.measured)
+        return replace(dense, frames=frames, metadata={"standard_deviation_of": dense.metadata.get("source_file", "")})
+
+
+def densify_with_uncertainty(
+    series: TiltSeries,
+    *,
+    tilt_deg,
+    methods: Sequence[str] | None = None,
+    checkpoint=None,
+    predict_by: Predict | None = None,
+) -> Densified:
+    """What `densify` does by "auto", with the standard deviations; the options are those of `predict_automatically`.
+
+    Raises TsgError as `densify`, where nothing is to be predicted, and where none of the methods applies.
+    """
+    measured = _measured(series)
+    tilt_deg = _checked_targets(tilt_deg, measured.tilt_deg)
+    missing_deg = tilt_deg[~_known(measured, tilt_deg)]
+    if len(missing_deg) == 0:
+        raise TsgError("nothing is to be predicted: every target angle was measured")
+    found = predict_automatically(
+        measured, tilt_deg=missing_deg, methods=methods, checkpoint=checkpoint, predict_by=predict_by
+    )
+    metadata = {**series.metadata, "method": "auto", "choice": found.choice.summary()}
+    dense = _between_measured(measured, found.frames, tilt_deg, metadata=metadata)
+    return Densified(series=dense, sigma=found.sigma, choice=found.choice)
 
 
 def auto(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
@@ -46,6 +91,32 @@ def auto(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.nda
 
 
 METHODS = {**methods.METHODS, "auto": auto}
+
+
+def _measured(series: TiltSeries) -> TiltSeries:
+    measured = series if series.measured.all() else series.subset(series.measured)
+    if len(measured) < 2:
+        raise TsgError(f"{len(measured)} measured frame(s) cannot be interpolated; at least two are needed")
+    return measured
+
+
+def _known(measured: TiltSeries, tilt_deg: np.ndarray) -> np.ndarray:
+    """True for the targets that were measured."""
+    nearest = methods.nearest_frame(measured.tilt_deg, tilt_deg)
+    return np.abs(measured.tilt_deg[nearest] - tilt_deg) <= SAME_ANGLE_deg
+
+
+def _between_measured(measured: TiltSeries, predicted: np.ndarray, tilt_deg: np.ndarray, *, metadata) -> TiltSeries:
+    known = _known(measured, tilt_deg)
+    kept = measured.frames[methods.nearest_frame(measured.tilt_deg, tilt_deg[known])]
+    frames = _interleaved(kept, predicted, known=known)
+    return replace(measured, frames=frames, tilt_deg=tilt_deg, measured=known, metadata=metadata)
+
+
+def _interleaved(kept: np.ndarray, predicted: np.ndarray, *, known: np.ndarray) -> np.ndarray:
+    frames = np.empty((len(known), *predicted.shape[1:]), np.float32)
+    frames[known], frames[~known] = kept, predicted
+    return frames
 
 
 def _checked_targets(tilt_deg, measured_deg: np.ndarray) -> np.ndarray:

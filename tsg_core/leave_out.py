@@ -121,29 +121,32 @@ def leave_out(
     not apply; one that only needs more than every fourth is given NaN for those.
     None for a series of two frames, of which none can be left out.
     """
-    parts, failed = [], {}
-    for kept, out, halved in folds(len(series)):
+    parts = list(folds(len(series)))
+    n_out = sum(len(out) for _, out, _ in parts)
+    predicted = np.full((len(methods), n_out, *series.frames.shape[1:]), np.nan, np.float32)
+    spacing_deg, failed, first = [], {}, 0
+    for kept, out, halved in parts:
         known, tilt_deg = series.subset(kept), series.tilt_deg[out]
-        predicted = {}
-        for method in (m for m in methods if m not in failed):
+        spacing_deg.append(effective_spacing_deg(known.tilt_deg, tilt_deg))
+        for i, method in enumerate(methods):
+            if method in failed:
+                continue
             try:
-                predicted[method] = predict(method, known, tilt_deg)
+                predicted[i, first : first + len(out)] = predict(method, known, tilt_deg)
             except TsgError as error:
                 if halved:
                     failed[method] = str(error)
-                predicted[method] = np.full_like(series.frames[out], np.nan)
-        spacing_deg = effective_spacing_deg(known.tilt_deg, tilt_deg)
-        parts.append((tilt_deg, spacing_deg, series.frames[out], predicted, np.full(len(out), halved)))
+        first += len(out)
     applying = tuple(m for m in methods if m not in failed)
     if not parts or not applying:
         return None, applying, failed
-    tilt_deg, spacing_deg, truth, predictions, halved = zip(*parts, strict=True)
+    left = np.concatenate([out for _, out, _ in parts])
     left_out = LeftOut(
-        tilt_deg=np.concatenate(tilt_deg),
+        tilt_deg=series.tilt_deg[left],
         spacing_deg=np.concatenate(spacing_deg),
-        truth=np.concatenate(truth),
-        predicted=np.stack([np.concatenate([p[m] for p in predictions]) for m in applying]),
-        halved=np.concatenate(halved),
+        truth=series.frames[left],
+        predicted=predicted[[m not in failed for m in methods]] if failed else predicted,
+        halved=np.concatenate([np.full(len(out), halved) for _, out, halved in parts]),
     )
     return left_out, applying, failed
 
@@ -153,18 +156,22 @@ def error_trend(left_out: LeftOut) -> ErrorTrend:
 
     The noise that the left-out frames themselves hold is taken out of the law, and no error falls below it.
     """
-    error = (left_out.predicted - left_out.truth).astype(np.float64)
-    mse = (error**2).mean(axis=(2, 3))
     near, far = left_out.halved, ~left_out.halved
+    n_method, n_out = left_out.predicted.shape[:2]
+    mse, shared = np.empty((n_method, n_out)), np.zeros((n_method, n_method))
+    for k in range(n_out):  # a frame at a time, so that no errors as large as all predictions are held
+        error = _error(left_out, slice(None), k)
+        mse[:, k] = (error**2).mean(axis=(1, 2))
+        if near[k]:
+            shared += np.einsum("iyx,jyx->ij", error, error)
     log_spacing = np.log(left_out.spacing_deg.clip(1e-6))
     level = mse[:, near].mean(axis=1)
-    floor = min(white_noise_bound(e) for e in error[:, near])
+    floor = min(white_noise_bound(_error(left_out, i, k) for k in np.flatnonzero(near)) for i in range(n_method))
     power = np.full(len(mse), USUAL)
     if far.any() and (step := log_spacing[far].mean() - log_spacing[near].mean()) > 0.1:
         above, beyond = ((level - floor).clip(0), (mse[:, far].mean(axis=1) - floor).clip(0))
         ratio = np.divide(beyond, above, out=np.ones(len(level)), where=above > 0)
         power = np.where(np.isnan(ratio), USUAL, (np.log(ratio.clip(1e-12)) / step).clip(0, STEEPEST))
-    shared = np.einsum("ifyx,jfyx->ij", error[:, near], error[:, near])
     size = np.sqrt(np.diag(shared))
     correlation = np.divide(shared, size[:, None] * size, out=np.eye(len(size)), where=size[:, None] * size > 0)
     return ErrorTrend(
@@ -174,3 +181,8 @@ def error_trend(left_out: LeftOut) -> ErrorTrend:
         floor=floor,
         correlation=correlation,
     )
+
+
+def _error(left_out: LeftOut, methods: int | slice, k: int) -> np.ndarray:
+    """Errors of the k-th left-out frame by one method or several."""
+    return left_out.predicted[methods, k].astype(np.float64) - left_out.truth[k]

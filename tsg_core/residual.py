@@ -5,6 +5,8 @@ over, in part detail that has changed altogether by the next frame, and in part 
 spatial frequency, frames tell that were left out of the model.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 from scipy.fft import dctn, idctn
 from scipy.interpolate import CubicSpline
@@ -52,9 +54,9 @@ def residual_weights(
     return np.nan_to_num(confirmed ** (1 / 8) * _ratio(signal, total)).reshape(N_BANDS, N_BANDS)
 
 
-def white_noise_bound(frames: np.ndarray) -> float:
-    """The largest variance that white noise in frames (n, n_y, n_x) can have: the power of their quietest band."""
-    return float(np.nanmin(_band_means(_spectrum(frames) ** 2)))
+def white_noise_bound(frames: Iterable[np.ndarray]) -> float:
+    """The largest variance that white noise in frames (n_y, n_x) can have: the power of their quietest band."""
+    return float(np.nanmin(np.mean([_band_means(_spectrum(frame[None]) ** 2) for frame in frames], axis=0)))
 
 
 def _spectrum(frames: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Standard deviations of predicted pixels, learnt from left-out frames, and how often intervals hold the truth."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ from scipy.stats import norm
 LEVELS = (0.5, 0.9, 0.95)
 CALIBRATED_AT = 0.9  # the interval that holds this share of the left-out pixels sets the scale
 SMOOTH_px = 1.5  # over which squared differences are averaged
+DRAWN_px = 20_000  # of a frame that decide on the scale, at most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,21 +30,27 @@ class PixelErrors:
         return (self.scale * np.sqrt(shape * mse[:, None, None])).astype(np.float32)
 
 
-def learn_pixel_errors(truth: np.ndarray, predicted: np.ndarray, spread: np.ndarray) -> PixelErrors:
-    """From left-out frames, their predictions, and the variance between the methods, all (n, n_y, n_x).
+def learn_pixel_errors(frames: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> PixelErrors:
+    """From left-out frames: the truth, its prediction and the variance between the methods, each (n_y, n_x).
 
     The squared error of a pixel, in units of its frame's, is taken for a sum of three parts with shares >= 0 (least
-    squares); the scale makes the normal interval of 90 % hold 90 % of the left-out pixels.
+    squares); the scale makes the normal interval of 90 % hold 90 % of the left-out pixels, or of an even choice of them
+    where frames are large.
     """
-    squared = ((truth - predicted).astype(np.float64)) ** 2
-    mse = squared.mean(axis=(1, 2))
-    features = _features(predicted, spread)
-    relative = np.divide(squared, mse[:, None, None], out=np.zeros_like(squared), where=mse[:, None, None] > 0)
-    shares, _ = nnls(features.reshape(len(features), -1).T, relative.ravel())
+    gram, moment, drawn = np.zeros((3, 3)), np.zeros(3), []
+    for truth, predicted, spread in frames:
+        squared = (truth.astype(np.float64) - predicted).ravel() ** 2
+        relative = squared / squared.mean() if squared.any() else squared
+        features = _features(predicted[None], spread[None]).reshape(3, -1)
+        gram += features @ features.T
+        moment += features @ relative
+        every = -(-relative.size // DRAWN_px)
+        drawn.append(np.vstack([features, relative])[:, ::every])
+    *features, relative = np.concatenate(drawn, axis=1)
+    shares = _least_squares(gram, moment)
     shares = shares / shares.sum() if shares.sum() > 0 else np.array([1.0, 0.0, 0.0])
     shares = 0.95 * shares + 0.05 * np.array([1.0, 0.0, 0.0])  # no pixel is certain
-    shape = np.tensordot(shares, features, axes=1)
-    quantile = float(np.quantile(np.sqrt(relative / shape), CALIBRATED_AT)) if mse.any() else 1.0
+    quantile = float(np.quantile(np.sqrt(relative / (shares @ features)), CALIBRATED_AT)) if relative.any() else 1.0
     return PixelErrors(shares=tuple(shares.tolist()), scale=quantile / norm.ppf((1 + CALIBRATED_AT) / 2))
 
 
@@ -56,6 +63,14 @@ def coverage(
     """
     distance = np.abs(np.asarray(truth, np.float64) - predicted)
     return {level: float(np.mean(distance <= norm.ppf((1 + level) / 2) * sigma)) for level in levels}
+
+
+def _least_squares(gram: np.ndarray, moment: np.ndarray) -> np.ndarray:
+    """The x >= 0 that minimises x gram x - 2 moment x, which is |A x - b|^2 for gram = A^T A and moment = A^T b."""
+    values, vectors = np.linalg.eigh(gram)
+    kept = values > 1e-12 * values.max()
+    root = np.sqrt(values[kept])
+    return nnls(root[:, None] * vectors[:, kept].T, vectors[:, kept].T @ moment / root)[0]
 
 
 def _features(frames: np.ndarray, spread: np.ndarray) -> np.ndarray:
