@@ -37,6 +37,17 @@ def test_time_left_counts_what_was_done_before_and_inner_loops(monkeypatch):
     monkeypatch.setattr(progress, "_loops", [])
 
 
+def test_time_left_knows_that_items_differ(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    left = []
+    for cost in track([1, 9], label="method", costs=[1, 9]):
+        left.append(progress._seconds_left())
+        now[0] += cost
+    assert left == [None, 9]
+    monkeypatch.setattr(progress, "_loops", [])
+
+
 def test_an_interrupted_loop_leaves_nothing_behind(monkeypatch):
     loop = track(range(3), label="series")
     next(loop)

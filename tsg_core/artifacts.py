@@ -107,7 +107,7 @@ class Artifacts:
         elif path.stat().st_size != sidecar["bytes"]:
             found = path.stat().st_size
             raise TsgError(f"{path} is {found} bytes long instead of {sidecar['bytes']}; {self._remedy(name)}")
-        elif _sha256(path) != sidecar["sha256"]:
+        elif checksum(path) != sidecar["sha256"]:
             raise TsgError(f"{path} is not what was written (its checksum differs); {self._remedy(name)}")
         return sidecar
 
@@ -153,7 +153,7 @@ class Artifacts:
             "made": datetime.now(UTC).isoformat(timespec="seconds"),
             "versions": package_versions(),
             "bytes": size,
-            "sha256": _sha256(partial),
+            "sha256": checksum(partial),
             **files,
         }
         path = self.folder / name
@@ -257,12 +257,12 @@ def _sizes(folder: Path) -> dict[str, int]:
     }
 
 
-def _sha256(path: Path) -> str:
-    """Checksum of a file's content, or of the names and contents of all files in a folder."""
+def checksum(path: Path) -> str:
+    """SHA-256 of a file's content, or of the names and contents of all files in a folder."""
     if path.is_dir():
         digest = hashlib.sha256()
         for name in _sizes(path):
-            digest.update(f"{name}\0{_sha256(path / name)}\0".encode())
+            digest.update(f"{name}\0{checksum(path / name)}\0".encode())
         return digest.hexdigest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,16 +13,24 @@ _INTERVAL_s = 0.3
 _loops: list["_Loop"] = []  # loops at work, outermost first
 
 
-def track(iterable: Iterable[T], *, label: str, total: int | None = None, done: int = 0) -> Iterator[T]:
+def track(
+    iterable: Iterable[T],
+    *,
+    label: str,
+    total: int | None = None,
+    done: int = 0,
+    costs: Sequence[float] | None = None,
+) -> Iterator[T]:
     """The items of `iterable`, while the display tells "label 3/10, 0:42 left".
 
-    `total` is needed where the length is unknown and counts the `done` items of an interrupted loop too. Where the
+    `total` is needed where the length is unknown and counts the `done` items of an interrupted loop too. `costs` are the times that the items take relative to one another, where
+    they differ much. Where the
     variable TSG_PROGRESS_FILE names a file the line is written there, whole; else a bar appears if stderr is a
     terminal; else nothing is shown. Loops inside loops share one line.
     """
     if total is None and hasattr(iterable, "__len__"):
         total = len(iterable) + done
-    loop = _Loop(label, total, done)
+    loop = _Loop(label, total, done, costs)
     display = _display() if not _loops else _loops[0].display
     loop.display = display
     _loops.append(loop)
@@ -46,9 +54,17 @@ def clock(seconds: float) -> str:
 
 
 class _Loop:
-    def __init__(self, label: str, total: int | None, done: int):
-        self.label, self.total, self.done, self.done_before = label, total, done, done
+    def __init__(self, label: str, total: int | None, done: int, costs: Sequence[float] | None = None):
+        self.label, self.total, self.done, self.done_before, self.costs = label, total, done, done, costs
         self.started = time.monotonic()
+
+    def share(self, done: float) -> float:
+        """The share of the whole that so many items are."""
+        if self.costs is None:
+            return done / self.total
+        whole = int(done)
+        begun = (done - whole) * sum(self.costs[whole : whole + 1])
+        return (sum(self.costs[:whole]) + begun) / sum(self.costs)
 
     def __str__(self) -> str:
         return f"{self.label} {min(self.done + 1, self.total or self.done + 1)}{f'/{self.total}' if self.total else ''}"
@@ -64,7 +80,7 @@ def _fraction() -> float | None:
     """How much of the outermost loop is done, counting what the loops inside it have done of its present item."""
     inner = 0.0
     for loop in reversed(_loops):
-        inner = (loop.done + inner) / loop.total if loop.total else 0.0
+        inner = loop.share(loop.done + inner) if loop.total else 0.0
     return inner if _loops and _loops[0].total else None
 
 
@@ -73,7 +89,7 @@ def _seconds_left() -> float | None:
     if fraction is None:
         return None
     outer = _loops[0]
-    fraction_here = fraction - outer.done_before / outer.total
+    fraction_here = fraction - outer.share(outer.done_before)
     if fraction_here <= 0:
         return None
     return (time.monotonic() - outer.started) * max(1 - fraction, 0) / fraction_here
