@@ -169,6 +169,7 @@ def test_angles_that_cannot_be_right(series, tmp_path, text, words):
 def test_missing_angles_say_where_they_were_looked_for(series, tmp_path):
     path = series.write(tmp_path / "a.mrc")
     (tmp_path / "a.rawtlt").unlink()
+    (tmp_path / "a.mrc.mdoc").unlink()
     refused(r"a\.rawtlt, a\.tlt, a\.mrc\.mdoc, a\.mdoc; name a file by tilts", path)
     refused("nothing.txt does not exist", path, tilts=tmp_path / "nothing.txt")
 
@@ -194,7 +195,7 @@ def test_foreign_and_empty_files(tmp_path, suffix):
 
 def test_unknown_suffix_lists_those_known(series, tmp_path):
     (tmp_path / "a.xyz").touch()
-    refused(r"'\.xyz'; those known are \.npz, \.zarr, \.mrc", tmp_path / "a.xyz")
+    refused(r"'\.xyz'; those known are \.npz, \.zarr, \.npy, \.mrc", tmp_path / "a.xyz")
     with pytest.raises(TsgError, match="those known are"):
         series.write(tmp_path / "b.png")
     refused("does not exist", tmp_path / "absent.mrc")

@@ -1,0 +1,22 @@
+"""Tilt series and volumes as files; the suffix names the format.
+
+A series is a stack of frames (n_tilt, n_y, n_x), the row index running along the tilt axis y. Stacks whose tilt axis
+lies elsewhere must be turned first. A positive tilt moves what lies nearer to the electron source (larger z) to larger
+x; where a microscope counts the other way, change the sign of the angles, or the volume is its mirror image. The page
+on formats says for each of them what is read from where, and what is written.
+"""
+
+from .angles import read_angles
+from .series import open_series, read_series, write_series
+from .stored import StoredSeries
+from .volumes import read_volume, write_volume
+
+__all__ = [
+    "StoredSeries",
+    "open_series",
+    "read_angles",
+    "read_series",
+    "read_volume",
+    "write_series",
+    "write_volume",
+]

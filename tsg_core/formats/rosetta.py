@@ -1,0 +1,157 @@
+"""Files that RosettaSciIO reads: DM3 and DM4, EMD of Velox and of Berkeley, HSPY, ZSPY, and TIA's SER and EMI.
+
+A file may hold several datasets. The only stack among them is taken; where there are more, `PATH::NAME` or
+`PATH::NUMBER` chooses.
+"""
+
+import importlib
+import json
+import logging
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import TsgError
+from ..files import readable
+from ..tilt_series import TiltSeries
+from .signals import signal_dict, stack_of
+from .stack import Stack
+
+_PLUGINS = {
+    ".dm3": "digitalmicrograph",
+    ".dm4": "digitalmicrograph",
+    ".emd": "emd",
+    ".hspy": "hspy",
+    ".zspy": "zspy",
+    ".ser": "tia",
+    ".emi": "tia",
+}
+SUFFIXES = tuple(_PLUGINS)
+_STAGE_TAGS = ("ImageTags", "Microscope Info", "Stage Position", "Stage Alpha")
+_RANGE_TAGS = ("ImageTags", "Tomography", "Tomography setup", "Tilt angles")
+
+
+def read_rosetta(path: Path, *, dataset: str | None = None, n_dimensions: int = 3) -> Stack:
+    """The stack (3 dimensions) or single frame (2) of a file, its frames not read yet."""
+    with readable(path):
+        plugin = importlib.import_module(f"rsciio.{_PLUGINS[path.suffix.lower()]}")
+        options = {"mode": "r"} if path.suffix.lower() == ".zspy" else {}
+        logging.getLogger("rsciio").setLevel(logging.ERROR)
+        signals = plugin.file_reader(str(path), lazy=True, **options)
+    chosen = _chosen(path, signals, dataset, n_dimensions)
+    signal = signals[chosen]
+    with readable(path):
+        stack = stack_of(_computed(signal), kind=f"{path.suffix.lstrip('.').upper()} file")
+        _read_tags(stack, signal)
+        if path.suffix.lower() == ".emd" and stack.tilt_deg is None:
+            _read_velox_angles(stack, path, chosen)
+    return stack
+
+
+def _chosen(path: Path, signals: list[dict], dataset: str | None, n_dimensions: int) -> int:
+    """Where among the datasets the one lies that was named, or the only one that can be meant."""
+    titles = [signal.get("metadata", {}).get("General", {}).get("title") or "untitled" for signal in signals]
+    fitting = [
+        i
+        for i, signal in enumerate(signals)
+        if len(signal["data"].shape) == n_dimensions
+        and signal["data"].dtype.kind in "iuf"
+        and all(axis.get("navigate", False) is False for axis in signal["axes"][-2:])
+    ]
+    listed = "; ".join(f"{i} {titles[i]} {' x '.join(map(str, s['data'].shape))}" for i, s in enumerate(signals))
+    if dataset is not None:
+        named = [i for i in fitting if dataset in (str(i), titles[i])]
+        if len(named) != 1:
+            what = "no stack" if not named else f"{len(named)} stacks"
+            raise TsgError(f"{path} holds {what} {dataset!r}; choose a number of: {listed}")
+        return named[0]
+    if len(fitting) == 1:
+        return fitting[0]
+    if not fitting:
+        what = "stack of frames" if n_dimensions == 3 else "single frame"
+        raise TsgError(f"{path} holds no {what}, but: {listed or 'nothing'}")
+    raise TsgError(f"{path} holds {len(fitting)} stacks; choose one as {path.name}::NUMBER of: {listed}")
+
+
+def _computed(signal: dict[str, Any]) -> dict[str, Any]:
+    """The signal with its few metadata arrays read; lazily opened files pass them as dask arrays."""
+
+    def computed(value):
+        if isinstance(value, dict):
+            return {key: computed(inner) for key, inner in value.items()}
+        return np.asarray(value) if hasattr(value, "compute") else value
+
+    metadata = signal.get("metadata", {})
+    return signal | {"metadata": metadata | computed({k: metadata[k] for k in ("Tomography", "TSG") if k in metadata})}
+
+
+def _read_tags(stack: Stack, signal: dict[str, Any]) -> None:
+    """Angles from the tags of Digital Micrograph: of the stage for one frame, of the tomography plug-in for a stack."""
+    image = signal.get("original_metadata", {}).get("ImageList", {}).get("TagGroup0", {})
+    n_frames = stack.frames.shape[0]
+    if n_frames == 1 and stack.tilt_deg is None and (alpha := _tag(image, _STAGE_TAGS)) is not None:
+        stack.tilt_deg, stack.angles_from = np.array([float(alpha)]), "the tag Stage Alpha"
+    if n_frames > 1 and stack.tilt_deg is None and (planned := _tag(image, _RANGE_TAGS)) is not None:
+        low, high, step = (
+            planned.get(f"{name} (deg)", math.nan)
+            for name in ("Minimum tilt angle", "Maximum tilt angle", "Tilt angle step")
+        )
+        if step and round((high - low) / step) == n_frames - 1:
+            stack.tilt_deg, stack.angles_from = low + step * np.arange(n_frames), "the tags Tilt angles"
+
+
+def _tag(tags: dict, names: tuple[str, ...]):
+    for name in names:
+        if not isinstance(tags, dict) or name not in tags:
+            return None
+        tags = tags[name]
+    return tags
+
+
+def _read_velox_angles(stack: Stack, path: Path, chosen: int) -> None:
+    """Angles of the stage that Velox notes, in radians, for each frame; RosettaSciIO passes the first one's alone."""
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        images = file.get("Data/Image")
+        if images is None or chosen >= len(images):
+            return
+        columns = images[list(images)[chosen]]["Metadata"]
+        if columns.shape[1] < stack.frames.shape[0]:
+            return
+        notes = [json.loads(columns[:, i].tobytes().rstrip(b"\0")) for i in range(stack.frames.shape[0])]
+    alphas = [note.get("Stage", {}).get("AlphaTilt") for note in notes]
+    if None not in alphas:
+        stack.tilt_deg, stack.angles_from = np.degrees(np.array(alphas, float)), "the frames' stage positions"
+
+
+def write_hspy(series: TiltSeries, path: Path) -> None:
+    from rsciio.hspy import file_writer
+
+    file_writer(str(path), signal_dict(series), show_progressbar=False)
+
+
+def write_zspy(series: TiltSeries, path: Path) -> None:
+    """The groups and arrays of RosettaSciIO's HierarchicalWriter, in Zarr's format 2; RosettaSciIO needs zarr < 3 to."""
+    import zarr
+
+    def fill(group, content: dict[str, Any], chunks=None) -> None:
+        for key, value in content.items():
+            if isinstance(value, dict):
+                fill(group.create_group(key), value)
+            elif isinstance(value, np.ndarray):
+                layout = {"name": "v2", "separator": "/"}
+                group.create_array(key, data=value, chunks=chunks or value.shape, chunk_key_encoding=layout)
+            else:
+                group.attrs[key] = value
+
+    signal = signal_dict(series)
+    root = zarr.create_group(path, zarr_format=2, attributes={"file_format": "ZSpy", "file_format_version": "3.3"})
+    experiment = root.create_group(f"Experiments/{signal['metadata']['General']['title']}")
+    experiment.attrs.update(signal["package_info"])
+    fill(experiment, {"data": signal["data"]}, chunks=(1, *series.frames.shape[1:]))
+    for i, axis in enumerate(signal["axes"]):
+        fill(experiment.create_group(f"axis-{i}"), axis)
+    fill(experiment, {key: signal[key] for key in ("metadata", "original_metadata", "learning_results", "attributes")})

@@ -1,0 +1,110 @@
+"""Tilt series from and to files; the suffix names the format."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..errors import TsgError
+from ..files import existing, replaced_when_whole
+from ..tilt_series import TiltSeries
+from . import mrc, own, rosetta, tiff
+from .folder import read_folder, read_frames_of_mdoc
+from .stack import Stack
+from .stored import StoredSeries, stored_series
+
+_READERS = {
+    ".npz": own.read_npz,
+    ".zarr": own.read_zarr,
+    ".npy": own.read_npy,
+    **dict.fromkeys(mrc.SUFFIXES, mrc.read_mrc),
+    **dict.fromkeys(tiff.SUFFIXES, tiff.read_tiff),
+    **dict.fromkeys(rosetta.SUFFIXES, rosetta.read_rosetta),
+    ".mdoc": read_frames_of_mdoc,
+}
+_WRITERS = {
+    ".npz": own.write_npz,
+    ".zarr": own.write_zarr,
+    **dict.fromkeys(mrc.SUFFIXES, mrc.write_mrc),
+    **dict.fromkeys(tiff.SUFFIXES, tiff.write_tiff),
+    ".hspy": rosetta.write_hspy,
+    ".zspy": rosetta.write_zspy,
+}
+
+
+def open_series(
+    path: str | Path, *, tilts: str | Path | Sequence[float] | None = None, pixel_size_A: float | None = None
+) -> StoredSeries:
+    """A tilt series whose frames stay in the file until `load` reads them, all or some, binned or not.
+
+    `path` is a file, a folder of single frames, a pattern of such (`folder/*.dm4`), or `FILE::DATASET` where a file
+    holds several. `tilts` (a text file of angles in degrees, or the angles) and `pixel_size_A` take precedence over
+    what the file says. Frames are sorted by angle; what was done is told in the history. Raises TsgError for a missing,
+    truncated or foreign file, an unknown suffix, angles that are nowhere to be found, repeat, are radians or do not
+    match the frame count, and a pixel size that is nowhere stated or in an unknown unit.
+    """
+    path, dataset = _parts(path)
+    try:
+        stack = _read_stack(path, dataset)
+    except TsgError as error:
+        raise TsgError(error if str(path) in str(error) else f"{path}: {error}") from error
+    return stored_series(stack, path, tilts=tilts, pixel_size_A=pixel_size_A)
+
+
+def read_series(
+    path: str | Path, *, tilts: str | Path | Sequence[float] | None = None, pixel_size_A: float | None = None
+) -> TiltSeries:
+    """The tilt series in a file, as float32; arguments and errors are those of `open_series`.
+
+    Integers up to 2^24 keep their values. Frames that are constant or saturated are named in the history.
+    """
+    return open_series(path, tilts=tilts, pixel_size_A=pixel_size_A).load()
+
+
+def write_series(series: TiltSeries, path: str | Path, *, overwrite: bool = False) -> Path:
+    """Write a series whole or not at all, in the format that the suffix names.
+
+    .npz, .zarr, .hspy, .zspy and TIFF keep everything (metadata as JSON, so tuples but the history return as lists).
+    MRC and TIFF get the angles beside, as .rawtlt; MRC gets a .mdoc, too, with flags and history. Raises TsgError where
+    a file exists (unless `overwrite`), the folder does not, the disk is full, or the format can only be read.
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix not in _WRITERS:
+        if suffix in _READERS or path.is_dir():
+            raise TsgError(f"{path}: the format {suffix or 'of folders'} can only be read; write .mrc or .hspy instead")
+        raise _unknown_suffix(path, _WRITERS)
+    write = _WRITERS[suffix]
+    beside = []
+    if suffix in mrc.SUFFIXES + tiff.SUFFIXES:
+        beside.append(path.with_suffix(".rawtlt"))
+    if suffix in mrc.SUFFIXES:
+        beside.append(path.with_name(path.name + ".mdoc"))
+    # the stack last: once it stands, its angles do too
+    with replaced_when_whole(*beside, path, overwrite=overwrite) as (*texts, partial):
+        if texts:
+            texts[0].write_text("".join(f"{angle!r}\n" for angle in series.tilt_deg.tolist()))
+        if len(texts) > 1:
+            mrc.write_mdoc(series, texts[1], stack=path)
+        write(series, partial)
+    return path
+
+
+def _parts(path: str | Path) -> tuple[Path, str | None]:
+    """The path and the dataset that was chosen of it."""
+    name, _, dataset = str(path).partition("::")
+    path = Path(name)
+    return (path if "*" in path.name else existing(path)), dataset or None
+
+
+def _read_stack(path: Path, dataset: str | None) -> Stack:
+    suffix = path.suffix.lower()
+    if "*" in path.name or (path.is_dir() and suffix not in _READERS):
+        return read_folder(path)
+    if suffix not in _READERS:
+        raise _unknown_suffix(path, _READERS)
+    if dataset is not None and suffix not in rosetta.SUFFIXES:
+        raise TsgError(f"{path} holds one dataset; ::{dataset} chooses of several in one file")
+    return _READERS[suffix](path) if dataset is None else rosetta.read_rosetta(path, dataset=dataset)
+
+
+def _unknown_suffix(path: Path, known) -> TsgError:
+    return TsgError(f"{path} has the suffix {path.suffix!r}; those known are {', '.join(known)}")

@@ -1,0 +1,140 @@
+"""HyperSpy's signals, as objects and as the dictionaries in which RosettaSciIO passes them.
+
+A tilt series is a signal with one navigation axis, the tilt. Its angles stand, exactly, in the metadata under
+`Tomography.tilts`, or in ETSpy's `TomoStack.tilts`; the axis says them as far as they are even.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import TsgError
+from ..tilt_series import TiltSeries
+from .frames import ArrayFrames
+from .lengths import in_degrees
+from .own import from_json, to_json
+from .stack import Stack
+
+_EVEN_deg = 1e-6
+
+
+def stack_of(signal: dict[str, Any], *, kind: str) -> Stack:
+    """The stack in a dictionary of data, axes (in the order of the array), metadata and original metadata."""
+    axes = signal["axes"]
+    signal_axes, tilt_axes = axes[-2:], axes[:-2]
+    chunks = getattr(signal["data"], "chunks", None)  # of a dask array
+    frames = ArrayFrames(signal["data"], step=chunks[0][0] if chunks and len(chunks) == 3 else 1)
+    stack = Stack(frames=frames, kind=kind)
+    stack.scale_pixels([axis.get("scale", 0) for axis in signal_axes], [axis.get("units") for axis in signal_axes])
+    metadata = signal.get("metadata", {})
+    axis_deg = _axis_angles(tilt_axes[0]) if len(tilt_axes) == 1 else None
+    kept = metadata.get("Tomography", {})
+    kept_deg = kept.get("tilts", kept.get("_sig_tilts"))
+    kept_deg = kept_deg["data"] if isinstance(kept_deg, dict) else kept_deg
+    if kept_deg is not None:
+        kept_deg = np.ravel(kept_deg).astype(float)
+        if len(kept_deg) == frames.shape[0]:
+            stack.tilt_deg, stack.angles_from = kept_deg, "Tomography.tilts"
+    if stack.tilt_deg is None and axis_deg is not None:
+        stack.tilt_deg, stack.angles_from = axis_deg, "the axis of tilts"
+    if "measured" in kept and kept_deg is not None and stack.tilt_deg is not None:
+        nearest = np.abs(kept_deg - stack.tilt_deg[:, None]).argmin(axis=1)  # frames may have been left out since
+        stack.measured = np.ravel(kept["measured"]).astype(bool)[nearest]
+    own = metadata.get("TSG", {})
+    if "metadata" in own:
+        stack.metadata = from_json(np.asarray(own["metadata"], np.uint8).tobytes())
+        if stack.pixel_size_A and np.isclose(own["pixel_size_A"], stack.pixel_size_A, 1e-9):
+            stack.pixel_size_A = float(own["pixel_size_A"])
+    return stack
+
+
+def _axis_angles(axis: dict[str, Any]) -> np.ndarray | None:
+    if "axis" in axis:  # not uniform
+        angles = np.asarray(axis["axis"], float)
+    else:
+        angles = axis.get("offset", 0) + axis.get("scale", 1) * np.arange(axis["size"])
+    return in_degrees(angles, axis.get("units"))
+
+
+def signal_dict(series: TiltSeries, *, title: str = "tilt series") -> dict[str, Any]:
+    """The dictionary of a series: the pixel size in nm, tilts and flags in the metadata under `Tomography`."""
+    tilt_deg = series.tilt_deg
+    steps = np.diff(tilt_deg)
+    projections = {"name": "Projections", "units": "degrees", "navigate": True, "size": len(series)}
+    if len(steps) and np.ptp(steps) > _EVEN_deg:
+        projections |= {"axis": tilt_deg}
+    else:
+        projections |= {"offset": float(tilt_deg[0]), "scale": float(steps.mean()) if len(steps) else 1.0}
+    scale_nm = series.pixel_size_A / 10
+    pixels = [
+        {"name": name, "units": "nm", "scale": scale_nm, "offset": 0.0, "navigate": False, "size": size}
+        for name, size in zip("yx", series.frames.shape[1:], strict=True)
+    ]
+    axes = [axis | {"index_in_array": i} for i, axis in enumerate([projections, *pixels])]
+    kinds = [{"_type": "DataAxis" if "axis" in axis else "UniformDataAxis", "is_binned": False} for axis in axes]
+    return {
+        "data": series.frames,
+        "axes": [axis | kind for axis, kind in zip(axes, kinds, strict=True)],
+        "metadata": {
+            "General": {"title": title},
+            "Signal": {"signal_type": ""},
+            "Tomography": {"tilts": tilt_deg[:, None], "measured": series.measured[:, None]},
+            # as bytes of an array, since an attribute of HDF5 ends at 64 kB
+            "TSG": {
+                "metadata": np.frombuffer(to_json(series.metadata).encode(), np.uint8),
+                "pixel_size_A": series.pixel_size_A,
+            },
+        },
+        "original_metadata": {},
+        "learning_results": {},
+        "attributes": {"_lazy": False, "ragged": False},
+        "package_info": {"package": "tsg", "package_version": ""},
+        "models": {},
+    }
+
+
+def stack_of_signal(signal) -> Stack:
+    """The stack in a HyperSpy signal, lazy or not, or in an ETSpy TomoStack; the signal is not changed."""
+    axes = signal.axes_manager.as_dictionary()
+    metadata = signal.metadata.as_dictionary()
+    tilts = getattr(signal, "tilts", None)
+    if tilts is not None:
+        metadata["Tomography"] = metadata.get("Tomography", {}) | {"tilts": np.asarray(tilts.data)}
+    dictionary = {"data": signal.data, "axes": [axes[key] for key in sorted(axes)], "metadata": metadata}
+    if signal.axes_manager.signal_dimension != 2 or signal.axes_manager.navigation_dimension != 1:
+        raise TsgError(f"{signal} is no tilt series: it needs one navigation axis, the tilt, and two signal axes")
+    stack = stack_of(dictionary, kind="HyperSpy signal")
+    if stack.tilt_deg is None:
+        stack.no_angles = "no unit of its navigation axis is degrees, and it has no metadata.Tomography.tilts"
+    return stack
+
+
+def to_signal(series: TiltSeries, *, etspy: bool):
+    """A Signal2D of HyperSpy or a TomoStack of ETSpy, with frames that are a copy."""
+    package = "etspy" if etspy else "hyperspy"
+    try:
+        if etspy:
+            from etspy.api import TomoStack
+        from hyperspy.api import signals
+    except ImportError:
+        raise TsgError(f"to_hyperspy needs a package that is not there: pip install {package}") from None
+    content = signal_dict(series)
+    if etspy:  # which knows even axes alone, and keeps the angles beside them
+        content["axes"][0] = _even(content["axes"][0])
+        del content["metadata"]["Tomography"]["tilts"]
+    signal = signals.Signal2D(
+        series.frames.copy(), axes=[_for_constructor(axis) for axis in content["axes"]], metadata=content["metadata"]
+    )
+    return TomoStack(signal, tilts=series.tilt_deg[:, None]) if etspy else signal
+
+
+def _even(axis: dict[str, Any]) -> dict[str, Any]:
+    if "axis" not in axis:
+        return axis
+    angles = axis["axis"]
+    even = {"offset": float(angles[0]), "scale": float(np.diff(angles).mean()), "_type": "UniformDataAxis"}
+    return {key: value for key, value in axis.items() if key != "axis"} | even
+
+
+def _for_constructor(axis: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in axis.items() if key != "index_in_array"}

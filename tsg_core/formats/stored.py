@@ -1,0 +1,167 @@
+"""A tilt series that lies in a file: angles and pixel size are known, frames are read when they are asked for."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import TsgError
+from ..files import readable
+from ..tilt_series import TiltSeries
+from .angles import check_angles, find_angles
+from .checks import conspicuous
+from .frames import ALL_ROWS, Frames
+from .stack import Stack
+
+
+@dataclass(frozen=True, eq=False)
+class StoredSeries:
+    """A series in a file, in order of its angles; only `load` reads frames.
+
+    tilt_deg      (n_tilt,) strictly ascending
+    pixel_size_A  edge of the square pixels
+    measured      (n_tilt,) True where a frame was recorded
+    metadata      as a TiltSeries has it, with the history of reading
+    """
+
+    path: Path
+    tilt_deg: np.ndarray
+    pixel_size_A: float
+    measured: np.ndarray
+    metadata: Mapping[str, Any]
+    _frames: Frames = field(repr=False)
+    _order: np.ndarray = field(repr=False)  # where in the file the frames lie
+    _is_foreign: bool = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.tilt_deg)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(n_tilt, n_y, n_x)"""
+        return self._frames.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of the numbers in the file."""
+        return self._frames.dtype
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the whole series once it is loaded."""
+        return 4 * int(np.prod(self.shape))
+
+    def load(
+        self, *, indices: Sequence[int] | np.ndarray | None = None, binning: int = 1, rows: slice = ALL_ROWS
+    ) -> TiltSeries:
+        """Read the series, or part of it, as float32.
+
+        indices  frames in the order of their angles, or a mask
+        rows     slice of rows (y): slabs of rows can be processed one after the other
+        binning  means of so many by so many pixels; what is left over at the end of rows and columns is dropped
+
+        Only the frames that are asked for are read, one at a time. Numbers that float32 cannot hold (integers beyond
+        2^24, float64) are rounded, which the history says: the rounding, one part in 2^24, lies far below the shot
+        noise of any count. Raises TsgError for a truncated file and values that are not finite.
+        """
+        if not (isinstance(binning, int | np.integer) and binning >= 1):
+            raise TsgError(f"binning={binning} must be a whole number of pixels, 1 or more")
+        chosen = np.sort(np.arange(len(self))[slice(None) if indices is None else np.asarray(indices)])
+        n_y, n_x = len(range(self.shape[1])[rows]) // binning, self.shape[2] // binning
+        if rows.step not in (None, 1) or 0 in (len(chosen), n_y, n_x):
+            raise TsgError(f"{self.path}: {len(chosen)} frames of {n_y} x {n_x} pixels are asked for")
+        frames = np.empty((len(chosen), n_y, n_x), np.float32)
+        notes = {}
+        with readable(self.path):
+            for i in np.argsort(self._order[chosen]):  # in the order in which they lie in the file
+                frame = self._frames.read(int(self._order[chosen[i]]), rows)
+                notes[int(i)] = conspicuous(frame) if self._is_foreign else ""
+                frames[i] = _as_float32(_binned(frame, binning), self.tilt_deg[chosen[i]])
+        try:
+            series = TiltSeries(
+                frames, self.tilt_deg[chosen], self.pixel_size_A * binning, self.measured[chosen], self.metadata
+            )
+        except TsgError as error:
+            raise TsgError(f"{self.path}: {error}") from None
+        return self._told(series, notes, binning, rows)
+
+    def _told(self, series: TiltSeries, notes: dict[int, str], binning: int, rows: slice) -> TiltSeries:
+        """The series with a sentence for everything that reading did to it or found in it."""
+        if not np.can_cast(self.dtype, np.float32) and self._is_foreign:
+            series = series.noted(f"Numbers of {self.dtype} were rounded to float32, by one part in 2^24 at most.")
+        for i in sorted(notes):
+            if notes[i]:
+                series = series.noted(
+                    f"Frame {i} (tilt {series.tilt_deg[i]:g} deg) {notes[i]}; leave it out if it harms."
+                )
+        if len(series) < len(self):
+            series = series.noted(f"{len(series)} of {len(self)} frames were read.")
+        if series.frames.shape[1] * binning < self.shape[1] - binning + 1:
+            start, stop, _ = rows.indices(self.shape[1])
+            series = series.noted(f"Rows {start} to {stop - 1} of {self.shape[1]} were read.")
+        if binning > 1:
+            series = series.noted(f"Binned by {binning} to pixels of {series.pixel_size_A:.4g} A.")
+        return series
+
+
+def stored_series(
+    stack: Stack,
+    path: Path,
+    *,
+    tilts: str | Path | Sequence[float] | None = None,
+    pixel_size_A: float | None = None,
+) -> StoredSeries:
+    """Angles found, checked and sorted; TsgError where the stack cannot be a tilt series."""
+    shape, dtype = stack.frames.shape, stack.frames.dtype
+    if len(shape) != 3 or 0 in shape:
+        raise TsgError(f"{path} holds an array of shape {shape}; a tilt series is (n_tilt, n_y, n_x)")
+    if dtype.kind not in "biuf":
+        raise TsgError(f"{path} holds numbers of the kind {dtype}; the intensities of a tilt series are real numbers")
+    tilt_deg, source = find_angles(stack, path, tilts=tilts)
+    try:
+        check_angles(tilt_deg, shape[0], source)
+    except TsgError as error:
+        raise TsgError(f"{error} ({path} looks like a volume: {stack.volume})" if stack.volume else error) from None
+    if pixel_size_A is None and stack.pixel_size_A is None:
+        raise TsgError(f"{path} {stack.no_pixel_size}; give it as pixel_size_A")
+    order = np.argsort(tilt_deg, kind="stable")
+    measured = np.ones(shape[0], bool) if stack.measured is None else np.asarray(stack.measured, bool)
+    metadata = stack.metadata
+    if metadata is None:
+        origin = f"Read {shape[0]} frames of {dtype.name} from the {stack.kind} {path.name}"
+        history = [f"{origin}; tilt angles from {source.replace(f'{path.parent}{os.sep}', '')}.", *stack.remarks]
+        if pixel_size_A is not None:
+            history.append(f"The pixel size was given as {pixel_size_A:g} A.")
+        if (np.diff(order) < 0).any():
+            history.append("The frames were sorted by angle.")
+        metadata = {"source_file": path.name, "source_dtype": dtype.name, "history": tuple(history)}
+    return StoredSeries(
+        path=path,
+        tilt_deg=tilt_deg[order],
+        pixel_size_A=float(stack.pixel_size_A if pixel_size_A is None else pixel_size_A),
+        measured=measured[order],
+        metadata=metadata,
+        _frames=stack.frames,
+        _order=order,
+        _is_foreign=stack.metadata is None,
+    )
+
+
+def _binned(frame: np.ndarray, binning: int) -> np.ndarray:
+    if binning == 1:
+        return frame
+    n_y, n_x = (length // binning for length in frame.shape)
+    blocks = frame[: n_y * binning, : n_x * binning].reshape(n_y, binning, n_x, binning)
+    return blocks.mean((1, 3), dtype=np.float64)
+
+
+def _as_float32(frame: np.ndarray, tilt_deg: float) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        single = frame.astype(np.float32, copy=False)
+    if not np.can_cast(frame.dtype, np.float32) and (np.isinf(single) & np.isfinite(frame)).any():
+        brightest = np.abs(frame[np.isfinite(frame)]).max()
+        raise TsgError(f"the frame at {tilt_deg:g} deg holds {brightest:g}, more than float32 can; scale it first")
+    return single

@@ -1,0 +1,59 @@
+"""Volumes as files: .mrc or .rec, and .npz."""
+
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import TsgError
+from ..files import existing, readable, replaced_when_whole
+from .frames import RawFrames
+from .mrc import SUFFIXES as MRC_SUFFIXES
+from .mrc import edge_A, read_header, read_mrc, write_data
+
+_SUFFIXES = (".npz", *MRC_SUFFIXES)
+
+
+def read_volume(path: str | Path) -> tuple[np.ndarray, float]:
+    """A volume (n_y, n_z, n_x) float32 and the edge of its cubic voxels in angstrom, from .mrc (.rec) or .npz.
+
+    MRC files hold (z, y, x) as viewers expect; the axes are turned here, following the header's axis map.
+    """
+    path = existing(path)
+    suffix = path.suffix.lower()
+    if suffix == ".npz":
+        with readable(path), np.load(path, allow_pickle=False) as arrays:
+            return np.asarray(arrays["volume"], np.float32), float(arrays["voxel_size_A"])
+    if suffix not in MRC_SUFFIXES:
+        raise _unknown_suffix(path)
+    header, _, _ = read_header(path)
+    edge = edge_A(path, header)
+    if edge is None:
+        raise TsgError(f"{path} does not state its voxel size")
+    axis_of_dimension = [int(header[name]) or default for name, default in (("maps", 3), ("mapr", 2), ("mapc", 1))]
+    if sorted(axis_of_dimension) != [1, 2, 3]:
+        raise TsgError(f"{path} has the axis map {axis_of_dimension}, which names an axis twice")
+    sections: RawFrames = read_mrc(path).frames
+    with readable(path):
+        data = np.fromfile(path, sections.dtype, int(np.prod(sections.shape)), offset=sections.offset)
+    data = data.reshape(sections.shape)
+    volume = data.transpose([axis_of_dimension.index(axis) for axis in (2, 3, 1)])
+    return np.ascontiguousarray(volume, np.float32), edge
+
+
+def write_volume(volume: np.ndarray, path: str | Path, *, voxel_size_A: float, overwrite: bool = False) -> Path:
+    """Write a volume (n_y, n_z, n_x) as .mrc or .rec (axes z, y, x in the file; voxel size in the header) or .npz."""
+    path, volume = Path(path), np.asarray(volume, np.float32)
+    if volume.ndim != 3:
+        raise TsgError(f"a volume of shape {volume.shape} must have the axes (n_y, n_z, n_x)")
+    if path.suffix.lower() not in _SUFFIXES:
+        raise _unknown_suffix(path)
+    with replaced_when_whole(path, overwrite=overwrite) as (partial,):
+        if path.suffix.lower() == ".npz":
+            np.savez(partial, volume=volume, voxel_size_A=voxel_size_A)
+        else:
+            write_data(np.ascontiguousarray(volume.transpose(1, 0, 2)), partial, voxel_size_A, is_volume=True)
+    return path
+
+
+def _unknown_suffix(path: Path) -> TsgError:
+    return TsgError(f"{path} has the suffix {path.suffix!r}; those known are {', '.join(_SUFFIXES)}")
