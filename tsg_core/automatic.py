@@ -113,7 +113,7 @@ def choose(
     where predictions are kept or watched.
     Raises TsgError for an unknown method, and where none of the methods applies.
     """
-    candidates = _candidates(series, checkpoint) if methods is None else methods
+    candidates = candidates_of(series, checkpoint) if methods is None else methods
     _check_methods(candidates)
     left_out, applying, failed = leave_out(series, candidates, predict_by or partial(predict, checkpoint=checkpoint))
     if left_out is None and len(series) > 2:
@@ -143,7 +143,8 @@ def choose(
     )
 
 
-def _candidates(series: TiltSeries, checkpoint) -> tuple[str, ...]:
+def candidates_of(series: TiltSeries, checkpoint=None) -> tuple[str, ...]:
+    """`CANDIDATES`, less those that take long for so large a series and TSGNet where no network is there."""
     from .weights import shipped
 
     missing = set() if checkpoint is not None or shipped() else {"tsgnet"}

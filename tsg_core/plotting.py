@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from skimage.measure import marching_cubes
 
 from .geometry import pixel_centres_A, tilted_positions
+from .scale_bar import draw_scale_bar
 from .tilt_series import TiltSeries
 
 # one colour a method and an arm, the same in every chapter (Okabe and Ito, distinguishable without colour vision)
@@ -84,18 +85,10 @@ def show_frames(
     for axis, frame, title in zip(axes.flat, frames, titles, strict=False):
         picture = axis.imshow(frame, vmin=vmin, vmax=vmax, cmap=cmap)
         axis.set_title(title, fontsize=9)
-    _scale_bar(axes.flat[0], frames.shape, pixel_size_A, colour="w" if cmap == "gray" else "k")
+    draw_scale_bar(axes.flat[0], frames.shape, pixel_size_A, colour="w" if cmap == "gray" else "k")
     if colour_bar:
         figure.colorbar(picture, ax=axes, label=colour_bar, shrink=0.8)
     return figure
-
-
-def _scale_bar(axis, shape, pixel_size_A: float, *, colour: str) -> None:
-    n_y, n_x = shape[-2:]
-    length_A = next(a for a in (50, 20, 10, 5, 2, 1, 0.5) if a / pixel_size_A < 0.45 * n_x or a == 0.5)
-    x, y = 0.06 * n_x, 0.93 * n_y
-    axis.plot([x, x + length_A / pixel_size_A], [y, y], color=colour, lw=3, solid_capstyle="butt")
-    axis.text(x, y - 0.03 * n_y, f"{length_A:g} Å", color=colour, fontsize=8, va="bottom")
 
 
 def show_sinogram(series: TiltSeries, *, row: int | None = None, axis=None, title: str = ""):

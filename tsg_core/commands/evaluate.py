@@ -1,0 +1,67 @@
+"""`tsg evaluate`: how near a tilt series comes to another, or a volume to another."""
+
+import json
+from pathlib import Path
+
+import click
+
+from ..errors import TsgError
+from .options import PATH, pixel_size, tilts
+
+
+@click.command()
+@click.argument("a", metavar="A", type=PATH)
+@click.argument("b", metavar="B", type=PATH)
+@tilts
+@pixel_size
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def evaluate(a, b, tilts, pixel_size_A, as_json) -> None:
+    """Compare the tilt series or the volume A with the reference B of the same kind.
+
+    Series are compared frame by frame at the angles that both hold; where A holds predicted frames, at those alone.
+    Volumes are compared by their Fourier shell correlation and by the shapes of the objects in them. The options
+    --tilts and --pixel-size are for files of frames without them, and hold for both.
+    """
+    kinds = [_read(path, tilts, pixel_size_A) for path in (a, b)]
+    if type(kinds[0]) is not type(kinds[1]):
+        names = [_kind(read) for read in kinds]
+        raise TsgError(f"{a} is a {names[0]} and {b} a {names[1]}; only two of one kind can be compared")
+    from ..pair_metrics import compare_series, compare_volume_files
+
+    if isinstance(kinds[0], tuple):
+        found = compare_volume_files(*kinds)
+        rows = []
+    else:
+        found, rows = compare_series(*kinds)
+    if as_json:
+        click.echo(json.dumps({**found, **({"frames": rows} if rows else {})}, allow_nan=False))
+        return
+    for row in rows:
+        click.echo(f"{row['tilt_deg']:9.2f} deg  {_text(row['psnr_dB']):>8s} dB  SSIM {row['ssim']:.4f}")
+    for name, value in found.items():
+        click.echo(f"{name:28s} {_text(value)}")
+
+
+def _read(path: Path, tilts: Path | None, pixel_size_A: float | None):
+    """A tilt series, or a volume with its voxel size: whichever the file holds."""
+    from ..formats import read_series, read_volume
+
+    try:
+        return read_series(path, tilts=tilts, pixel_size_A=pixel_size_A)
+    except TsgError as no_series:
+        try:
+            volume, voxel_size_A = read_volume(path)
+        except TsgError:
+            raise no_series from None
+        n_y, n_z, n_x = volume.shape
+        if n_z != n_x:  # frames without angles rather than a volume
+            raise no_series from None
+        return volume, voxel_size_A
+
+
+def _kind(read) -> str:
+    return "volume" if isinstance(read, tuple) else "tilt series"
+
+
+def _text(value) -> str:
+    return value if isinstance(value, str) else "equal" if value is None else f"{value:.5g}"

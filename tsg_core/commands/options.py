@@ -1,0 +1,71 @@
+"""Arguments that commands share, and the checks that come before any work."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from ..errors import TsgError
+
+PATH = click.Path(path_type=Path)
+
+tilts = click.option("--tilts", type=PATH, help="Text file of angles in degrees, one a line.")
+pixel_size = click.option(
+    "--pixel-size", "pixel_size_A", type=float, metavar="A", help="Pixel size where IN states none."
+)
+
+
+def series_input(command: Callable) -> Callable:
+    """The argument IN, a tilt series, and where its angles and its pixel size come from if not from the file."""
+    return click.argument("source", metavar="IN", type=PATH)(tilts(pixel_size(command)))
+
+
+def file_output(command: Callable) -> Callable:
+    """The options -o and --overwrite."""
+    output = click.option("-o", "--output", required=True, type=PATH, help="File to write.")
+    return output(overwrite(command))
+
+
+overwrite = click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
+
+
+def check_output(*outputs: Path, sources: tuple[Path, ...] = (), overwrite: bool) -> None:
+    """Refuse before the work what could not be written after it."""
+    for source in sources:
+        if not source.exists():
+            raise TsgError(f"{source} does not exist")
+    for output in outputs:
+        if any(output.exists() and output.samefile(source) for source in sources):
+            raise TsgError(f"{output} is the input, which is never touched; choose another name")
+        if output.exists() and not overwrite:
+            raise TsgError(f"{output} exists; choose another name or give --overwrite")
+        if not output.parent.is_dir():
+            raise TsgError(f"{output} cannot be written: the folder {output.parent} does not exist")
+        if not os.access(output.parent, os.W_OK):
+            raise TsgError(f"{output} cannot be written: no permission to write into {output.parent.resolve()}")
+
+
+def beside(output: Path, ending: str, suffix: str | None = None) -> Path:
+    """A companion of an output: `a/b.mrc` with `_sigma` is `a/b_sigma.mrc`."""
+    return output.with_name(f"{output.stem}{ending}{output.suffix if suffix is None else suffix}")
+
+
+def check_space(output: Path, *, n_bytes: int) -> None:
+    """Refuse before the work what the disk has no room for."""
+    free = shutil.disk_usage(output.parent).free
+    if free < n_bytes:
+        raise TsgError(
+            f"{output} cannot be written: the disk is full, {n_bytes / 1e9:.3g} GB are needed and "
+            f"{free / 1e9:.3g} GB are free; free some space"
+        )
+
+
+def moved_into_place(folder: Path, target: Path) -> None:
+    """Everything in a folder on the same disk to where it belongs, in the place of what is there."""
+    for path in sorted(folder.iterdir()):
+        place = target / path.name
+        if place.is_dir():  # a folder cannot be replaced in one step: the old one stays until the new one is whole
+            shutil.rmtree(place)
+        path.replace(place)

@@ -1,0 +1,106 @@
+"""`tsg reconstruct`: a volume of a tilt series."""
+
+import click
+
+from ..errors import TsgError
+from .options import beside, check_output, check_space, file_output, series_input
+
+METHODS = ("sirt", "fbp", "os_sart", "cgls", "tv", "os_em")
+ENGINES = ("sparse", "torch", "astra", "tomopy")
+TV_WEIGHT = 0.01  # of the brightest pixel
+
+
+@click.command()
+@series_input
+@file_output
+@click.option("--method", type=click.Choice(METHODS), default="sirt", show_default=True)
+@click.option("--iterations", type=click.IntRange(min=1), help="Iterations; 100 of sirt, else the method's own number.")
+@click.option("--engine", type=click.Choice(ENGINES), default="sparse", show_default=True, help="Engine of sirt.")
+@click.option(
+    "--centre", default="0", show_default=True, metavar="auto|PX", help="The tilt axis' column from the middle."
+)
+@click.option("--voxel-size", "voxel_size_A", type=float, metavar="A", help="Bin frames to voxels of about this edge.")
+@click.option("--png", is_flag=True, help="Draw the middle slices too, as OUT_slices.png.")
+def reconstruct(
+    source, tilts, pixel_size_A, output, overwrite, method, iterations, engine, centre, voxel_size_A, png
+) -> None:
+    """Reconstruct a volume from the tilt series IN.
+
+    --centre auto finds the tilt axis by the motion of the centre of mass; the frames must be aligned and show the
+    whole object.
+    """
+    if method == "fbp" and iterations is not None:
+        raise TsgError("--iterations: fbp has none; choose another method or leave them out")
+    if method != "sirt" and engine != "sparse":
+        raise TsgError(f"--engine {engine} is for sirt; {method} has one engine only")
+    if centre != "auto":
+        centre = _number(centre)
+    slices = beside(output, "_slices", ".png")
+    check_output(output, *([slices] if png else []), sources=(source,), overwrite=overwrite)
+    from ..files import replaced_when_whole
+    from ..formats import read_series, write_volume
+    from ..preparation.framing import bin_pixels
+    from ..series_checks import warnings_of
+
+    series = read_series(source, tilts=tilts, pixel_size_A=pixel_size_A)
+    for warning in warnings_of(series):
+        click.echo(f"note: {warning}", err=True)
+    axis_shift_px = _axis_shift_px(series) if centre == "auto" else centre
+    if voxel_size_A is not None:
+        factor, n_x = _binning(series, voxel_size_A), series.frames.shape[2]
+        series, _ = bin_pixels(series, factor=factor)
+        odd = n_x % factor % 2  # a column more is cut off on the right than on the left
+        axis_shift_px = (axis_shift_px + odd / 2) / factor
+    n_y, n_x = series.frames.shape[1:]
+    check_space(output, n_bytes=4 * n_y * n_x**2)
+    volume = _volume(series, method, iterations, engine, axis_shift_px)
+    if png:
+        from ..slice_figures import slices_with_scale_bar
+
+        with replaced_when_whole(slices, overwrite=overwrite) as (partial,):
+            slices_with_scale_bar(volume, voxel_size_A=series.pixel_size_A, title=output.name).savefig(partial, dpi=130)
+    write_volume(volume, output, voxel_size_A=series.pixel_size_A, overwrite=overwrite)
+    click.echo(f"wrote {output}: {n_x} x {n_y} x {n_x} voxels (x, y, z) of {series.pixel_size_A:.4g} A, by {method}")
+    if png:
+        click.echo(f"wrote {slices}")
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise TsgError(f"--centre {text} must be auto or a number of pixels") from None
+
+
+def _binning(series, voxel_size_A: float) -> int:
+    if not series.pixel_size_A * 0.99 <= voxel_size_A <= series.pixel_size_A * series.frames.shape[2] / 8:
+        raise TsgError(
+            f"--voxel-size {voxel_size_A:g} A must be the pixel size, {series.pixel_size_A:.4g} A, or larger, "
+            "and leave eight voxels across a frame"
+        )
+    return round(voxel_size_A / series.pixel_size_A)
+
+
+def _axis_shift_px(series) -> float:
+    from ..axis_search import find_axis
+
+    found = find_axis(series)
+    click.echo(f"tilt axis: {found.shift_px:+.2f} px from the middle, uncertain by {found.uncertainty_px:.2f} px")
+    if found.uncertainty_px > 0.5:
+        click.echo(
+            "note: the tilt axis is uncertain; compare volumes for several --centre, and look for arcs", err=True
+        )
+    return found.shift_px
+
+
+def _volume(series, method: str, iterations: int | None, engine: str, axis_shift_px: float):
+    from .. import reconstruction
+
+    options = {"axis_shift_px": axis_shift_px}
+    if iterations is not None:
+        options["n_iterations"] = iterations
+    if method == "sirt":
+        options["engine"] = engine
+    if method == "tv":
+        options["weight"] = TV_WEIGHT * series.intensity_scale
+    return getattr(reconstruction, method)(series, **options)

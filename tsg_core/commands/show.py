@@ -1,0 +1,41 @@
+"""`tsg show`: what a tilt series holds, before anything is made of it."""
+
+import click
+
+from .options import PATH, beside, check_output, overwrite, series_input
+
+
+@click.command()
+@series_input
+@click.option("-o", "--output", type=PATH, metavar="PNG", help="Contact sheet; IN_sheet.png here where not given.")
+@overwrite
+def show(source, tilts, pixel_size_A, output, overwrite) -> None:
+    """Print what the tilt series IN holds, and draw it on one sheet.
+
+    The sheet shows the frames with their angles and the tilt axis, how their intensity and their centre of mass
+    change, and which way a positive tilt turns.
+    """
+    from pathlib import Path
+
+    output = output or Path(beside(source, "_sheet", ".png").name)
+    check_output(output, sources=(source,), overwrite=overwrite)
+    from ..files import replaced_when_whole
+    from ..formats import read_series
+
+    series = read_series(source, tilts=tilts, pixel_size_A=pixel_size_A)
+    from ..contact_sheet import CONVENTION, contact_sheet
+    from ..series_checks import facts, warnings_of
+
+    described = facts(series)
+    width = max(map(len, described))
+    for name, value in described.items():
+        click.echo(f"{name:{width}s}  {value}")
+    for line in series.history:
+        click.echo(f"{'done before':{width}s}  {line}")
+    click.echo(f"{'convention':{width}s}  {CONVENTION}")
+    for warning in warnings_of(series):
+        click.echo(f"note: {warning}")
+    figure = contact_sheet(series, title=source.name)
+    with replaced_when_whole(output, overwrite=overwrite) as (partial,):
+        figure.savefig(partial, dpi=130)
+    click.echo(f"wrote {output}")

@@ -1,0 +1,72 @@
+"""`tsg simulate`: the tilt series that a microscope would take of one's own structure."""
+
+from pathlib import Path
+
+import click
+
+from ..errors import TsgError
+from .options import PATH, check_output, file_output
+
+ENGINES = ("incoherent", "prism", "multislice")
+
+
+@click.command()
+@click.argument("source", metavar="FILE", type=PATH)
+@file_output
+@click.option("--microscope", default="aberrated", show_default=True, help="aberrated, non_aberrated, or a YAML file.")
+@click.option("--tilts", type=PATH, help="Text file of angles in degrees, one a line.")
+@click.option("--step", default=2.0, show_default=True, metavar="DEG", help="Step of the angles without --tilts.")
+@click.option("--range", "range_deg", nargs=2, type=float, default=(-70.0, 70.0), show_default=True, metavar="FROM TO")
+@click.option("--shape", default=128, show_default=True, metavar="PX", help="Pixels along each side of a frame.")
+@click.option("--field-of-view", "field_of_view_A", type=float, metavar="A", help="Edge of a frame; else what fits.")
+@click.option("--diameter", "diameter_A", type=float, metavar="A", help="Cut a sphere out of a periodic crystal.")
+@click.option("--dose", "dose_per_A2", type=float, metavar="E/A2", help="Electrons per A^2 and frame; else no noise.")
+@click.option("--engine", type=click.Choice(ENGINES), default="incoherent", show_default=True)
+@click.option("--channelling", is_flag=True, help="Atoms in columns beneath one another shine more; incoherent only.")
+@click.option("--seed", default=0, show_default=True, help="Of the noise.")
+def simulate(
+    source, output, overwrite, microscope, tilts, step, range_deg, shape, field_of_view_A, diameter_A, dose_per_A2,
+    engine, channelling, seed,
+) -> None:  # fmt: skip
+    """Simulate a HAADF-STEM tilt series of the structure in FILE: any format that ASE reads (cif, xyz, vasp, ...).
+
+    A structure without a cell is taken as it is and centred. Of a periodic crystal, --diameter cuts a sphere.
+    A microscope's YAML file holds the fields of `tsg_core.microscope.Microscope`, say `convergence_mrad: 30`.
+    """
+    check_output(output, sources=(source,), overwrite=overwrite)
+    if channelling and engine != "incoherent":
+        raise TsgError(f"--channelling is for the engine incoherent; {engine} has it by itself")
+    from ..own_structure import field_of_view_of, microscope_from, particle_from
+    from ..simulation import simulate_tilt_series
+
+    chosen = microscope_from(microscope)
+    tilt_deg = _angles(tilts, step, range_deg)
+    atoms = particle_from(source, diameter_A=diameter_A)
+    series = simulate_tilt_series(
+        atoms,
+        microscope=chosen,
+        tilt_deg=tilt_deg,
+        shape=shape,
+        field_of_view_A=field_of_view_A or field_of_view_of(atoms),
+        engine=engine,
+        dose_per_A2=dose_per_A2,
+        seed=seed,
+        **({"channelling": True} if channelling else {}),
+    )
+    noted = series.noted(f"Simulated of {source.name} ({atoms.get_chemical_formula()}) by the engine {engine}")
+    noted.write(output, overwrite=overwrite)
+    click.echo(f"{atoms.get_chemical_formula()}: {len(atoms)} atoms, {len(series)} frames of {shape} x {shape} px")
+    click.echo(f"wrote {output}: pixels of {series.pixel_size_A:.4g} A")
+
+
+def _angles(tilts: Path | None, step: float, range_deg: tuple[float, float]):
+    import numpy as np
+
+    from ..formats import read_angles
+
+    if tilts is not None:
+        return np.sort(read_angles(tilts))
+    low, high = range_deg
+    if not (step > 0 and high > low):
+        raise TsgError(f"--range {low:g} {high:g} must ascend, and --step {step:g} be positive")
+    return low + step * np.arange(np.floor((high - low) / step + 1e-9) + 1)

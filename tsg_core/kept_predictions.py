@@ -1,0 +1,93 @@
+"""Predictions kept in a folder until the work that needs them is done, so that it goes on after an interruption."""
+
+import hashlib
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from .artifacts import digest_of
+from .errors import TsgError
+from .leave_out import folds
+from .methods import predict
+from .progress import track
+from .provenance import code_version
+from .tilt_series import TiltSeries
+
+COST = {"reprojection": 600, "sirt_reprojection": 300, "tsgnet": 300, "atoms": 600, "flow": 50}
+LEAST_COST = 1  # of the methods that are not named: weighted sums of frames
+
+
+class KeptPredictions:
+    """`methods.predict`, whose results are kept in `folder` and not made twice; for `predict_automatically`.
+
+    What a folder holds belongs to one series, one network and one version of the code: otherwise it is emptied first.
+    What cannot be kept, on a full disk say, is made all the same.
+    """
+
+    def __init__(self, folder: Path, *, series: TiltSeries, checkpoint=None):
+        self.folder, self.checkpoint = folder, checkpoint
+        self.recalled = 0  # how many predictions an earlier run had made
+        content = hashlib.sha256(np.ascontiguousarray(series.frames)).hexdigest()
+        inputs = [content, series.tilt_deg, series.pixel_size_A, series.metadata.get("microscope"), str(checkpoint)]
+        owner = digest_of([*inputs, code_version(["methods", "leave_out"])])
+        if (folder / "owner").is_file() and (folder / "owner").read_text() != owner:
+            shutil.rmtree(folder)
+        folder.mkdir(exist_ok=True)
+        (folder / "owner").write_text(owner)
+
+    def __call__(self, method: str, series: TiltSeries, tilt_deg: np.ndarray) -> np.ndarray:
+        """The frames, or the TsgError, that the method gives."""
+        name = digest_of([method, series.tilt_deg, tilt_deg])
+        frames, refusal = self.folder / f"{method}-{name}.npy", self.folder / f"{method}-{name}.txt"
+        if frames.is_file():
+            self.recalled += 1
+            return np.load(frames)
+        if refusal.is_file():
+            self.recalled += 1
+            raise TsgError(refusal.read_text())
+        try:
+            predicted = predict(method, series, tilt_deg, checkpoint=self.checkpoint)
+        except TsgError as error:
+            with suppress(OSError):
+                refusal.write_text(str(error))
+            raise
+        with suppress(OSError):
+            partial = self.folder / "partial.npy"
+            np.save(partial, predicted)
+            partial.replace(frames)
+        return predicted
+
+    def forget(self) -> None:
+        """Remove the folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Tracked:
+    """A predictor whose calls are shown as the steps of one loop, with the time left: a context manager.
+
+    The steps are those of `predict_automatically`: every method for each of the `leave_out.folds`, then for `tilt_deg`.
+    """
+
+    def __init__(self, predictor, *, methods: Sequence[str], series: TiltSeries, tilt_deg: np.ndarray):
+        targets = [series.tilt_deg[out] for _, out, _ in folds(len(series))] + [np.asarray(tilt_deg)]
+        self.predictor = predictor
+        self.steps = [(method, digest_of(wanted)) for wanted in targets for method in methods]
+
+    def __enter__(self) -> Self:
+        costs = [COST.get(method, LEAST_COST) for method, _ in self.steps]
+        self.loop = track(self.steps, label="prediction", costs=costs)
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.loop.close()
+
+    def __call__(self, method: str, series: TiltSeries, tilt_deg: np.ndarray) -> np.ndarray:
+        step = method, digest_of(tilt_deg)
+        for current in self.loop:  # methods that do not apply are passed over
+            if current == step:
+                break
+        return self.predictor(method, series, tilt_deg)

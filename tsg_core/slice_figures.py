@@ -1,0 +1,25 @@
+"""The three middle slices of one's own volume, with a scale bar."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from .scale_bar import draw_scale_bar
+
+
+def slices_with_scale_bar(volume: np.ndarray, *, voxel_size_A: float, title: str = "") -> Figure:
+    """The middle slices of a volume (n_y, n_z, n_x) across its three axes, on one grey scale from zero."""
+    n_y, n_z, n_x = volume.shape
+    pictures = {
+        "across the tilt axis (x, z)": volume[n_y // 2, ::-1],  # z upwards, towards the source
+        "from the source (x, y)": volume[:, n_z // 2],
+        "from the side (z, y)": volume[:, :, n_x // 2],
+    }
+    top = max(float(np.quantile(picture, 0.999)) for picture in pictures.values()) or 1.0
+    figure = Figure(figsize=(10.5, 3.9), layout="constrained")
+    for axis, (name, picture) in zip(figure.subplots(1, 3), pictures.items(), strict=True):
+        axis.imshow(picture, vmin=0, vmax=top, cmap="gray", interpolation="nearest")
+        axis.set_title(name, fontsize=9)
+        axis.set_axis_off()
+        draw_scale_bar(axis, picture.shape, voxel_size_A, colour="w")
+    figure.suptitle(f"{title}: middle slices, voxels of {voxel_size_A:.4g} Å", fontsize=10)
+    return figure
