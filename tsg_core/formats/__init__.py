@@ -7,12 +7,14 @@ on formats says for each of them what is read from where, and what is written.
 """
 
 from .angles import read_angles
-from .series import open_series, read_series, write_series
+from .series import check_writable, open_series, read_series, write_series
 from .stored import StoredSeries
-from .volumes import read_volume, write_volume
+from .volumes import check_volume_writable, read_volume, write_volume
 
 __all__ = [
     "StoredSeries",
+    "check_volume_writable",
+    "check_writable",
     "open_series",
     "read_angles",
     "read_series",

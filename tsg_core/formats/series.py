@@ -67,11 +67,8 @@ def write_series(series: TiltSeries, path: str | Path, *, overwrite: bool = Fals
     a file exists (unless `overwrite`), the folder does not, the disk is full, or the format can only be read.
     """
     path = Path(path)
+    check_writable(path)
     suffix = path.suffix.lower()
-    if suffix not in _WRITERS:
-        if suffix in _READERS or path.is_dir():
-            raise TsgError(f"{path}: the format {suffix or 'of folders'} can only be read; write .mrc or .hspy instead")
-        raise _unknown_suffix(path, _WRITERS)
     write = _WRITERS[suffix]
     beside = []
     if suffix in mrc.SUFFIXES + tiff.SUFFIXES:
@@ -86,6 +83,15 @@ def write_series(series: TiltSeries, path: str | Path, *, overwrite: bool = Fals
             mrc.write_mdoc(series, texts[1], stack=path)
         write(series, partial)
     return path
+
+
+def check_writable(path: Path) -> None:
+    """Raise TsgError where `write_series` does not write the format that the suffix names."""
+    suffix = path.suffix.lower()
+    if suffix not in _WRITERS:
+        if suffix in _READERS or path.is_dir():
+            raise TsgError(f"{path}: the format {suffix or 'of folders'} can only be read; write .mrc or .hspy instead")
+        raise _unknown_suffix(path, _WRITERS)
 
 
 def _parts(path: str | Path) -> tuple[Path, str | None]:

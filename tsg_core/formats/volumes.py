@@ -45,14 +45,19 @@ def write_volume(volume: np.ndarray, path: str | Path, *, voxel_size_A: float, o
     path, volume = Path(path), np.asarray(volume, np.float32)
     if volume.ndim != 3:
         raise TsgError(f"a volume of shape {volume.shape} must have the axes (n_y, n_z, n_x)")
-    if path.suffix.lower() not in _SUFFIXES:
-        raise _unknown_suffix(path)
+    check_volume_writable(path)
     with replaced_when_whole(path, overwrite=overwrite) as (partial,):
         if path.suffix.lower() == ".npz":
             np.savez(partial, volume=volume, voxel_size_A=voxel_size_A)
         else:
             write_data(np.ascontiguousarray(volume.transpose(1, 0, 2)), partial, voxel_size_A, is_volume=True)
     return path
+
+
+def check_volume_writable(path: Path) -> None:
+    """Raise TsgError where `write_volume` does not write the format that the suffix names."""
+    if path.suffix.lower() not in _SUFFIXES:
+        raise _unknown_suffix(path)
 
 
 def _unknown_suffix(path: Path) -> TsgError:
