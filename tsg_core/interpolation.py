@@ -57,7 +57,9 @@ class Densified:
         dense = self.series
         nothing = np.zeros((dense.measured.sum(), *dense.frames.shape[1:]), np.float32)
         frames = _interleaved(nothing, self.sigma, known=dense.measured)
-        return replace(dense, frames=frames, metadata={"standard_deviation_of": dense.metadata.get("source_file", "")})
+        return replace(dense, frames=frames, metadata={}).noted(
+            "Standard deviations of predicted frames, 0 where measured."
+        )
 
 
 def densify_with_uncertainty(
@@ -80,7 +82,8 @@ def densify_with_uncertainty(
     found = predict_automatically(
         measured, tilt_deg=missing_deg, methods=methods, checkpoint=checkpoint, predict_by=predict_by
     )
-    metadata = {**series.metadata, "method": "auto", "choice": found.choice.summary()}
+    method = "auto" if methods is None or len(methods) > 1 else methods[0]
+    metadata = {**series.metadata, "method": method, "choice": found.choice.summary()}
     dense = _between_measured(measured, found.frames, tilt_deg, metadata=metadata)
     return Densified(series=dense, sigma=found.sigma, choice=found.choice)
 

@@ -10,12 +10,12 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
-from .artifacts import checksum
+from .artifacts import checksum, digest_of
 from .interpolation import Densified
 from .leave_out import Predict, folds
 from .provenance import package_versions
 from .scale_bar import draw_scale_bar
-from .series_checks import facts
+from .series_checks import facts, warnings_of
 from .tilt_series import TiltSeries
 
 N_EXAMPLES = 3
@@ -30,12 +30,10 @@ CARE = (
 )
 
 
-def densify_report(
-    found: Densified, measured: TiltSeries, *, predict_by: Predict, source: Path, command: str, warnings: Sequence[str]
-) -> str:
+def densify_report(found: Densified, measured: TiltSeries, *, predict_by: Predict, source: Path, command: str) -> str:
     """HTML of what was predicted from the series `measured`, how well left-out frames were, and what made it.
 
-    `predict_by` gives the predictions of left-out frames again, best from where they were kept.
+    `source` is the file, or the pattern of files, that the series came from. `predict_by` gives the predictions of left-out frames again, best from where they were kept.
     """
     left_out = _left_out(measured, methods=[m for m in found.choice.weights], predict_by=predict_by)
     template = Environment(
@@ -44,7 +42,7 @@ def densify_report(
     return template.render(
         source=source.name,
         verdict=found.choice.verdict,
-        warnings=list(warnings),
+        warnings=warnings_of(measured),
         rows=found.choice.summary()["left_out"],
         left_out_figure=_left_out_curve(left_out, measured) if left_out else None,
         left_out_examples=_left_out_examples(left_out, measured, method=found.choice.method) if left_out else None,
@@ -53,11 +51,18 @@ def densify_report(
         facts=facts(found.series),
         history=measured.history,
         command=command,
-        checksum=checksum(source),
+        checksum=_checksum(source),
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         versions=package_versions(),
         care=CARE,
     )
+
+
+def _checksum(source: Path) -> str:
+    """SHA-256 of a file or a folder; of several files the digest of theirs."""
+    if "*" not in source.name:
+        return checksum(source)
+    return digest_of([checksum(path) for path in sorted(source.parent.glob(source.name))])
 
 
 def _left_out(measured: TiltSeries, *, methods: Sequence[str], predict_by: Predict) -> dict:

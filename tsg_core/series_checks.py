@@ -4,7 +4,6 @@ import numpy as np
 
 from .tilt_series import TiltSeries
 
-SATURATED = 1e-3  # share of a frame's pixels at the series' brightest value from which it counts as saturated
 UNEQUAL = 1.3  # factor between a frame's total intensity and that of its neighbours
 WIDE_GAP = 1.9  # times the median step
 SHORT_RANGE_deg = 100.0
@@ -16,21 +15,27 @@ def facts(series: TiltSeries) -> dict[str, str]:
     n_y, n_x = series.frames.shape[1:]
     steps = np.diff(series.tilt_deg)
     width_A, height_A = n_x * series.pixel_size_A, n_y * series.pixel_size_A
-    spacing = f", steps of {steps.min():.4g} to {steps.max():.4g} deg" if len(steps) else ""
+    regular = len(steps) and np.ptp(steps) < 1e-3
+    spacing = f", steps of {steps.min():.4g}{'' if regular else f' to {steps.max():.4g}'} deg" if len(steps) else ""
     found = {
         "frames": f"{len(series)} of {n_x} x {n_y} px (x, y)",
         "pixel size": f"{series.pixel_size_A:.4g} A, so that a frame shows {width_A:.4g} x {height_A:.4g} A",
         "tilt angles": f"{series.tilt_deg[0]:g} to {series.tilt_deg[-1]:g} deg{spacing}",
         "intensity": f"{series.frames.min():.4g} to {series.frames.max():.4g}, mean {series.frames.mean(dtype=float):.4g}",
     }
+    if dtype := series.metadata.get("source_dtype"):
+        found["intensity"] += f", stored as {dtype}"
     if not series.measured.all():
         found["predicted"] = f"{(~series.measured).sum()} of the frames; {series.measured.sum()} were measured"
     return found
 
 
 def warnings_of(series: TiltSeries) -> list[str]:
-    """Sentences, each with its cause or its remedy; none where nothing is wrong."""
-    return [*_constant(series), *_saturated(series), *_unequal(series), *_angles(series), *_cut_off(series)]
+    """Sentences, each with its cause or its remedy; none where nothing is wrong.
+
+    Frames that are constant or saturated in the file's own numbers are named in the history that reading writes.
+    """
+    return [*_unequal(series), *_angles(series), *_cut_off(series)]
 
 
 def totals(series: TiltSeries) -> np.ndarray:
@@ -45,23 +50,6 @@ def centres_of_mass_px(series: TiltSeries) -> np.ndarray:
     column = np.arange(profiles.shape[1]) - (profiles.shape[1] - 1) / 2
     mass = profiles.sum(axis=1)
     return np.divide(profiles @ column, mass, out=np.zeros(len(series)), where=mass > 0)
-
-
-def _constant(series: TiltSeries) -> list[str]:
-    flat = [i for i, frame in enumerate(series.frames) if frame.min() == frame.max()]
-    return [f"{_named(series, flat)} constant: beam off, or lost in conversion; leave them out"] if flat else []
-
-
-def _saturated(series: TiltSeries) -> list[str]:
-    top = series.frames.max()
-    share = np.array([np.mean(frame == top) for frame in series.frames])
-    full = [i for i in np.flatnonzero(share > SATURATED) if series.frames[i].min() < top]
-    if not full:
-        return []
-    return [
-        f"{_named(series, full)} saturated: up to {share.max():.1%} of the pixels hold the highest value, {top:g}; "
-        "brightness is lost there, and volumes come out flat inside"
-    ]
 
 
 def _unequal(series: TiltSeries) -> list[str]:

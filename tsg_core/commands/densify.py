@@ -7,7 +7,17 @@ from pathlib import Path
 import click
 
 from ..errors import TsgError
-from .options import PATH, beside, check_output, check_space, file_output, moved_into_place, series_input
+from .options import (
+    PATH,
+    beside,
+    check_output,
+    check_space,
+    file_of,
+    file_output,
+    moved_into_place,
+    say_history,
+    series_input,
+)
 
 
 @click.command()
@@ -33,12 +43,12 @@ def densify(source, tilts, pixel_size_A, output, overwrite, step, at, method, ch
         output, beside(output, "_sigma"), beside(output, "_report", ".html"), sources=(source,), overwrite=overwrite
     )
     from ..artifacts import disk_errors
-    from ..formats import read_series
+    from ..formats import check_writable, read_series
     from ..interpolation import METHODS, densify_with_uncertainty
     from ..kept_predictions import KeptPredictions, Tracked
     from ..reports import densify_report
-    from ..series_checks import warnings_of
 
+    check_writable(output)
     if method not in METHODS:
         raise TsgError(f"method {method!r} is not known; choose one of {', '.join(METHODS)}")
     series = read_series(source, tilts=tilts, pixel_size_A=pixel_size_A)
@@ -47,9 +57,7 @@ def densify(source, tilts, pixel_size_A, output, overwrite, step, at, method, ch
         measured = _aligned(measured)
     tilt_deg, missing_deg = _targets(measured, step=step, at=at)
     check_space(output, n_bytes=2 * len(tilt_deg) * series.frames[0].nbytes)
-    warnings = warnings_of(measured)
-    for warning in warnings:
-        click.echo(f"note: {warning}", err=True)
+    say_history(measured)
     with disk_errors(f"writing {output}"):
         methods = _methods(method, measured, checkpoint)
         work = output.with_name(f".{output.name}.unfinished")
@@ -59,17 +67,19 @@ def densify(source, tilts, pixel_size_A, output, overwrite, step, at, method, ch
         if kept.recalled:
             click.echo(f"{kept.recalled} prediction(s) of an interrupted run were used")
         command = shlex.join(["tsg", *sys.argv[1:]])
-        report = densify_report(found, measured, predict_by=kept, source=source, command=command, warnings=warnings)
+        report = densify_report(found, measured, predict_by=kept, source=file_of(source), command=command)
         finished = work / "finished"
         finished.mkdir(exist_ok=True)
         beside(finished / output.name, "_report", ".html").write_text(report, encoding="utf-8")
-        found.series.write(finished / output.name, overwrite=True)
+        n_measured, n_predicted = found.series.measured.sum(), (~found.series.measured).sum()
+        found.series.noted(f"{n_predicted} frames were predicted by tsg densify: {found.choice.verdict}.").write(
+            finished / output.name, overwrite=True
+        )
         if found.sigma is not None:
             found.sigma_series().write(beside(finished / output.name, "_sigma"), overwrite=True)
         moved_into_place(finished, output.parent)
         kept.forget()
     _say(found.choice)
-    n_measured, n_predicted = found.series.measured.sum(), (~found.series.measured).sum()
     click.echo(f"wrote {output}: {n_measured} measured and {n_predicted} predicted frames")
     click.echo(f"wrote {beside(output, '_report', '.html')}: what left-out frames say, with examples")
 

@@ -53,8 +53,7 @@ def _read(path: Path, tilts: Path | None, pixel_size_A: float | None):
             volume, voxel_size_A = read_volume(path)
         except TsgError:
             raise no_series from None
-        n_y, n_z, n_x = volume.shape
-        if n_z != n_x:  # frames without angles rather than a volume
+        if volume.shape[1] != volume.shape[2]:  # frames without angles rather than a volume
             raise no_series from None
         return volume, voxel_size_A
 

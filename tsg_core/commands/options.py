@@ -31,8 +31,14 @@ def file_output(command: Callable) -> Callable:
 overwrite = click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
 
 
+def file_of(source: Path) -> Path:
+    """The file or the pattern of files of an input, without the dataset that `FILE::DATASET` chooses."""
+    return Path(str(source).partition("::")[0])
+
+
 def check_output(*outputs: Path, sources: tuple[Path, ...] = (), overwrite: bool) -> None:
-    """Refuse before the work what could not be written after it."""
+    """Refuse before the work what could not be written after it, and inputs that are not there."""
+    sources = tuple(file_of(source) for source in sources if "*" not in source.name)
     for source in sources:
         if not source.exists():
             raise TsgError(f"{source} does not exist")
@@ -50,6 +56,16 @@ def check_output(*outputs: Path, sources: tuple[Path, ...] = (), overwrite: bool
 def beside(output: Path, ending: str, suffix: str | None = None) -> Path:
     """A companion of an output: `a/b.mrc` with `_sigma` is `a/b_sigma.mrc`."""
     return output.with_name(f"{output.stem}{ending}{output.suffix if suffix is None else suffix}")
+
+
+def say_history(series) -> None:
+    """What reading found where, and what was done before, and what calls for care."""
+    from ..series_checks import warnings_of
+
+    for line in series.history:
+        click.echo(line)
+    for warning in warnings_of(series):
+        click.echo(f"note: {warning}")
 
 
 def check_space(output: Path, *, n_bytes: int) -> None:

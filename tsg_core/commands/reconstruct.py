@@ -3,7 +3,7 @@
 import click
 
 from ..errors import TsgError
-from .options import beside, check_output, check_space, file_output, series_input
+from .options import beside, check_output, check_space, file_output, say_history, series_input
 
 METHODS = ("sirt", "fbp", "os_sart", "cgls", "tv", "os_em")
 ENGINES = ("sparse", "torch", "astra", "tomopy")
@@ -38,13 +38,12 @@ def reconstruct(
     slices = beside(output, "_slices", ".png")
     check_output(output, *([slices] if png else []), sources=(source,), overwrite=overwrite)
     from ..files import replaced_when_whole
-    from ..formats import read_series, write_volume
+    from ..formats import check_volume_writable, read_series, write_volume
     from ..preparation.framing import bin_pixels
-    from ..series_checks import warnings_of
 
+    check_volume_writable(output)
     series = read_series(source, tilts=tilts, pixel_size_A=pixel_size_A)
-    for warning in warnings_of(series):
-        click.echo(f"note: {warning}", err=True)
+    say_history(series)
     axis_shift_px = _axis_shift_px(series) if centre == "auto" else centre
     if voxel_size_A is not None:
         factor, n_x = _binning(series, voxel_size_A), series.frames.shape[2]

@@ -2,7 +2,7 @@
 
 import click
 
-from .options import PATH, beside, check_output, overwrite, series_input
+from .options import PATH, beside, check_output, overwrite, say_history, series_input
 
 
 @click.command()
@@ -24,17 +24,14 @@ def show(source, tilts, pixel_size_A, output, overwrite) -> None:
 
     series = read_series(source, tilts=tilts, pixel_size_A=pixel_size_A)
     from ..contact_sheet import CONVENTION, contact_sheet
-    from ..series_checks import facts, warnings_of
+    from ..series_checks import facts
 
     described = facts(series)
     width = max(map(len, described))
     for name, value in described.items():
         click.echo(f"{name:{width}s}  {value}")
-    for line in series.history:
-        click.echo(f"{'done before':{width}s}  {line}")
     click.echo(f"{'convention':{width}s}  {CONVENTION}")
-    for warning in warnings_of(series):
-        click.echo(f"note: {warning}")
+    say_history(series)
     figure = contact_sheet(series, title=source.name)
     with replaced_when_whole(output, overwrite=overwrite) as (partial,):
         figure.savefig(partial, dpi=130)

@@ -36,9 +36,11 @@ def simulate(
     check_output(output, sources=(source,), overwrite=overwrite)
     if channelling and engine != "incoherent":
         raise TsgError(f"--channelling is for the engine incoherent; {engine} has it by itself")
+    from ..formats import check_writable
     from ..own_structure import field_of_view_of, microscope_from, particle_from
     from ..simulation import simulate_tilt_series
 
+    check_writable(output)
     chosen = microscope_from(microscope)
     tilt_deg = _angles(tilts, step, range_deg)
     atoms = particle_from(source, diameter_A=diameter_A)
