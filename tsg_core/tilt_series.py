@@ -81,14 +81,42 @@ class TiltSeries:
         return replace(self, metadata=metadata, **changes)
 
     @classmethod
-    def read(cls, path: str | Path, *, tilts: str | Path | None = None) -> "TiltSeries":
-        """Read a series by its file's suffix; `tilts` names a text file of angles where the format holds none."""
+    def read(
+        cls,
+        path: str | Path,
+        *,
+        tilts: str | Path | Sequence[float] | None = None,
+        pixel_size_A: float | None = None,
+    ) -> "TiltSeries":
+        """Read a series as `formats.read_series` does; `tilts` and `pixel_size_A` go before what the file says."""
         from .formats import read_series
 
-        return read_series(path, tilts=tilts)
+        return read_series(path, tilts=tilts, pixel_size_A=pixel_size_A)
 
     def write(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Write the series whole or not at all, in the format that the suffix names."""
         from .formats import write_series
 
         return write_series(self, path, overwrite=overwrite)
+
+    @classmethod
+    def from_hyperspy(
+        cls, signal, *, tilts: str | Path | Sequence[float] | None = None, pixel_size_A: float | None = None
+    ) -> "TiltSeries":
+        """The series in a HyperSpy signal (lazy or not) or an ETSpy TomoStack, which is not changed.
+
+        The navigation axis is the tilt, in degrees, unless `metadata.Tomography.tilts` or a TomoStack's `tilts` say the
+        angles. Raises TsgError as `formats.read_series` does.
+        """
+        from .formats.signals import series_of_signal
+
+        return series_of_signal(signal, tilts=tilts, pixel_size_A=pixel_size_A)
+
+    def to_hyperspy(self, *, etspy: bool = False):
+        """A HyperSpy Signal2D, or a TomoStack of ETSpy, with axes in degrees and nm, which `from_hyperspy` undoes.
+
+        Raises TsgError where the package (pip install hyperspy, pip install etspy) is not installed.
+        """
+        from .formats.signals import to_signal
+
+        return to_signal(self, etspy=etspy)

@@ -81,7 +81,9 @@ def check_angles(tilt_deg: np.ndarray, n_frames: int, source: str) -> None:
     ascending = np.sort(tilt_deg)
     steps = np.diff(ascending)
     if (steps == 0).any():
-        raise TsgError(f"{source} holds the tilt angle {ascending[np.argmin(steps)]:g} deg more than once")
+        raise TsgError(
+            f"{source} holds the tilt angle {ascending[np.argmin(steps)]:g} deg more than once; keep or average to one frame each"
+        )
     span = ascending[-1] - ascending[0]
     if len(tilt_deg) > 2 and 0.5 < span <= np.pi + 1e-3 and np.median(steps) < 0.5:
         raise TsgError(

@@ -57,13 +57,15 @@ def read_frames_of_mdoc(path: Path) -> Stack:
     """The stack that a .mdoc names, or the single frames that its sections name, looked for beside it."""
     mdoc = read_mdoc(path)
     names = [section.get("SubFramePath") for section in mdoc.sections]
-    image_file = path.with_name(_last_part(mdoc.stated.get("ImageFile", path.stem)))
-    if image_file.is_file():
+    named = path.with_name(_last_part(mdoc.stated.get("ImageFile", path.name)))
+    image_files = [named, path.with_suffix(""), path.with_suffix(".mrc"), path.with_suffix(".st")]
+    image_file = next((file for file in image_files if file.is_file() and file != path), None)
+    if image_file is not None:
         stack = read_mrc(image_file)
     elif None not in names:
         stack = _joined(path, [existing(path.with_name(_last_part(name))) for name in names])
     else:
-        raise TsgError(f"{path} names neither single frames nor a stack that lies beside it ({image_file.name})")
+        raise TsgError(f"{path} names neither single frames nor a stack that lies beside it ({named.name})")
     stack.tilt_deg, stack.angles_from = mdoc.tilt_deg, "the sections"
     stack.pixel_size_A = mdoc.pixel_size_A or stack.pixel_size_A
     return stack

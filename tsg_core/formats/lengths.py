@@ -31,6 +31,7 @@ _DEGREES = {
     "rad": math.degrees(1),
     "radian": math.degrees(1),
     "radians": math.degrees(1),
+    "mrad": math.degrees(1e-3),
 }
 
 

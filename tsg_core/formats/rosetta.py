@@ -5,7 +5,6 @@ A file may hold several datasets. The only stack among them is taken; where ther
 """
 
 import importlib
-import json
 import logging
 import math
 from pathlib import Path
@@ -16,6 +15,8 @@ import numpy as np
 from ..errors import TsgError
 from ..files import readable
 from ..tilt_series import TiltSeries
+from .emd import read_emd_angles, tilt_first
+from .frames import RawFrames
 from .signals import signal_dict, stack_of
 from .stack import Stack
 
@@ -39,20 +40,23 @@ def read_rosetta(path: Path, *, dataset: str | None = None, n_dimensions: int = 
         plugin = importlib.import_module(f"rsciio.{_PLUGINS[path.suffix.lower()]}")
         options = {"mode": "r"} if path.suffix.lower() == ".zspy" else {}
         logging.getLogger("rsciio").setLevel(logging.ERROR)
-        signals = plugin.file_reader(str(path), lazy=True, **options)
+        try:
+            signals = plugin.file_reader(str(path), lazy=True, **options)
+        except ValueError:  # of arrays without chunks and of coloured images, which it reads at once or not at all
+            signals = plugin.file_reader(str(path), lazy=False, **options)
     chosen = _chosen(path, signals, dataset, n_dimensions)
-    signal = signals[chosen]
     with readable(path):
-        stack = stack_of(_computed(signal), kind=f"{path.suffix.lstrip('.').upper()} file")
-        _read_tags(stack, signal)
-        if path.suffix.lower() == ".emd" and stack.tilt_deg is None:
-            _read_velox_angles(stack, path, chosen)
+        signal = tilt_first(_computed(signals[chosen]))
+        stack = stack_of(signal, kind=f"{path.suffix.lstrip('.').upper()} file")
+        _read_tags(stack, signal, path)
+        if path.suffix.lower() == ".emd":
+            read_emd_angles(stack, path, image=chosen, title=_title(signal))
     return stack
 
 
 def _chosen(path: Path, signals: list[dict], dataset: str | None, n_dimensions: int) -> int:
     """Where among the datasets the one lies that was named, or the only one that can be meant."""
-    titles = [signal.get("metadata", {}).get("General", {}).get("title") or "untitled" for signal in signals]
+    titles = [_title(signal) for signal in signals]
     fitting = [
         i
         for i, signal in enumerate(signals)
@@ -75,6 +79,10 @@ def _chosen(path: Path, signals: list[dict], dataset: str | None, n_dimensions: 
     raise TsgError(f"{path} holds {len(fitting)} stacks; choose one as {path.name}::NUMBER of: {listed}")
 
 
+def _title(signal: dict[str, Any]) -> str:
+    return signal.get("metadata", {}).get("General", {}).get("title") or "untitled"
+
+
 def _computed(signal: dict[str, Any]) -> dict[str, Any]:
     """The signal with its few metadata arrays read; lazily opened files pass them as dask arrays."""
 
@@ -87,10 +95,17 @@ def _computed(signal: dict[str, Any]) -> dict[str, Any]:
     return signal | {"metadata": metadata | computed({k: metadata[k] for k in ("Tomography", "TSG") if k in metadata})}
 
 
-def _read_tags(stack: Stack, signal: dict[str, Any]) -> None:
-    """Angles from the tags of Digital Micrograph: of the stage for one frame, of the tomography plug-in for a stack."""
+def _read_tags(stack: Stack, signal: dict[str, Any], path: Path) -> None:
+    """What the tags of Digital Micrograph say: where the frames lie, and the angle.
+
+    Of one frame that is the stage's, of a stack that of its axis or else the range set in the tomography plug-in.
+    """
     image = signal.get("original_metadata", {}).get("ImageList", {}).get("TagGroup0", {})
-    n_frames = stack.frames.shape[0]
+    n_frames, dtype = stack.frames.shape[0], stack.frames.dtype
+    where = _tag(image, ("ImageData", "Data"))
+    if isinstance(where, dict) and where.get("size_bytes") == dtype.itemsize * math.prod(stack.frames.shape):
+        order = {"little": "<", "big": ">"}[where["endian"]]
+        stack.frames = RawFrames(path, where["offset"], stack.frames.shape, dtype.newbyteorder(order))
     if n_frames == 1 and stack.tilt_deg is None and (alpha := _tag(image, _STAGE_TAGS)) is not None:
         stack.tilt_deg, stack.angles_from = np.array([float(alpha)]), "the tag Stage Alpha"
     if n_frames > 1 and stack.tilt_deg is None and (planned := _tag(image, _RANGE_TAGS)) is not None:
@@ -108,23 +123,6 @@ def _tag(tags: dict, names: tuple[str, ...]):
             return None
         tags = tags[name]
     return tags
-
-
-def _read_velox_angles(stack: Stack, path: Path, chosen: int) -> None:
-    """Angles of the stage that Velox notes, in radians, for each frame; RosettaSciIO passes the first one's alone."""
-    import h5py
-
-    with h5py.File(path, "r") as file:
-        images = file.get("Data/Image")
-        if images is None or chosen >= len(images):
-            return
-        columns = images[list(images)[chosen]]["Metadata"]
-        if columns.shape[1] < stack.frames.shape[0]:
-            return
-        notes = [json.loads(columns[:, i].tobytes().rstrip(b"\0")) for i in range(stack.frames.shape[0])]
-    alphas = [note.get("Stage", {}).get("AlphaTilt") for note in notes]
-    if None not in alphas:
-        stack.tilt_deg, stack.angles_from = np.degrees(np.array(alphas, float)), "the frames' stage positions"
 
 
 def write_hspy(series: TiltSeries, path: Path) -> None:

@@ -1,9 +1,12 @@
 """HyperSpy's signals, as objects and as the dictionaries in which RosettaSciIO passes them.
 
 A tilt series is a signal with one navigation axis, the tilt. Its angles stand, exactly, in the metadata under
-`Tomography.tilts`, or in ETSpy's `TomoStack.tilts`; the axis says them as far as they are even.
+`Tomography.tilts`, or in ETSpy's `TomoStack.tilts`. Predicted frames are told by their angles, not by their numbers,
+under `Tomography.predicted_deg`: they stay known where HyperSpy leaves out frames.
 """
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,8 +17,10 @@ from .frames import ArrayFrames
 from .lengths import in_degrees
 from .own import from_json, to_json
 from .stack import Stack
+from .stored import stored_series
 
 _EVEN_deg = 1e-6
+_SAME_deg = 1e-3
 
 
 def stack_of(signal: dict[str, Any], *, kind: str) -> Stack:
@@ -37,9 +42,9 @@ def stack_of(signal: dict[str, Any], *, kind: str) -> Stack:
             stack.tilt_deg, stack.angles_from = kept_deg, "Tomography.tilts"
     if stack.tilt_deg is None and axis_deg is not None:
         stack.tilt_deg, stack.angles_from = axis_deg, "the axis of tilts"
-    if "measured" in kept and kept_deg is not None and stack.tilt_deg is not None:
-        nearest = np.abs(kept_deg - stack.tilt_deg[:, None]).argmin(axis=1)  # frames may have been left out since
-        stack.measured = np.ravel(kept["measured"]).astype(bool)[nearest]
+    if "predicted_deg" in kept and stack.tilt_deg is not None:
+        differences = np.abs(np.ravel(kept["predicted_deg"]) - stack.tilt_deg[:, None])
+        stack.measured = (differences > _SAME_deg).all(axis=1)
     own = metadata.get("TSG", {})
     if "metadata" in own:
         stack.metadata = from_json(np.asarray(own["metadata"], np.uint8).tobytes())
@@ -57,8 +62,8 @@ def _axis_angles(axis: dict[str, Any]) -> np.ndarray | None:
 
 
 def signal_dict(series: TiltSeries, *, title: str = "tilt series") -> dict[str, Any]:
-    """The dictionary of a series: the pixel size in nm, tilts and flags in the metadata under `Tomography`."""
-    tilt_deg = series.tilt_deg
+    """The dictionary of a series: the pixel size in nm, tilts in the metadata under `Tomography`."""
+    tilt_deg, predicted_deg = series.tilt_deg, series.tilt_deg[~series.measured]
     steps = np.diff(tilt_deg)
     projections = {"name": "Projections", "units": "degrees", "navigate": True, "size": len(series)}
     if len(steps) and np.ptp(steps) > _EVEN_deg:
@@ -78,7 +83,8 @@ def signal_dict(series: TiltSeries, *, title: str = "tilt series") -> dict[str, 
         "metadata": {
             "General": {"title": title},
             "Signal": {"signal_type": ""},
-            "Tomography": {"tilts": tilt_deg[:, None], "measured": series.measured[:, None]},
+            "Tomography": {"tilts": tilt_deg[:, None]}
+            | ({"predicted_deg": predicted_deg} if len(predicted_deg) else {}),
             # as bytes of an array, since an attribute of HDF5 ends at 64 kB
             "TSG": {
                 "metadata": np.frombuffer(to_json(series.metadata).encode(), np.uint8),
@@ -88,25 +94,29 @@ def signal_dict(series: TiltSeries, *, title: str = "tilt series") -> dict[str, 
         "original_metadata": {},
         "learning_results": {},
         "attributes": {"_lazy": False, "ragged": False},
-        "package_info": {"package": "tsg", "package_version": ""},
+        "package_info": {"package": "", "package_version": ""},
         "models": {},
+        "tmp_parameters": {},
     }
 
 
-def stack_of_signal(signal) -> Stack:
-    """The stack in a HyperSpy signal, lazy or not, or in an ETSpy TomoStack; the signal is not changed."""
+def series_of_signal(
+    signal, *, tilts: str | Path | Sequence[float] | None = None, pixel_size_A: float | None = None
+) -> TiltSeries:
+    """The series in a HyperSpy signal, lazy or not, or in an ETSpy TomoStack; the signal is not changed."""
     axes = signal.axes_manager.as_dictionary()
     metadata = signal.metadata.as_dictionary()
-    tilts = getattr(signal, "tilts", None)
-    if tilts is not None:
-        metadata["Tomography"] = metadata.get("Tomography", {}) | {"tilts": np.asarray(tilts.data)}
+    of_etspy = getattr(signal, "tilts", None)
+    if of_etspy is not None:
+        metadata["Tomography"] = metadata.get("Tomography", {}) | {"tilts": np.asarray(of_etspy.data)}
     dictionary = {"data": signal.data, "axes": [axes[key] for key in sorted(axes)], "metadata": metadata}
     if signal.axes_manager.signal_dimension != 2 or signal.axes_manager.navigation_dimension != 1:
         raise TsgError(f"{signal} is no tilt series: it needs one navigation axis, the tilt, and two signal axes")
     stack = stack_of(dictionary, kind="HyperSpy signal")
     if stack.tilt_deg is None:
-        stack.no_angles = "no unit of its navigation axis is degrees, and it has no metadata.Tomography.tilts"
-    return stack
+        stack.no_angles = "the unit of its navigation axis is not degrees, and it has no metadata.Tomography.tilts"
+    title = metadata.get("General", {}).get("title") or "untitled"
+    return stored_series(stack, Path(title), tilts=tilts, pixel_size_A=pixel_size_A).load()
 
 
 def to_signal(series: TiltSeries, *, etspy: bool):
