@@ -19,6 +19,7 @@ _IMOD_STAMP = 1146047817
 # bytes a frame that each bit of SerialEM's flags adds to the extended header; the tilt angle, bit 0, comes first
 _SERIALEM_BYTES = {1: 2, 2: 6, 4: 4, 8: 2, 16: 2, 32: 4}
 _OLD_FEI_RECORD = 128  # bytes a frame, 1024 frames, little used today
+_NSYMBT_BYTE = 92  # where the header states the length of the extended one
 _LABEL_LENGTH, _N_LABELS = 80, 10
 
 
@@ -86,6 +87,7 @@ def read_header(path: Path):
     """Header, extended header and where the data begin; TsgError where the file is too short for what it states."""
     with readable(path), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
+        _refuse_absurd(path)
         with mrcfile.open(path, header_only=True, permissive=True) as file:
             header = file.header
             is_fei = bytes(header.exttyp) in (b"FEI1", b"FEI2")
@@ -99,6 +101,14 @@ def read_header(path: Path):
         if path.stat().st_size < size:  # a foreign file's header may ask for more memory than there is
             raise ValueError(f"its header asks for {size} bytes, the file has {path.stat().st_size}")
         return header, extended, offset
+
+
+def _refuse_absurd(path: Path) -> None:
+    """Stop at a foreign file whose extended header, in either byte order, would be larger than the file."""
+    stated = np.fromfile(path, "i4", count=1, offset=_NSYMBT_BYTE)
+    size = path.stat().st_size
+    if not len(stated) or not any(0 <= int(number[0]) <= size for number in (stated, stated.byteswap())):
+        raise ValueError("its header makes no sense")
 
 
 def edge_A(path: Path, header) -> float | None:

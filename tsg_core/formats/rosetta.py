@@ -4,9 +4,12 @@ A file may hold several datasets. The only stack among them is taken; where ther
 `PATH::NUMBER` chooses.
 """
 
+import errno
 import importlib
 import logging
 import math
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +131,12 @@ def _tag(tags: dict, names: tuple[str, ...]):
 def write_hspy(series: TiltSeries, path: Path) -> None:
     from rsciio.hspy import file_writer
 
-    file_writer(str(path), signal_dict(series), show_progressbar=False)
+    if shutil.disk_usage(path.parent).free < series.frames.nbytes:  # HDF5 has no clean way to end on a full disk
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    try:
+        file_writer(str(path), signal_dict(series), show_progressbar=False)
+    except OSError as error:
+        raise OSError(error.errno or errno.EIO, os.strerror(error.errno or errno.EIO)) from error
 
 
 def write_zspy(series: TiltSeries, path: Path) -> None:

@@ -61,15 +61,21 @@ def _axis_angles(axis: dict[str, Any]) -> np.ndarray | None:
     return in_degrees(angles, axis.get("units"))
 
 
-def signal_dict(series: TiltSeries, *, title: str = "tilt series") -> dict[str, Any]:
-    """The dictionary of a series: the pixel size in nm, tilts in the metadata under `Tomography`."""
+def signal_dict(series: TiltSeries, *, uneven_axis: bool = False, title: str = "tilt series") -> dict[str, Any]:
+    """The dictionary of a series: the pixel size in nm, tilts in the metadata under `Tomography`.
+
+    Angles that are not even make an uneven axis, or one that counts frames: ETSpy cannot load the former.
+    """
     tilt_deg, predicted_deg = series.tilt_deg, series.tilt_deg[~series.measured]
     steps = np.diff(tilt_deg)
-    projections = {"name": "Projections", "units": "degrees", "navigate": True, "size": len(series)}
-    if len(steps) and np.ptp(steps) > _EVEN_deg:
-        projections |= {"axis": tilt_deg}
+    projections = {"name": "Projections", "navigate": True, "size": len(series)}
+    if len(steps) == 0 or np.ptp(steps) <= _EVEN_deg:
+        step_deg = float(steps.mean()) if len(steps) else 1.0
+        projections |= {"units": "degrees", "offset": float(tilt_deg[0]), "scale": step_deg}
+    elif uneven_axis:
+        projections |= {"units": "degrees", "axis": tilt_deg}
     else:
-        projections |= {"offset": float(tilt_deg[0]), "scale": float(steps.mean()) if len(steps) else 1.0}
+        projections |= {"units": "", "offset": 0.0, "scale": 1.0}
     scale_nm = series.pixel_size_A / 10
     pixels = [
         {"name": name, "units": "nm", "scale": scale_nm, "offset": 0.0, "navigate": False, "size": size}
@@ -128,22 +134,13 @@ def to_signal(series: TiltSeries, *, etspy: bool):
         from hyperspy.api import signals
     except ImportError:
         raise TsgError(f"to_hyperspy needs a package that is not there: pip install {package}") from None
-    content = signal_dict(series)
-    if etspy:  # which knows even axes alone, and keeps the angles beside them
-        content["axes"][0] = _even(content["axes"][0])
+    content = signal_dict(series, uneven_axis=not etspy)
+    if etspy:  # which keeps the angles itself
         del content["metadata"]["Tomography"]["tilts"]
     signal = signals.Signal2D(
         series.frames.copy(), axes=[_for_constructor(axis) for axis in content["axes"]], metadata=content["metadata"]
     )
     return TomoStack(signal, tilts=series.tilt_deg[:, None]) if etspy else signal
-
-
-def _even(axis: dict[str, Any]) -> dict[str, Any]:
-    if "axis" not in axis:
-        return axis
-    angles = axis["axis"]
-    even = {"offset": float(angles[0]), "scale": float(np.diff(angles).mean()), "_type": "UniformDataAxis"}
-    return {key: value for key, value in axis.items() if key != "axis"} | even
 
 
 def _for_constructor(axis: dict[str, Any]) -> dict[str, Any]:
