@@ -1,0 +1,90 @@
+"""`tsg prepare`: a recorded tilt series made ready for reconstruction."""
+
+import click
+
+from .options import PATH, check_output, file_output, series_input
+
+ALIGNMENTS = ("none", "correlation", "centre-of-mass", "full")
+
+
+class _Background(click.ParamType):
+    name = "level"
+
+    def convert(self, value, param, ctx):
+        if value in ("auto", "none") or isinstance(value, float):
+            return value
+        try:
+            return float(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither auto, none nor a number", param, ctx)
+
+
+@click.command()
+@series_input
+@file_output
+@click.option("--rotate", is_flag=True, help="Turn the frames by 90 degrees: for a tilt axis along x.")
+@click.option("--flip-angles", is_flag=True, help="Change the sign of all angles.")
+@click.option("--exclude", metavar="LIST", default="", help="Frames to leave out, by number from 0: 3,7.")
+@click.option("--exclude-angles", metavar="LIST", default="", help="Frames to leave out, by angle: -62,14.5.")
+@click.option("--hot-pixels", is_flag=True, help="Replace single pixels far beyond all their neighbours.")
+@click.option("--background", type=_Background(), default="auto", show_default=True, help="auto, none or a level.")
+@click.option(
+    "--bin", "binning", type=click.IntRange(min=1), default=1, show_default=True, help="Pixels that become one."
+)
+@click.option("--align", type=click.Choice(ALIGNMENTS), default="full", show_default=True, help="How to align.")
+@click.option("--axis", "axis_deg", type=float, metavar="DEG", help="Take this inclination of the tilt axis.")
+@click.option("--gain", is_flag=True, help="Even the trend of the frames' brightness.")
+@click.option("--crop", type=click.IntRange(min=2), metavar="N", help="Keep N x N pixels about the middle.")
+@click.option("--report", type=PATH, metavar="FOLDER", help="Folder for figures of the steps, before and after.")
+def prepare(
+    source, tilts, pixel_size_A, output, overwrite, rotate, flip_angles, exclude, exclude_angles, hot_pixels,
+    background, binning, align, axis_deg, gain, crop, report,
+) -> None:  # fmt: skip
+    """Prepare the recorded tilt series IN for reconstruction: correct its frames and align them.
+
+    The steps are done in the order of the options above, whatever the order they are given in, and each prints one
+    line. The background is subtracted and the frames are aligned unless told otherwise; the rest is done when asked.
+    """
+    check_output(output, *([report] if report else []), sources=(source,), overwrite=overwrite)
+    from ..formats import read_series
+    from ..preparation.alignment import AlignmentSettings
+    from ..preparation.steps import PreparationSettings
+    from ..preparation.steps import prepare as prepare_series
+
+    axis = {} if axis_deg is None else {"axis_deg": axis_deg, "axis_reach_deg": 0.0}
+    settings = PreparationSettings(
+        turn=rotate,
+        flip_angles=flip_angles,
+        exclude=_numbers(exclude, int),
+        exclude_deg=_numbers(exclude_angles, float),
+        hot_pixels=hot_pixels,
+        background=None if background == "none" else background,
+        binning=binning,
+        alignment=None if align == "none" else AlignmentSettings(method=align, **axis),
+        gain=gain,
+        crop_px=crop,
+    )
+    series = read_series(source, tilts=tilts, pixel_size_A=pixel_size_A)
+    prepared = prepare_series(series, settings=settings, say=click.echo)
+    prepared.series.write(output, overwrite=overwrite)
+    click.echo(f"wrote {output}: {len(prepared.series)} frames")
+    if report:
+        from ..files import replaced_when_whole
+        from ..preparation.figures import step_figures
+
+        with replaced_when_whole(report, overwrite=overwrite) as (folder,):
+            folder.mkdir()
+            for name, figure in step_figures(prepared).items():
+                figure.savefig(folder / f"{name.replace(' ', '_')}.png", dpi=130)
+        click.echo(f"wrote {report}: figures of the steps")
+
+
+def _numbers(text: str, kind: type) -> tuple:
+    from ..errors import TsgError
+
+    try:
+        return tuple(kind(part) for part in text.replace(",", " ").split())
+    except ValueError:
+        raise TsgError(
+            f"{text!r} must be a list of {'frame numbers' if kind is int else 'angles'} such as 3,7"
+        ) from None

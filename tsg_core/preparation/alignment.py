@@ -1,0 +1,206 @@
+"""Alignment: where each frame and the tilt axis lie, and the frames put where they belong."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..errors import TsgError
+from ..tilt_series import TiltSeries
+from .common_lines import centre_of_mass_shifts, common_line_shifts
+from .correlation import correlation_shifts
+from .framing import binned_frames
+from .refinement import best_axis_deg, best_offset_px, refined_shifts, reprojection_residual
+from .transformation import axis_offset_px, axis_rotation, border_level, common_field, moved_back, translation_of
+
+STARTS = ("correlation", "centre-of-mass")
+METHODS = (*STARTS, "full")
+COARSEST_px = 64  # width to which frames are binned for the first search of the axis
+FINE_DEG = 1.5  # how far the axis is looked for at the finer binnings
+OFFSET_PX = 4.0  # how far the axis is looked for across the coarsest frames
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignmentSettings:
+    """How the shifts are found.
+
+    method         "correlation": of successive frames; "centre-of-mass": that of every frame on the tilt axis, and
+                   along y the common lines; "full": the better of the two, then axis and shifts by reprojection
+    stretch        whether correlation foreshortens frames as those of a flat object
+    axis_deg       inclination of the tilt axis to begin with, positive where it leans to the right with the row
+    axis_reach_deg how far from there it is looked for; 0 takes it as it is
+    finest_px      frames wider than this are binned for the search; shifts are found to about 0.05 of a binned pixel
+    n_rounds       of projection matching at each binning
+    """
+
+    method: str = "full"
+    stretch: bool = True
+    axis_deg: float = 0.0
+    axis_reach_deg: float = 6.0
+    finest_px: int = 256
+    n_rounds: int = 4
+
+    def __post_init__(self):
+        if self.method not in METHODS:
+            raise TsgError(f"method={self.method!r} is not known; choose one of {', '.join(METHODS)}")
+        if self.n_rounds < 1 or self.finest_px < 16 or self.axis_reach_deg < 0:
+            raise TsgError("n_rounds must be at least 1, finest_px at least 16, and axis_reach_deg not negative")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignmentReport:
+    """Numbers of an alignment.
+
+    start            what the search began with: "correlation" or "centre-of-mass"
+    residual_before  reprojection residual of the frames as recorded
+    residual_after   and as aligned, both at the coarsest binning
+    field            rows and columns within which every aligned pixel was recorded at every tilt
+    """
+
+    method: str
+    start: str
+    shift_px: np.ndarray
+    axis_deg: float
+    axis_offset_px: float
+    residual_before: float
+    residual_after: float
+    field: tuple[slice, slice]
+
+    def __str__(self) -> str:
+        rows, columns = self.field
+        return (
+            f"Aligned by {self.method}: shifts of {np.hypot(*self.shift_px.T).mean():.2f} pixels on average, tilt axis "
+            f"inclined by {self.axis_deg:.2f} degrees and off the middle by {self.axis_offset_px:.2f} pixels; "
+            f"reprojection residual {self.residual_before:.3f} before, {self.residual_after:.3f} after; recorded at "
+            f"every tilt are rows {rows.start} to {rows.stop - 1} and columns {columns.start} to {columns.stop - 1}."
+        )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Alignment:
+    """An aligned series, and what was undone.
+
+    series    aligned: the tilt axis is vertical and in the middle, the object's centre of mass about the middle
+    shift_px  (n_tilt, 2) displacement (y, x) of each recorded frame in its own pixels, see `transformation`
+    axis_deg  inclination of the tilt axis in the recorded frames
+    """
+
+    series: TiltSeries
+    shift_px: np.ndarray
+    axis_deg: float
+    report: AlignmentReport
+
+    @property
+    def axis_offset_px(self) -> float:
+        """The part of the shifts that is constant across the axis: where the tilt axis was recorded."""
+        return self.report.axis_offset_px
+
+    def apply(self, series: TiltSeries) -> TiltSeries:
+        """Another recording of the same frames aligned: unfiltered, or with pixels of another size.
+
+        Raises TsgError where its angles are not those of the aligned series.
+        """
+        if not np.array_equal(series.tilt_deg, self.series.tilt_deg):
+            raise TsgError("an alignment applies to a series with the same angles; exclude the same frames first")
+        scale = self.series.pixel_size_A / series.pixel_size_A
+        frames = moved_back(series.frames, shift_px=scale * self.shift_px, axis_deg=self.axis_deg)
+        return series.noted(str(self.report), frames=frames)
+
+
+def align(series: TiltSeries, *, settings: AlignmentSettings = AlignmentSettings()) -> Alignment:
+    """Find shifts and tilt axis of a recorded series, and undo them in one resampling.
+
+    Frames should be free of background and hot pixels. Raises TsgError for fewer than three frames.
+    """
+    if len(series) < 3:
+        raise TsgError(f"{len(series)} frames cannot be aligned: three are needed")
+    levels = _levels(series, finest_px=settings.finest_px)
+    coarse, axis_deg = levels[0], settings.axis_deg
+    starts = {name: _start(levels[-1], name, settings) for name in STARTS if settings.method in (name, "full")}
+    residuals = {name: coarse.residual(shift_px, axis_deg) for name, shift_px in starts.items()}
+    start = min(residuals, key=residuals.get)
+    shift_px = starts[start]
+    if settings.method == "full":
+        shift_px, axis_deg = _refined(levels, shift_px, settings=settings)
+    report = AlignmentReport(
+        method=settings.method,
+        start=start,
+        shift_px=shift_px,
+        axis_deg=axis_deg,
+        axis_offset_px=axis_offset_px(shift_px, tilt_deg=series.tilt_deg, axis_deg=axis_deg),
+        residual_before=coarse.residual(np.zeros_like(shift_px), 0.0),
+        residual_after=coarse.residual(shift_px, axis_deg),
+        field=common_field(series.frames.shape[1:], shift_px=shift_px, axis_deg=axis_deg),
+    )
+    frames = moved_back(series.frames, shift_px=shift_px, axis_deg=axis_deg)
+    return Alignment(
+        series=series.noted(str(report), frames=frames), shift_px=shift_px, axis_deg=axis_deg, report=report
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Level:
+    """The series binned by `factor`, its border at zero; shifts go in and come out in pixels of the series itself."""
+
+    frames: np.ndarray
+    tilt_deg: np.ndarray
+    factor: int
+
+    def moved_back(self, shift_px: np.ndarray, axis_deg: float) -> np.ndarray:
+        return moved_back(self.frames, shift_px=shift_px / self.factor, axis_deg=axis_deg, order=3)
+
+    def residual(self, shift_px: np.ndarray, axis_deg: float) -> float:
+        return reprojection_residual(self.moved_back(shift_px, axis_deg), tilt_deg=self.tilt_deg)
+
+    def centred(self, shift_px: np.ndarray, axis_deg: float, *, offset: bool) -> np.ndarray:
+        """The shifts that put the mean centre of mass into the middle row and on the tilt axis.
+
+        `offset`: what the centres are displaced by at all tilts counts as the offset of the axis.
+        """
+        centre_px = centre_of_mass_shifts(self.moved_back(shift_px, axis_deg)) * self.factor
+        return shift_px + translation_of(centre_px, tilt_deg=self.tilt_deg, offset=offset) @ axis_rotation(axis_deg).T
+
+
+def _levels(series: TiltSeries, *, finest_px: int) -> list[_Level]:
+    """The series at binnings that halve, from at most COARSEST_px to at most `finest_px` pixels across."""
+    width = max(series.frames.shape[1:])
+    factors = [2**k for k in range(int(np.ceil(np.log2(max(1, width / COARSEST_px)))), -1, -1)]
+    fine_enough = [f for f in factors if width / f <= max(finest_px, COARSEST_px)]
+    levels = [_Level(binned_frames(series.frames, f), series.tilt_deg, f) for f in fine_enough]
+    return [replace(level, frames=level.frames - border_level(level.frames)[:, None, None]) for level in levels]
+
+
+def _start(level: _Level, name: str, settings: AlignmentSettings) -> np.ndarray:
+    if name == "correlation":
+        shifts = correlation_shifts(level.frames, tilt_deg=level.tilt_deg, stretch=settings.stretch) * level.factor
+        return level.centred(shifts, settings.axis_deg, offset=True)
+    shifts = centre_of_mass_shifts(level.frames)
+    along = common_line_shifts(level.frames)
+    shifts[:, 0] = along + shifts[:, 0].mean()
+    return shifts * level.factor
+
+
+def _refined(levels: list[_Level], shift_px: np.ndarray, *, settings: AlignmentSettings) -> tuple[np.ndarray, float]:
+    """Shifts and axis in turn, from the coarsest binning to the finest; the shifts come last."""
+    axis_deg, reach_deg = settings.axis_deg, settings.axis_reach_deg
+
+    def refine(level: _Level) -> np.ndarray:
+        return level.factor * refined_shifts(
+            level.frames, tilt_deg=level.tilt_deg, shift_px=shift_px / level.factor, axis_deg=axis_deg,
+            n_rounds=settings.n_rounds,
+        )  # fmt: skip
+
+    for level in levels:
+        known = {"tilt_deg": level.tilt_deg}
+        shift_px = refine(level)
+        if level is levels[0]:
+            trial_px = np.arange(-OFFSET_PX, OFFSET_PX + 1)
+            offset, _ = best_offset_px(
+                level.frames, shift_px=shift_px / level.factor, axis_deg=axis_deg, trial_px=trial_px, **known
+            )
+            shift_px = shift_px + level.factor * offset * axis_rotation(axis_deg)[:, 1]
+        if reach_deg:
+            trial_deg = axis_deg + reach_deg * np.linspace(-1, 1, 9)
+            axis_deg, _ = best_axis_deg(level.frames, shift_px=shift_px / level.factor, trial_deg=trial_deg, **known)
+            reach_deg = min(reach_deg, FINE_DEG)
+            shift_px = refine(level)
+    return levels[-1].centred(shift_px, axis_deg, offset=False), axis_deg

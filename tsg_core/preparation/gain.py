@@ -1,0 +1,52 @@
+"""Frames that differ in brightness because the beam's current drifted."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import TsgError
+from ..tilt_series import TiltSeries
+
+
+@dataclass(frozen=True, kw_only=True)
+class GainReport:
+    """The gain (n_tilt,) that each frame was divided by."""
+
+    gain: np.ndarray
+
+    def __str__(self) -> str:
+        return (
+            f"Divided the frames by gains from {self.gain.min():.3f} to {self.gain.max():.3f}, "
+            f"which vary by {100 * self.gain.std() / self.gain.mean():.1f} %."
+        )
+
+
+def even_gain(
+    series: TiltSeries, *, degree: int | None = 2, field: tuple[slice, slice] | None = None
+) -> tuple[TiltSeries, GainReport]:
+    """Frames divided by the trend of their totals over the angle, the mean gain being 1.
+
+    degree  of the polynomial through the logarithms of the totals; None divides each frame by its own total
+    field   rows and columns that the totals are taken of; whole frames by default
+
+    Only for a background that is gone and an object that lies within the field at all tilts: a film grows with the
+    tilt by itself. The total of a crystal truly varies, near zone axes by tens of per cent, which is why a smooth
+    trend is taken by default. Raises TsgError for a frame whose total is not positive.
+    """
+    rows, columns = field or (slice(None), slice(None))
+    total = series.frames[:, rows, columns].sum(axis=(1, 2), dtype=np.float64)
+    if (total <= 0).any():
+        i = int(total.argmin())
+        raise TsgError(
+            f"frame {i} (tilt {series.tilt_deg[i]:g} deg) has a total of {total[i]:.4g}: nothing to scale by"
+        )
+    if degree is not None and not 0 <= degree < len(series):
+        raise TsgError(f"a polynomial of degree {degree} does not fit {len(series)} frames")
+    log_total = np.log(total)
+    if degree is not None:
+        trend = np.polynomial.Polynomial.fit(series.tilt_deg, log_total, degree)
+        log_total = trend(series.tilt_deg)
+    gain = np.exp(log_total)
+    gain /= gain.mean()
+    report = GainReport(gain=gain)
+    return series.noted(str(report), frames=series.frames / gain.astype(np.float32)[:, None, None]), report

@@ -1,0 +1,105 @@
+"""Where a recorded frame lies beside where it belongs: a displacement, and a tilt axis that is not vertical.
+
+A point (y, x) of an aligned frame, relative to the frame's middle, is recorded at R (y, x) + shift. R turns the tilt
+axis by `axis_deg`, positive where it leans to the right with the row: along the axis, x = y tan(axis_deg). A shift is
+the displacement (y, x) of a recorded frame in its own pixels; to align is to undo it.
+
+No series tells all of these numbers. A common shift along the axis only moves the object along it, and shifts across the
+axis of a cos(tilt) + b sin(tilt) only move it by (a, b) in x and z: `without_gauge` takes both out.
+"""
+
+import numpy as np
+from scipy.ndimage import affine_transform
+
+from ..geometry import tilted_positions
+
+
+def axis_rotation(axis_deg: float) -> np.ndarray:
+    """R (2, 2), which maps (y, x) of an aligned frame to (y, x) of the recorded one."""
+    cos, sin = np.cos(np.deg2rad(axis_deg)), np.sin(np.deg2rad(axis_deg))
+    return np.array([[cos, -sin], [sin, cos]])
+
+
+def recorded_positions(positions_A: np.ndarray, *, tilt_deg, shift_A: np.ndarray, axis_deg: float) -> np.ndarray:
+    """Positions (n_tilt, n_atoms, 3) as `geometry.tilted_positions`, where frames with these shifts show them."""
+    positions_A = tilted_positions(positions_A, tilt_deg=tilt_deg)
+    rows_and_columns = positions_A[..., 1::-1] @ axis_rotation(axis_deg).T + np.asarray(shift_A)[:, None]
+    return np.concatenate([rows_and_columns[..., ::-1], positions_A[..., 2:]], axis=-1)
+
+
+def moved_back(frames: np.ndarray, *, shift_px: np.ndarray, axis_deg: float = 0.0, order: int = 5) -> np.ndarray:
+    """Aligned frames (n_tilt, n_y, n_x) float32 of recorded ones with shifts (n_tilt, 2) and an inclined axis.
+
+    Each frame is resampled once, by a spline of this `order`; shifts of whole pixels leave values as they are, bit by
+    bit. What was not recorded is filled with the median of the frame's border.
+    """
+    shift_px = np.asarray(shift_px, float)
+    rotation = axis_rotation(axis_deg)
+    middle = (np.array(frames.shape[1:]) - 1) / 2
+    moved = np.empty(frames.shape, np.float32)
+    for i, (frame, shift, fill) in enumerate(zip(frames, shift_px, border_level(frames), strict=True)):
+        if axis_deg == 0 and (shift == np.round(shift)).all():
+            moved[i] = _moved_whole_pixels(frame, shift.astype(int), fill)
+        else:
+            offset = middle + shift - rotation @ middle
+            affine_transform(
+                frame, rotation, offset, output=moved[i], order=order, mode="grid-constant", cval=float(fill)
+            )
+    return moved
+
+
+def border_level(frames: np.ndarray) -> np.ndarray:
+    """(n_tilt,): the median of each frame's border, a sixteenth of the shorter side wide."""
+    n_y, n_x = frames.shape[1:]
+    width = max(1, min(n_y, n_x) // 16)
+    border = np.ones((n_y, n_x), bool)
+    border[width:-width, width:-width] = False
+    return np.median(frames[:, border], axis=1)
+
+
+def common_field(shape: tuple[int, int], *, shift_px: np.ndarray, axis_deg: float) -> tuple[slice, slice]:
+    """Rows and columns of the aligned frames within which every pixel was recorded at every tilt."""
+    half = (np.array(shape) - 1) / 2
+    corners = np.array([[y, x] for y in (-half[0], half[0]) for x in (-half[1], half[1])])
+    aligned = (corners - np.asarray(shift_px)[:, None]) @ axis_rotation(axis_deg)  # R is orthogonal: this is R^-1
+    low = aligned.reshape(-1, 2, 2, 2)
+    first = np.array([low[:, 0, :, 0].max(), low[:, :, 0, 1].max()]) + half
+    last = np.array([low[:, 1, :, 0].min(), low[:, :, 1, 1].min()]) + half
+    first, last = np.ceil(first.clip(0) - 1e-6).astype(int), np.floor(last.clip(max=2 * half) + 1e-6).astype(int)
+    return tuple(slice(int(a), max(int(a), int(b) + 1)) for a, b in zip(first, last, strict=True))
+
+
+def translation_of(shift_px: np.ndarray, *, tilt_deg, offset: bool = False) -> np.ndarray:
+    """The part (n_tilt, 2) of shifts along and across the axis that a translation of the object amounts to.
+
+    Along the axis it is constant, across it a cos(tilt) + b sin(tilt), by least squares. `offset` adds a constant
+    across the axis, the displacement of the axis itself.
+    """
+    tilt = np.deg2rad(np.asarray(tilt_deg, float))
+    terms = np.column_stack([np.cos(tilt), np.sin(tilt), *([np.ones(len(tilt))] if offset else [])])
+    along, across = np.asarray(shift_px, float).T
+    fitted = terms @ np.linalg.lstsq(terms, across, rcond=None)[0]
+    return np.column_stack([np.full(len(tilt), along.mean()), fitted])
+
+
+def without_gauge(shift_px: np.ndarray, *, tilt_deg, axis_deg: float) -> np.ndarray:
+    """Shifts (n_tilt, 2) along and across the axis, less those that a translation of the object amounts to."""
+    shift_px = np.asarray(shift_px, float) @ axis_rotation(axis_deg)
+    return shift_px - translation_of(shift_px, tilt_deg=tilt_deg)
+
+
+def axis_offset_px(shift_px: np.ndarray, *, tilt_deg, axis_deg: float) -> float:
+    """What all frames are displaced by across the axis: the constant beside a cos(tilt) + b sin(tilt)."""
+    across = (np.asarray(shift_px, float) @ axis_rotation(axis_deg))[:, 1]
+    tilt = np.deg2rad(np.asarray(tilt_deg, float))
+    terms = np.column_stack([np.ones(len(tilt)), np.cos(tilt), np.sin(tilt)])
+    return float(np.linalg.lstsq(terms, across, rcond=None)[0][0])
+
+
+def _moved_whole_pixels(frame: np.ndarray, shift: np.ndarray, fill: float) -> np.ndarray:
+    moved = np.full_like(frame, fill)
+    into = tuple(slice(max(0, -s), max(0, min(n, n - s))) for s, n in zip(shift, frame.shape, strict=True))
+    out_of = tuple(slice(i.start + s, i.stop + s) for i, s in zip(into, shift, strict=True))
+    if all(i.stop > i.start for i in into):
+        moved[into] = frame[out_of]
+    return moved
