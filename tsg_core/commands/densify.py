@@ -15,6 +15,7 @@ from .options import (
     file_of,
     file_output,
     moved_into_place,
+    read_with_contrast,
     say_history,
     series_input,
 )
@@ -43,7 +44,7 @@ def densify(source, tilts, pixel_size_A, output, overwrite, step, at, method, ch
         output, beside(output, "_sigma"), beside(output, "_report", ".html"), sources=(source,), overwrite=overwrite
     )
     from ..artifacts import disk_errors
-    from ..formats import check_writable, read_series
+    from ..formats import check_writable
     from ..interpolation import METHODS, densify_with_uncertainty
     from ..kept_predictions import KeptPredictions, Tracked
     from ..reports import densify_report
@@ -51,7 +52,7 @@ def densify(source, tilts, pixel_size_A, output, overwrite, step, at, method, ch
     check_writable(output)
     if method not in METHODS:
         raise TsgError(f"method {method!r} is not known; choose one of {', '.join(METHODS)}")
-    series = read_series(source, tilts=tilts, pixel_size_A=pixel_size_A)
+    series = read_with_contrast(source, tilts=tilts, pixel_size_A=pixel_size_A)
     measured = series if series.measured.all() else series.subset(series.measured)
     if align:
         measured = _aligned(measured)

@@ -58,6 +58,16 @@ def beside(output: Path, ending: str, suffix: str | None = None) -> Path:
     return output.with_name(f"{output.stem}{ending}{output.suffix if suffix is None else suffix}")
 
 
+def read_with_contrast(source: Path, **options):
+    """The series, where a frame of it shows anything."""
+    from ..formats import read_series
+
+    series = read_series(source, **options)
+    if all(frame.min() == frame.max() for frame in series.frames):
+        raise TsgError(f"{source} has no contrast: all its frames are constant")
+    return series
+
+
 def say_history(series) -> None:
     """What reading found where, and what was done before, and what calls for care."""
     from ..series_checks import warnings_of

@@ -3,7 +3,7 @@
 import click
 
 from ..errors import TsgError
-from .options import beside, check_output, check_space, file_output, say_history, series_input
+from .options import beside, check_output, check_space, file_output, read_with_contrast, say_history, series_input
 
 METHODS = ("sirt", "fbp", "os_sart", "cgls", "tv", "os_em")
 ENGINES = ("sparse", "torch", "astra", "tomopy")
@@ -38,11 +38,11 @@ def reconstruct(
     slices = beside(output, "_slices", ".png")
     check_output(output, *([slices] if png else []), sources=(source,), overwrite=overwrite)
     from ..files import replaced_when_whole
-    from ..formats import check_volume_writable, read_series, write_volume
+    from ..formats import check_volume_writable, write_volume
     from ..preparation.framing import bin_pixels
 
     check_volume_writable(output)
-    series = read_series(source, tilts=tilts, pixel_size_A=pixel_size_A)
+    series = read_with_contrast(source, tilts=tilts, pixel_size_A=pixel_size_A)
     say_history(series)
     axis_shift_px = _axis_shift_px(series) if centre == "auto" else centre
     if voxel_size_A is not None:

@@ -2,7 +2,7 @@
 
 import click
 
-from .options import PATH, beside, check_output, overwrite, say_history, series_input
+from .options import PATH, beside, check_output, overwrite, read_with_contrast, say_history, series_input
 
 
 @click.command()
@@ -20,9 +20,8 @@ def show(source, tilts, pixel_size_A, output, overwrite) -> None:
     output = output or Path(beside(source, "_sheet", ".png").name)
     check_output(output, sources=(source,), overwrite=overwrite)
     from ..files import replaced_when_whole
-    from ..formats import read_series
 
-    series = read_series(source, tilts=tilts, pixel_size_A=pixel_size_A)
+    series = read_with_contrast(source, tilts=tilts, pixel_size_A=pixel_size_A)
     from ..contact_sheet import CONVENTION, contact_sheet
     from ..series_checks import facts
 
