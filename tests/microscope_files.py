@@ -86,7 +86,7 @@ def write_velox(path: Path, images: dict[str, np.ndarray], *, tilt_deg, pixel_si
         for i, frames in enumerate(images.values()):
             group = file.create_group(f"Data/Image/{i:032x}")
             group.create_dataset("Data", data=frames.transpose(1, 2, 0), chunks=(*frames.shape[1:], 1))
-            notes = [note(angle, i).ljust(2000, b"\0") for angle in np.broadcast_to(tilt_deg, len(frames))]
+            notes = [note(angle, i).ljust(2000, b"\0") for angle in np.resize(tilt_deg, len(frames))]
             group["Metadata"] = np.array([list(text) for text in notes], np.uint8).T
         for name in ("Displays", "SharedProperties", "Features"):
             file.create_group(name)

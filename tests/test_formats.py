@@ -71,7 +71,7 @@ def test_files_of_an_earlier_version_are_read(series, tmp_path):
     np.testing.assert_array_equal(read_series(tmp_path / "a.tif").measured, series.measured)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     frames=st_numpy.arrays(np.float32, st.tuples(*[st.integers(1, 4)] * 3), elements=st.floats(0, 2.0**100, width=32)),
     pixel_size_A=st.floats(1e-3, 1e4),

@@ -9,7 +9,7 @@ from ..tilt_series import TiltSeries
 from . import mrc, own, rosetta, tiff
 from .folder import read_folder, read_frames_of_mdoc
 from .stack import Stack
-from .stored import StoredSeries, stored_series
+from .stored import StoredSeries, naming, stored_series
 
 _READERS = {
     ".npz": own.read_npz,
@@ -42,10 +42,8 @@ def open_series(
     match the frame count, and a pixel size that is nowhere stated or in an unknown unit.
     """
     path, dataset = _parts(path)
-    try:
+    with naming(path):
         stack = _read_stack(path, dataset)
-    except TsgError as error:
-        raise TsgError(error if str(path) in str(error) else f"{path}: {error}") from error
     return stored_series(stack, path, tilts=tilts, pixel_size_A=pixel_size_A)
 
 

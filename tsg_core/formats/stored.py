@@ -1,7 +1,8 @@
 """A tilt series that lies in a file: angles and pixel size are known, frames are read when they are asked for."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,42 +70,55 @@ class StoredSeries:
         """
         if not (isinstance(binning, int | np.integer) and binning >= 1):
             raise TsgError(f"binning={binning} must be a whole number of pixels, 1 or more")
-        chosen = np.sort(np.arange(len(self))[slice(None) if indices is None else np.asarray(indices)])
+        chosen = self._chosen(indices)
         n_y, n_x = len(range(self.shape[1])[rows]) // binning, self.shape[2] // binning
         if rows.step not in (None, 1) or 0 in (len(chosen), n_y, n_x):
             raise TsgError(f"{self.path}: {len(chosen)} frames of {n_y} x {n_x} pixels are asked for")
         frames = np.empty((len(chosen), n_y, n_x), np.float32)
-        notes = {}
-        with readable(self.path):
+        faults, is_rounded = {}, False
+        with naming(self.path), readable(self.path):
             for i in np.argsort(self._order[chosen]):  # in the order in which they lie in the file
                 frame = self._frames.read(int(self._order[chosen[i]]), rows)
-                notes[int(i)] = conspicuous(frame) if self._is_foreign else ""
                 frames[i] = _as_float32(_binned(frame, binning), self.tilt_deg[chosen[i]])
-        try:
-            series = TiltSeries(
-                frames, self.tilt_deg[chosen], self.pixel_size_A * binning, self.measured[chosen], self.metadata
-            )
-        except TsgError as error:
-            raise TsgError(f"{self.path}: {error}") from None
-        return self._told(series, notes, binning, rows)
-
-    def _told(self, series: TiltSeries, notes: dict[int, str], binning: int, rows: slice) -> TiltSeries:
-        """The series with a sentence for everything that reading did to it or found in it."""
-        if not np.can_cast(self.dtype, np.float32) and self._is_foreign:
-            series = series.noted(f"Numbers of {self.dtype} were rounded to float32, by one part in 2^24 at most.")
-        for i in sorted(notes):
-            if notes[i]:
-                series = series.noted(
-                    f"Frame {i} (tilt {series.tilt_deg[i]:g} deg) {notes[i]}; leave it out if it harms."
-                )
-        if len(series) < len(self):
-            series = series.noted(f"{len(series)} of {len(self)} frames were read.")
-        if series.frames.shape[1] * binning < self.shape[1] - binning + 1:
-            start, stop, _ = rows.indices(self.shape[1])
-            series = series.noted(f"Rows {start} to {stop - 1} of {self.shape[1]} were read.")
-        if binning > 1:
-            series = series.noted(f"Binned by {binning} to pixels of {series.pixel_size_A:.4g} A.")
+                is_rounded |= not np.can_cast(frame.dtype, np.float32) and binning == 1 and (frames[i] != frame).any()
+                if self._is_foreign and (fault := conspicuous(frame)):
+                    faults[i] = f"Frame {i} (tilt {self.tilt_deg[chosen[i]]:g} deg) {fault}; leave it out if it harms."
+        pixel_size_A = self.pixel_size_A * binning
+        with naming(self.path):
+            series = TiltSeries(frames, self.tilt_deg[chosen], pixel_size_A, self.measured[chosen], self.metadata)
+        told = [f"Numbers of {self.dtype} were rounded to float32, by one part in 2^24 at most."] if is_rounded else []
+        told += [faults[i] for i in sorted(faults)]
+        for sentence in [*told, *self._parts(len(series), rows, binning)]:
+            series = series.noted(sentence)
         return series
+
+    def _chosen(self, indices: Sequence[int] | np.ndarray | None) -> np.ndarray:
+        everything = np.arange(len(self))
+        if indices is None:
+            return everything
+        try:
+            return np.sort(everything[np.asarray(indices, None if len(indices) else int)])
+        except IndexError:
+            raise TsgError(f"{self.path} has {len(self)} frames; indices={indices} do not fit") from None
+
+    def _parts(self, n_frames: int, rows: slice, binning: int) -> Iterator[str]:
+        """Sentences on what of the series was read."""
+        start, stop, _ = rows.indices(self.shape[1])
+        if n_frames < len(self):
+            yield f"{n_frames} of {len(self)} frames were read."
+        if stop - start < self.shape[1]:
+            yield f"Rows {start} to {stop - 1} of {self.shape[1]} were read."
+        if binning > 1:
+            yield f"Binned by {binning} to pixels of {self.pixel_size_A * binning:.4g} A."
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Puts the file before an error that does not name it."""
+    try:
+        yield
+    except TsgError as error:
+        raise (error if str(path) in str(error) else TsgError(f"{path}: {error}")) from error.__cause__
 
 
 def stored_series(
