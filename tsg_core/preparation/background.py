@@ -24,7 +24,8 @@ class BackgroundReport:
         spread = (
             f", from {self.level.min():.5g} to {self.level.max():.5g} over the frames" if np.ptp(self.level) else ""
         )
-        return f"Subtracted a background of {self.level.mean():.5g} ({self.source}){spread}; it varies by {self.sigma:.3g}."
+        level = f"{self.level.mean():.5g} ({self.source}){spread}"
+        return f"Subtracted a background of {level}, about which the vacuum varies by {self.sigma:.3g}."
 
 
 def subtract_background(

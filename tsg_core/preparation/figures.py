@@ -3,8 +3,8 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..reconstruction import sirt
 from ..plotting import show_sinogram
+from ..reconstruction import sirt
 from ..tilt_series import TiltSeries
 from .alignment import Alignment
 from .gain import GainReport

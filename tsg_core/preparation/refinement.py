@@ -51,7 +51,7 @@ def refined_shifts(
 def best_axis_deg(
     frames: np.ndarray, *, tilt_deg: np.ndarray, shift_px: np.ndarray, trial_deg: np.ndarray
 ) -> tuple[float, np.ndarray]:
-    """The inclination of the tilt axis with which frames agree best with their reprojections, and the misfit of each."""
+    """The inclination of the tilt axis with which frames agree best with their reprojections, and all misfits."""
     smooth = gaussian_filter(frames, (0, SMOOTH_px, SMOOTH_px))
     misfits = [_misfit(smooth, tilt_deg=tilt_deg, shift_px=shift_px, axis_deg=a) for a in trial_deg]
     return _vertex(trial_deg, np.array(misfits)), np.array(misfits)

@@ -4,8 +4,8 @@ A point (y, x) of an aligned frame, relative to the frame's middle, is recorded 
 axis by `axis_deg`, positive where it leans to the right with the row: along the axis, x = y tan(axis_deg). A shift is
 the displacement (y, x) of a recorded frame in its own pixels; to align is to undo it.
 
-No series tells all of these numbers. A common shift along the axis only moves the object along it, and shifts across the
-axis of a cos(tilt) + b sin(tilt) only move it by (a, b) in x and z: `without_gauge` takes both out.
+No series tells all of these numbers. A common shift along the axis only moves the object along it, and shifts across
+the axis of a cos(tilt) + b sin(tilt) only move it by (a, b) in x and z: `without_gauge` takes both out.
 """
 
 import numpy as np
@@ -69,17 +69,16 @@ def common_field(shape: tuple[int, int], *, shift_px: np.ndarray, axis_deg: floa
     return tuple(slice(int(a), max(int(a), int(b) + 1)) for a, b in zip(first, last, strict=True))
 
 
-def translation_of(shift_px: np.ndarray, *, tilt_deg, offset: bool = False) -> np.ndarray:
+def translation_of(shift_px: np.ndarray, *, tilt_deg, at_deg=None, offset: bool = False) -> np.ndarray:
     """The part (n_tilt, 2) of shifts along and across the axis that a translation of the object amounts to.
 
     Along the axis it is constant, across it a cos(tilt) + b sin(tilt), by least squares. `offset` adds a constant
-    across the axis, the displacement of the axis itself.
+    across the axis, the displacement of the axis itself. `at_deg` are other angles at which it is wanted.
     """
-    tilt = np.deg2rad(np.asarray(tilt_deg, float))
-    terms = np.column_stack([np.cos(tilt), np.sin(tilt), *([np.ones(len(tilt))] if offset else [])])
     along, across = np.asarray(shift_px, float).T
-    fitted = terms @ np.linalg.lstsq(terms, across, rcond=None)[0]
-    return np.column_stack([np.full(len(tilt), along.mean()), fitted])
+    coefficients = np.linalg.lstsq(_terms(tilt_deg, offset=offset), across, rcond=None)[0]
+    fitted = _terms(tilt_deg if at_deg is None else at_deg, offset=offset) @ coefficients
+    return np.column_stack([np.full(len(fitted), along.mean()), fitted])
 
 
 def without_gauge(shift_px: np.ndarray, *, tilt_deg, axis_deg: float) -> np.ndarray:
@@ -91,9 +90,12 @@ def without_gauge(shift_px: np.ndarray, *, tilt_deg, axis_deg: float) -> np.ndar
 def axis_offset_px(shift_px: np.ndarray, *, tilt_deg, axis_deg: float) -> float:
     """What all frames are displaced by across the axis: the constant beside a cos(tilt) + b sin(tilt)."""
     across = (np.asarray(shift_px, float) @ axis_rotation(axis_deg))[:, 1]
+    return float(np.linalg.lstsq(_terms(tilt_deg, offset=True), across, rcond=None)[0][-1])
+
+
+def _terms(tilt_deg, *, offset: bool) -> np.ndarray:
     tilt = np.deg2rad(np.asarray(tilt_deg, float))
-    terms = np.column_stack([np.ones(len(tilt)), np.cos(tilt), np.sin(tilt)])
-    return float(np.linalg.lstsq(terms, across, rcond=None)[0][0])
+    return np.column_stack([np.cos(tilt), np.sin(tilt), *([np.ones(len(tilt))] if offset else [])])
 
 
 def _moved_whole_pixels(frame: np.ndarray, shift: np.ndarray, fill: float) -> np.ndarray:
