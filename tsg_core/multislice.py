@@ -70,7 +70,7 @@ def abtem_frames(
     frames = np.empty((len(tilt_deg), *frame.shape), np.float32)
     with abtem.config.set({"diagnostics.progress_bar": False}):
         for i in progress(range(len(tilt_deg))):
-            cell = _abtem_cell(atoms, tilt_deg=tilt_deg[i], extent_A=frame.extent_A)
+            cell = tilted_cell(atoms, tilt_deg=tilt_deg[i], extent_A=frame.extent_A)
             if phonon_configurations:
                 cell = abtem.FrozenPhonons(cell, phonon_configurations, sigma_A, seed=phonon_seed)
             potential = abtem.Potential(cell, gpts=gpts, slice_thickness=slice_thickness_A, parametrization="lobato")
@@ -104,7 +104,7 @@ def prism_interpolation(microscope: Microscope, *, extent_A: tuple[float, float]
     return max(1, int(min(extent_A) / (2 * probe_radius_A(microscope, fraction=0.99))))
 
 
-def _abtem_cell(atoms: Atoms, *, tilt_deg: float, extent_A: tuple[float, float]) -> Atoms:
+def tilted_cell(atoms: Atoms, *, tilt_deg: float, extent_A: tuple[float, float]) -> Atoms:
     """The tilted atoms in abTEM's box, the tilt axis in its middle; abTEM's beam runs along +z, ours along -z."""
     x, y, z = tilted_positions(atoms.positions, tilt_deg=tilt_deg)[0].T
     thickness_A = 2 * (np.abs(z).max() + _MARGIN_A)

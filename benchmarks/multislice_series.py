@@ -1,0 +1,66 @@
+"""Tilt series by multislice that methods are held against: `python benchmarks/multislice_series.py` (an hour or two).
+
+Each tilt is kept as soon as it is done, so that an interrupted call goes on. Shipped as
+`tsg_core/data/multislice_series.npz`, read by `tsg_core.reference_series`.
+"""
+
+import time
+from pathlib import Path
+
+import click
+import numpy as np
+
+from tsg_core.detection_matrix import detection_matrix
+from tsg_core.microscope import MICROSCOPES
+from tsg_core.reference_series import (
+    CONE_mrad,
+    FIELD_OF_VIEW_A,
+    N_PIXELS,
+    PARTICLES,
+    SERIES_FILE,
+    TILT_deg,
+    packed,
+    reference_atoms,
+)
+
+
+@click.command()
+@click.option("--work", "folder", default="artifacts/multislice_series", show_default=True, type=Path)
+def main(folder):
+    """Compute the missing tilts, those of wide spacings first, and pack the particles that are whole."""
+    folder.mkdir(parents=True, exist_ok=True)
+    order = sorted(range(len(TILT_deg)), key=lambda i: (i % 2, i))
+    for i in order:
+        for particle in PARTICLES:
+            path = folder / f"{particle} {TILT_deg[i]:+.0f}.npz"
+            if not path.exists():
+                start = time.perf_counter()
+                frames = both_microscopes(particle, TILT_deg[i])
+                partial = path.with_suffix(".partial.npz")
+                np.savez(partial, **frames)
+                partial.rename(path)
+                click.echo(f"{particle:22s} {TILT_deg[i]:5.0f} deg {time.perf_counter() - start:7.1f} s")
+    arrays = {}
+    for particle in PARTICLES:
+        tilts = [np.load(folder / f"{particle} {tilt:+.0f}.npz") for tilt in TILT_deg]
+        for microscope in MICROSCOPES:
+            name = f"{particle}, {microscope}"
+            arrays[name], arrays[f"{name}, peak"] = packed(np.stack([tilt[microscope] for tilt in tilts]))
+    np.savez_compressed(SERIES_FILE, **arrays)
+    click.echo(f"{SERIES_FILE}: {len(PARTICLES)} particles")
+
+
+def both_microscopes(particle: str, tilt_deg: float) -> dict[str, np.ndarray]:
+    """A frame (n_y, n_x) of each microscope; they share the detector, so that one detection matrix serves both."""
+    matrix = detection_matrix(
+        reference_atoms(particle),
+        microscope=MICROSCOPES["non_aberrated"],
+        tilt_deg=tilt_deg,
+        extent_A=FIELD_OF_VIEW_A,
+        cone_mrad=CONE_mrad,
+    )
+    return {name: matrix.frame(microscope, n_pixels=N_PIXELS) for name, microscope in MICROSCOPES.items()}
+
+
+if __name__ == "__main__":
+    main()
