@@ -8,6 +8,7 @@ import click
 from .commands.book import build, record, run, train
 from .commands.densify import densify
 from .commands.evaluate import evaluate
+from .commands.prepare import prepare
 from .commands.reconstruct import reconstruct
 from .commands.show import show
 from .commands.simulate import simulate
@@ -36,7 +37,7 @@ def tsg() -> None:
     """Sparse-angle electron tomography: the book and the tools inside it."""
 
 
-for command in (run, build, record, train, show, densify, reconstruct, evaluate, simulate):
+for command in (run, build, record, train, show, prepare, densify, reconstruct, evaluate, simulate):
     tsg.add_command(command)
 
 
