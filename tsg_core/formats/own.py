@@ -85,10 +85,13 @@ def write_zarr(series: TiltSeries, path: Path) -> None:
     group = zarr.create_group(path, attributes={"metadata": to_json(series.metadata)})
     for name, array in _own_arrays(series).items():
         array = np.asarray(array)
-        chunks = array.shape
-        if array.ndim == 3:
-            chunks = (min(len(array), max(1, _ZARR_CHUNK_BYTES // array[0].nbytes)), *array.shape[1:])
+        chunks = chunks_of(array) if array.ndim == 3 else array.shape
         group.create_array(name, data=array, chunks=chunks, config={"write_empty_chunks": True})
+
+
+def chunks_of(frames: np.ndarray) -> tuple[int, ...]:
+    """Whole frames, a few megabytes of them."""
+    return (min(len(frames), max(1, _ZARR_CHUNK_BYTES // frames[0].nbytes)), *frames.shape[1:])
 
 
 def _own_arrays(series: TiltSeries) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from ..files import readable
 from ..tilt_series import TiltSeries
 from .emd import read_emd_angles, tilt_first
 from .frames import RawFrames
+from .own import chunks_of
 from .signals import signal_dict, stack_of
 from .stack import Stack
 
@@ -157,7 +158,7 @@ def write_zspy(series: TiltSeries, path: Path) -> None:
     root = zarr.create_group(path, zarr_format=2, attributes={"file_format": "ZSpy", "file_format_version": "3.3"})
     experiment = root.create_group(f"Experiments/{signal['metadata']['General']['title']}")
     experiment.attrs.update(signal["package_info"])
-    fill(experiment, {"data": signal["data"]}, chunks=(1, *series.frames.shape[1:]))
+    fill(experiment, {"data": signal["data"]}, chunks=chunks_of(series.frames))
     for i, axis in enumerate(signal["axes"]):
         fill(experiment.create_group(f"axis-{i}"), axis)
     fill(experiment, {key: signal[key] for key in ("metadata", "original_metadata", "learning_results", "attributes")})
