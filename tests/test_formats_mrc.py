@@ -129,3 +129,15 @@ def test_a_volume_is_no_series(tmp_path):
 def test_wrong_extended_header_is_passed_over(tmp_path):
     write_mrc(tmp_path / "a.st", FRAMES, extended=serialem_header([1, 2]), kind=b"SERI")
     refused("comes without tilt angles", tmp_path / "a.st")
+
+
+def test_what_a_header_leaves_doubtful_is_told(tmp_path):
+    with mrcfile.new(tmp_path / "a.st") as file:
+        file.set_data(FRAMES)
+        file.voxel_size = 1
+        file.add_label("    Tilt axis angle = 85.9, binning = 2  spot = 7  camera = 0")
+    history = read_series(tmp_path / "a.st", tilts=[0, 1, 2]).history
+    assert "The header states pixels of exactly 1 A" in history[1]
+    assert "a tilt axis at 85.9 deg from the vertical; the frames were not turned" in history[2]
+    (tmp_path / "a.st").rename(tmp_path / "a.ali")  # alignment turns the frames and keeps the label
+    assert len(read_series(tmp_path / "a.ali", tilts=[0, 1, 2], pixel_size_A=2).history) == 3

@@ -10,6 +10,7 @@ from ..files import existing
 from .mdoc import read_mdoc
 from .stack import Stack
 
+SAME_EXPOSURE_deg = 1e-3  # stages read out finer than they stand still
 _SAME_STAGE_deg = 0.5  # a goniometer's reading and the angle that was asked for differ by less
 
 
@@ -71,8 +72,8 @@ def _remark_on_others(stack: Stack, candidates: list[Path]) -> None:
             stack.remarks += (f"{candidate.name} gives other angles and was not used; name it by tilts to use it.",)
 
 
-def check_angles(tilt_deg: np.ndarray, n_frames: int, source: str) -> None:
-    """TsgError where the angles cannot be those of so many frames."""
+def check_angles(tilt_deg: np.ndarray, n_frames: int, source: str, *, same_deg: float = 0) -> None:
+    """TsgError where the angles cannot be those of so many frames; no farther than `same_deg` apart, they repeat."""
     if tilt_deg.shape != (n_frames,):
         raise TsgError(f"{source} gives {tilt_deg.size} tilt angles for {n_frames} frames")
     if not np.isfinite(tilt_deg).all() or (np.abs(tilt_deg) > 180).any():
@@ -80,9 +81,10 @@ def check_angles(tilt_deg: np.ndarray, n_frames: int, source: str) -> None:
         raise TsgError(f"{source} holds the tilt angle {wrong:g}, which is not an angle in degrees")
     ascending = np.sort(tilt_deg)
     steps = np.diff(ascending)
-    if (steps == 0).any():
+    if (steps <= same_deg).any():
+        twice_deg = ascending[np.argmin(steps)]
         raise TsgError(
-            f"{source} holds the tilt angle {ascending[np.argmin(steps)]:g} deg more than once; keep or average to one frame each"
+            f"{source} holds the tilt angle {twice_deg:g} deg more than once; average such frames, or keep one"
         )
     span = ascending[-1] - ascending[0]
     if len(tilt_deg) > 2 and 0.5 < span <= np.pi + 1e-3 and np.median(steps) < 0.5:

@@ -1,7 +1,9 @@
 """MRC files, also those of IMOD (.st, .ali, .rec), SerialEM and FEI or Thermo Fisher, and of before 2000."""
 
 import math
+import re
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import mrcfile
@@ -14,11 +16,12 @@ from .frames import RawFrames
 from .mdoc import mdoc_text, read_mdoc
 from .stack import Stack
 
-SUFFIXES = (".mrc", ".st", ".ali", ".rec", ".mrcs", ".map")
+SUFFIXES = (".mrc", ".st", ".ali", ".rec", ".mrcs")
 _IMOD_STAMP = 1146047817
 # bytes a frame that each bit of SerialEM's flags adds to the extended header; the tilt angle, bit 0, comes first
 _SERIALEM_BYTES = {1: 2, 2: 6, 4: 4, 8: 2, 16: 2, 32: 4}
 _OLD_FEI_RECORD = 128  # bytes a frame, 1024 frames, little used today
+_UPRIGHT = math.sin(math.radians(5))
 _NSYMBT_BYTE = 92  # where the header states the length of the extended one
 _LABEL_LENGTH, _N_LABELS = 80, 10
 
@@ -39,7 +42,19 @@ def read_mrc(path: Path) -> Stack:
     if path.suffix.lower() == ".rec":
         stack.volume = "the suffix .rec is that of reconstructed volumes"
     _read_mdoc_beside(stack, path)
+    if stack.metadata is None:
+        stack.remarks += tuple(_doubts(stack, header, path))
     return stack
+
+
+def _doubts(stack: Stack, header, path: Path) -> Iterator[str]:
+    """What the header leaves doubtful, for the history."""
+    if stack.pixel_size_A == 1.0:
+        yield "The header states pixels of exactly 1 A, which software writes that knows no size; if so, give another."
+    titles = b" ".join(header.label.ravel().tolist()).decode("latin-1")
+    stated = re.search(r"Tilt axis angle = *(-?[\d.]+)", titles)  # from the vertical, as SerialEM writes it
+    if stated and path.suffix.lower() != ".ali" and abs(math.sin(math.radians(float(stated[1])))) > _UPRIGHT:
+        yield f"The header states a tilt axis at {float(stated[1]):g} deg from the vertical; the frames were not turned."
 
 
 def _read_extended(stack: Stack, header, extended: np.ndarray) -> None:

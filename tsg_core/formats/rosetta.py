@@ -1,4 +1,4 @@
-"""Files that RosettaSciIO reads: DM3 and DM4, EMD of Velox and of Berkeley, HSPY, ZSPY, and TIA's SER and EMI.
+"""Files that RosettaSciIO reads: DM3 and DM4, EMD of Velox and of Berkeley, HSPY and ZSPY.
 
 A file may hold several datasets. The only stack among them is taken; where there are more, `PATH::NAME` or
 `PATH::NUMBER` chooses.
@@ -6,7 +6,6 @@ A file may hold several datasets. The only stack among them is taken; where ther
 
 import errno
 import importlib
-import logging
 import math
 import os
 import shutil
@@ -21,6 +20,7 @@ from ..tilt_series import TiltSeries
 from .emd import read_emd_angles, tilt_first
 from .frames import RawFrames
 from .own import chunks_of
+from .quiet import quiet
 from .signals import signal_dict, stack_of
 from .stack import Stack
 
@@ -30,8 +30,6 @@ _PLUGINS = {
     ".emd": "emd",
     ".hspy": "hspy",
     ".zspy": "zspy",
-    ".ser": "tia",
-    ".emi": "tia",
 }
 SUFFIXES = tuple(_PLUGINS)
 _STAGE_TAGS = ("ImageTags", "Microscope Info", "Stage Position", "Stage Alpha")
@@ -40,10 +38,9 @@ _RANGE_TAGS = ("ImageTags", "Tomography", "Tomography setup", "Tilt angles")
 
 def read_rosetta(path: Path, *, dataset: str | None = None, n_dimensions: int = 3) -> Stack:
     """The stack (3 dimensions) or single frame (2) of a file, its frames not read yet."""
-    with readable(path):
+    with readable(path), quiet("rsciio"):
         plugin = importlib.import_module(f"rsciio.{_PLUGINS[path.suffix.lower()]}")
         options = {"mode": "r"} if path.suffix.lower() == ".zspy" else {}
-        logging.getLogger("rsciio").setLevel(logging.ERROR)
         try:
             signals = plugin.file_reader(str(path), lazy=True, **options)
         except ValueError:  # of arrays without chunks and of coloured images, which it reads at once or not at all

@@ -101,7 +101,7 @@ def _parts(path: str | Path) -> tuple[Path, str | None]:
 
 def _read_stack(path: Path, dataset: str | None) -> Stack:
     suffix = path.suffix.lower()
-    if "*" in path.name or (path.is_dir() and suffix not in _READERS):
+    if "*" in path.name or (path.is_dir() and suffix not in (".zarr", ".zspy")):
         return read_folder(path)
     if suffix not in _READERS:
         raise _unknown_suffix(path, _READERS)

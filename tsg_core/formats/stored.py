@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import TsgError
 from ..files import readable
 from ..tilt_series import TiltSeries
-from .angles import check_angles, find_angles
+from .angles import SAME_EXPOSURE_deg, check_angles, find_angles
 from .checks import conspicuous
 from .frames import ALL_ROWS, Frames
 from .stack import Stack
@@ -136,7 +136,7 @@ def stored_series(
         raise TsgError(f"{path} holds numbers of the kind {dtype}; the intensities of a tilt series are real numbers")
     tilt_deg, source = find_angles(stack, path, tilts=tilts)
     try:
-        check_angles(tilt_deg, shape[0], source)
+        check_angles(tilt_deg, shape[0], source, same_deg=SAME_EXPOSURE_deg if stack.metadata is None else 0)
     except TsgError as error:
         raise TsgError(f"{error} ({path} looks like a volume: {stack.volume})" if stack.volume else error) from None
     if pixel_size_A is None and stack.pixel_size_A is None:

@@ -10,6 +10,7 @@ from ..files import readable
 from ..tilt_series import TiltSeries
 from .frames import ALL_ROWS, RawFrames
 from .own import from_json, to_json
+from .quiet import quiet
 from .stack import Stack
 
 SUFFIXES = (".tif", ".tiff")
@@ -25,11 +26,12 @@ class PageFrames:
         self._pages = [page.index for page in series.pages]
 
     def read(self, i: int, rows: slice = ALL_ROWS) -> np.ndarray:
-        return tifffile.imread(self.path, key=self._pages[i])[rows]
+        with quiet("tifffile"):
+            return tifffile.imread(self.path, key=self._pages[i])[rows]
 
 
 def read_tiff(path: Path) -> Stack:
-    with readable(path), tifffile.TiffFile(path) as file:
+    with quiet("tifffile"), readable(path), tifffile.TiffFile(path) as file:
         series = file.series[0]
         shape = tuple(length for length in series.shape if length > 1 or len(series.shape) <= 3)
         shape = (1, *shape) if len(shape) == 2 else shape
