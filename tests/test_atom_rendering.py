@@ -56,7 +56,7 @@ def test_an_atom_of_weight_1_sums_up_to_1_and_has_the_overlap_that_is_said():
         column = torch.tensor([[column_A]], dtype=torch.float64)
         return renderer(column, 0 * column, 0 * column, 1 + 0 * column, torch.tensor(0.2)).numpy()[0]
 
-    overlap, slope = renderer.overlap(0.2)
+    overlap, slope, _ = renderer.overlap(0.2)
     assert spot(0.0).sum() == pytest.approx(1, abs=0.02)
     assert (spot(0.1) ** 2).sum() == pytest.approx(overlap, rel=0.01)
     assert (((spot(0.11) - spot(0.09)) / 0.02) ** 2).sum() == pytest.approx(slope, rel=0.01)

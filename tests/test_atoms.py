@@ -17,7 +17,7 @@ from tsg_core.errors import TsgError
 from tsg_core.geometry import rotate_about_y
 from tsg_core.interpolation import densify
 from tsg_core.microscope import ABERRATED, NON_ABERRATED
-from tsg_core.noise import with_dose
+from tsg_core.noise import with_dose, with_drift
 from tsg_core.objects import match_atoms
 from tsg_core.projection import project
 from tsg_core.references import prism_series
@@ -172,6 +172,48 @@ def test_a_wide_probe_with_a_halo_is_undone():
     between = simulate_tilt_series(ATOMS, tilt_deg=[0.0, 12.0], **settings)
     linear_dB = psnr_dB(densify(series, tilt_deg=between.tilt_deg).frames, between.frames)
     assert psnr_dB(found.predict(between.tilt_deg), between.frames) > linear_dB + 10
+
+
+def test_a_wide_probe_is_undone_where_channelling_makes_frames_jump():
+    atoms = Atoms(Octahedron("Ir", 5, 1))
+    atoms.positions -= atoms.positions.mean(axis=0)
+    atoms.rotate(33, (1, 2, 3))
+    series = simulate_tilt_series(
+        atoms,
+        microscope=ABERRATED,
+        tilt_deg=np.arange(-90.0, 90.0, 24.0),
+        shape=56,
+        field_of_view_A=22.4,
+        channelling=True,
+    )
+    totals = series.frames.sum(axis=(1, 2))
+    assert np.ptp(totals) > 0.03 * totals.mean()
+    found = fit_atoms(series, settings=PLAIN)
+    assert all_found(found, atoms) and matched(found, atoms).rmsd_pm < 5
+
+
+@pytest.mark.parametrize("effect", ["gain", "shift", "tilt"])
+def test_each_setting_finds_its_own_error_of_the_frames_and_is_off_unless_asked_for(effect):
+    rng = np.random.default_rng(1)
+    deviates = rng.normal(size=len(SERIES))
+    if effect == "gain":
+        truth, within = 0.05 * deviates, 0.01
+        spoilt = replace(SERIES, frames=SERIES.frames * np.exp(truth)[:, None, None])
+        found = fit_atoms(spoilt, settings=replace(PLAIN, frame_gain=True))
+        known = np.log(found.gain)
+    elif effect == "shift":
+        spoilt = with_drift(SERIES, sigma_A=0.2, seed=1)
+        truth, within = np.array(spoilt.metadata["effects"][0]["shifts_A"])[:, 0], 0.01
+        found = fit_atoms(spoilt, settings=replace(PLAIN, frame_shift=True))
+        known = found.shift_A[:, 1]
+    else:
+        truth, within = 0.5 * deviates, 0.1
+        spoilt = replace(series_of(ATOMS, SERIES.tilt_deg + truth), tilt_deg=SERIES.tilt_deg)
+        found = fit_atoms(spoilt, settings=replace(PLAIN, tilt_error=True))
+        known = found.tilt_error_deg  # but for the mean, which turns the whole object
+    assert np.abs(known - known.mean() - truth + truth.mean()).max() < within
+    plain = fit_atoms(spoilt, settings=PLAIN)
+    assert not np.any([np.log(plain.gain), *plain.shift_A.T, plain.tilt_error_deg])
 
 
 def test_gains_shifts_and_tilt_errors_of_frames_are_found():

@@ -14,42 +14,47 @@ from scipy import stats
 from .atom_fit import AtomFrames, Parameters
 
 FALSE_ALARMS = 0.01  # false atoms that chance alone adds to a whole volume
-PRIOR = 3  # how many times an atom's own error what is usual counts
+PRIOR = 3  # how many times an atom's own variance what is usual counts
+MOST_LEVERAGE = 0.9
 
 
 @dataclass(frozen=True, kw_only=True)
 class AtomErrors:
-    """Standard errors of positions (n, 3) in angstrom and of the logarithm of weights (n,), and the frames' agreement.
+    """Standard errors of positions (n, 3) in angstrom and of the logarithm of weights (n,).
 
-    agreement  (n,) weights over their standard errors, in whose square the atom's own counts 1, what is usual `PRIOR`
+    In their squares an atom's own spread counts once and what is usual `PRIOR` times, since a spread over a few frames
+    is small by chance as well.
     """
 
     position_A: np.ndarray
     log_weight: np.ndarray
-    agreement: np.ndarray
+
+    @property
+    def agreement(self) -> np.ndarray:
+        """How far the frames agree on each atom (n,): its weight over its standard error."""
+        return 1 / self.log_weight
 
 
 def atom_errors(frames: AtomFrames, p: Parameters, *, features=None) -> AtomErrors:
-    """Standard errors of a fit that has converged."""
+    """Standard errors of a fit that has converged.
+
+    A frame that holds much of what is known about a direction follows its own errors, and shows them less; its pulls
+    are divided by one minus its leverage (MacKinnon and White, J. Econometrics 29, 305, 1985, HC3).
+    """
     pulls = frames.scores(p, features=features).cpu().double().numpy()
-    spot, slope = frames.renderer.overlap(float(p["sigma_A"]))
+    _, slope, narrow = frames.renderer.overlap(float(p["sigma_A"]))
     weight = p["log_weight"].exp().cpu().double().numpy()
     n_tilt, tilt_rad = len(frames), np.deg2rad(frames.tilt_deg)
-    small_sample = n_tilt / max(n_tilt - 1, 1)
     cos, sin, one = np.cos(tilt_rad), np.sin(tilt_rad), np.ones(n_tilt)
     # from column and row to x, y, z
     axes = np.stack([np.stack([cos, 0 * one, sin]), np.stack([0 * one, one, 0 * one])])
-    along = np.einsum("tna,ait->tni", pulls[..., :2], axes)
-    spread = np.einsum("tni,tnj->nij", along, along) * small_sample
     inverse = np.linalg.pinv(np.einsum("ait,ajt->ij", axes, axes))
-    variance = np.einsum("ij,njk,ki->ni", inverse, spread, inverse) / (slope * weight[:, None] ** 2) ** 2
-    asked = pulls[..., 2] / (spot * weight)  # by how much each frame would have the weight lower
-    own = asked.var(axis=0) * small_sample
-    return AtomErrors(
-        position_A=np.sqrt(variance),
-        log_weight=np.sqrt(own / n_tilt) / weight,
-        agreement=weight / np.sqrt((own + PRIOR * np.median(own)) / (1 + PRIOR) / n_tilt + 1e-30),
-    )
+    leverage = np.einsum("ait,ij,ajt->ta", axes, inverse, axes).clip(max=MOST_LEVERAGE)
+    shares = np.einsum("tna,ta,ait,ij->tnj", pulls[..., :2], 1 / (1 - leverage), axes, inverse)
+    variance = _moderated((shares**2).sum(axis=0) / (slope * weight[:, None]) ** 2)
+    asked = pulls[..., 2] / (narrow * weight)  # by how much each frame would have the weight lower
+    own = _moderated(asked.var(axis=0, ddof=1) / n_tilt)
+    return AtomErrors(position_A=np.sqrt(variance) / weight[:, None], log_weight=np.sqrt(own) / weight)
 
 
 def least_agreement(n_frames: int, *, n_places: int) -> float:
@@ -58,3 +63,8 @@ def least_agreement(n_frames: int, *, n_places: int) -> float:
     What is usual adds its degrees of freedom to the atom's own (Smyth, Stat. Appl. Genet. Mol. Biol. 3, 3, 2004).
     """
     return float(stats.t.isf(FALSE_ALARMS / max(n_places, 1), df=(1 + PRIOR) * max(n_frames - 1, 1)))
+
+
+def _moderated(variance: np.ndarray) -> np.ndarray:
+    """Variances of atoms (n, ...) drawn towards their median."""
+    return (variance + PRIOR * np.median(variance, axis=0)) / (1 + PRIOR) + 1e-30

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .atom_rendering import AtomRenderer
+from .atom_rendering import AtomRenderer, detail
 from .channelling import LARGEST_EXPONENT, Channelling
 from .geometry import rotate_about_y
 
@@ -21,7 +21,9 @@ OBJECT = ("positions_A", "log_weight", "sigma_A", "offset")
 SPREADS = {"channelling": 1.0, "log_gain": 0.1, "shift_A": 0.5, "tilt_error_rad": 0.01}
 BATCH_VALUES = 10_000_000  # numbers that one pass over some tilts may keep: bounds the memory, and keeps to the cache
 HISTORY = 20  # steps from which L-BFGS infers the curvature
-SMALLEST_STEP = 2e-4  # in the parameters' units, below which it has converged: for positions well below a picometre
+PORTION = 5  # iterations after which the gain is looked at
+LEAST_GAIN = 1e-4  # of the cost in a portion, below which the fit has converged
+SMALLEST_STEP = 1e-5  # in the parameters' units, below which rounding leads
 
 # lateral Gaussians and depth decays of the channelling term: 18 coefficients for atoms above and below
 TERMS = Channelling(
@@ -138,7 +140,7 @@ class AtomFrames:
         return torch.from_numpy(np.stack(tilts)).to(p["offset"].device)
 
     def scores(self, p: Parameters, *, features: Tensor | None = None) -> Tensor:
-        """How half the sum of squares changes with each atom's column, row and log weight in each frame.
+        """How half the sum of squares changes with each atom's column and row in each frame, and its detail with log weight.
 
         (n_tilt, n_atoms, 3). Over all frames they add up to about nothing where the fit has converged; how they differ
         from frame to frame tells how far the frames agree.
@@ -147,8 +149,12 @@ class AtomFrames:
         for tilts in self.batches(p):
             shape = (tilts.stop - tilts.start, len(p["log_weight"]), 3)
             moves = torch.zeros(shape, device=p["offset"].device, requires_grad=True)
-            difference = self.rendered(p, tilts, features=features, moves=moves) - self.frames[tilts]
-            parts.append(torch.autograd.grad(0.5 * difference.square().sum(), moves)[0])
+            rendered = self.rendered(p, tilts, features=features, moves=moves)
+            difference = rendered.detach() - self.frames[tilts]
+            narrow = detail(difference.cpu().numpy(), pixel_size_A=self.renderer.pixel_size_A)
+            of_places = torch.autograd.grad(rendered, moves, difference, retain_graph=True)[0]
+            of_weights = torch.autograd.grad(rendered, moves, torch.from_numpy(narrow).to(moves.device))[0]
+            parts.append(torch.cat([of_places[..., :2], of_weights[..., 2:]], dim=-1))
         return torch.cat(parts)
 
     def fitted(
@@ -173,11 +179,14 @@ class AtomFrames:
 
         def now() -> dict:
             parts = zip(free, moved.split(sizes), strict=True)
-            return start | {name: start[name] + units[name] * part.view_as(start[name]) for name, part in parts}
+            steps = {name: _times(units[name], part).view_as(start[name]) for name, part in parts}
+            if "channelling" in steps:
+                steps["log_weight"] = steps["log_weight"] - features.mean(dim=0) @ steps["channelling"]
+            return start | {name: start[name] + step for name, step in steps.items()}
 
         optimiser = torch.optim.LBFGS(
             [moved],
-            max_iter=n_iterations,
+            max_iter=PORTION,
             history_size=HISTORY,
             tolerance_grad=0,
             tolerance_change=SMALLEST_STEP,
@@ -196,14 +205,22 @@ class AtomFrames:
                 part = 0.5 * scale * difference.square().sum(dtype=torch.float64)
                 part.backward()
                 cost += float(part.detach())
-            return cost
+            if np.isfinite(cost):
+                return cost
+            moved.grad.zero_()  # a step so long that weights overflow meets a wall, from which the line search returns
+            return 10 * scale * misfit * self.frames.numel()
 
-        optimiser.step(cost_and_gradient)
+        before = np.inf
+        for _ in range(0, n_iterations, PORTION):
+            cost = optimiser.step(cost_and_gradient)  # that before the portion
+            if before - cost < LEAST_GAIN * cost:
+                break
+            before = cost
         return {name: value.detach() for name, value in now().items()}
 
     def _units(self, p: Parameters, *, features: Tensor | None) -> dict[str, float | Tensor]:
         """By how much each parameter changes the frames as much as a change of an atom's log weight by 1 does."""
-        spot, slope = self.renderer.overlap(float(p["sigma_A"]))
+        spot, slope, _ = self.renderer.overlap(float(p["sigma_A"]))
         n_atoms, n_tilt = len(p["log_weight"]), len(self)
         width_A, share = (spot / slope) ** 0.5, (n_tilt / n_atoms) ** 0.5
         reach_A = float(p["positions_A"].square().sum(dim=1).mean().sqrt())
@@ -217,5 +234,12 @@ class AtomFrames:
             "tilt_error_rad": share * width_A / max(reach_A, width_A),
         }
         if features is not None:
-            units["channelling"] = (n_atoms * features.square().mean(dim=(0, 1)) + 1).rsqrt()
+            # of an atom, over the tilts: what all tilts share its weight takes up
+            varied = (features - features.mean(dim=0)).flatten(0, 1).double()
+            curvature = varied.T @ varied / n_tilt + torch.eye(N_TERMS, dtype=torch.float64, device=features.device)
+            units["channelling"] = torch.linalg.inv(torch.linalg.cholesky(curvature)).T.float()
         return units
+
+
+def _times(unit: float | Tensor, part: Tensor) -> Tensor:
+    return unit @ part if isinstance(unit, Tensor) else unit * part

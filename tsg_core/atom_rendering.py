@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 import torch
 from scipy.fft import next_fast_len
+from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from .microscope import Microscope
@@ -28,6 +29,16 @@ LEAST_SIGMA_A = 0.1  # atoms are never sharper, besides the probe
 LEAST_PROBE_SIGMA_A = 0.3  # of a probe that is nothing but a Gaussian
 N_DEPTHS = 9  # at which the probe is computed
 PROBE_FRACTION = 0.99  # of the probe that must not wrap round
+DETAIL_A = 1.5  # sigma of the blur that atoms are told from; half-way between neighbours
+
+
+def detail(frames: np.ndarray, *, pixel_size_A: float) -> np.ndarray:
+    """Frames (n, n_y, n_x) less their own blur: what is as narrow as atoms are.
+
+    The tails of a wide probe overlap with all other atoms; what they hold says little about any one.
+    """
+    sigma_px = DETAIL_A / pixel_size_A
+    return frames - gaussian_filter(frames, (0, sigma_px, sigma_px))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -84,15 +95,16 @@ class AtomRenderer:
         """Last frequencies (m_y, m_x), in units of 1 / extent, that matter."""
         return self._probes.shape[1] // 2, self._probes.shape[2] - 1
 
-    def overlap(self, sigma_A: float) -> tuple[float, float]:
-        """Sum over pixels of a lone atom's squared image, and of its squared derivative along x (per angstrom)."""
+    def overlap(self, sigma_A: float) -> tuple[float, float, float]:
+        """Sums over pixels of a lone atom's image: its square, that of its slope along x (per angstrom), times its detail."""
         k_y, k_x = self.frame.frequencies(self.band)
         share = self.pixel_size_A**2 / np.prod(self.frame.extent_A)
         image = self._probes[0] * torch.exp(-2 * (torch.pi * max(sigma_A, self.least_sigma_A)) ** 2 * self._k2.cpu())
         image = image * self.frame.pixel_transfer(k_y, k_x)
         pairs = 2.0 - (k_x == 0).to(k_x.dtype)
         power = image**2 / pairs * share
-        return float(power.sum()), float((power * (2 * torch.pi * k_x) ** 2).sum())
+        narrow = 1 - torch.exp(-2 * (torch.pi * DETAIL_A) ** 2 * self._k2.cpu())
+        return float(power.sum()), float((power * (2 * torch.pi * k_x) ** 2).sum()), float((power * narrow).sum())
 
     def values_per_tilt(self, n_atoms: int) -> int:
         """Numbers that one frame of so many atoms keeps in memory, about."""

@@ -13,6 +13,7 @@ from scipy.signal import oaconvolve
 from scipy.spatial import cKDTree
 
 from .atom_errors import least_agreement
+from .atom_rendering import detail
 from .expectation_maximisation import os_em
 from .geometry import pixel_centres_A
 from .microscope import Microscope
@@ -111,11 +112,12 @@ def candidates(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Positions (n, 3) and weights (n,) of atoms that residuals (n_tilt, n_y, n_x) agree upon.
 
-    `spot` is the image of an atom of weight 1 in the middle of a frame. Its correlation with each residual is the
-    weight that an atom would have there; the mean along a place's path through the frames, and its standard error, are
-    judged at every voxel. Candidates are apart from one another and from the atoms at `positions_A`.
+    `spot` is the image of an atom of weight 1 in the middle of a frame. Its correlation with each residual's detail is
+    the weight that an atom would have there; the mean along a place's path through the frames, and its standard error,
+    are judged at every voxel. Candidates are apart from one another and from the atoms at `positions_A`.
     """
-    weights = oaconvolve(residuals, spot[None, ::-1, ::-1], mode="same", axes=(1, 2)) / (spot**2).sum()
+    narrow, own = (detail(a, pixel_size_A=series.pixel_size_A) for a in (residuals, spot[None]))
+    weights = oaconvolve(narrow, spot[None, ::-1, ::-1], mode="same", axes=(1, 2)) / (spot * own).sum()
     coarse, (moved_y_A, moved_x_A) = binned(replace(series, frames=weights), times=_binning(series))
     n_tilt, n_y, n_x = coarse.frames.shape
     columns = frame_columns(coarse.frames)

@@ -15,11 +15,12 @@ from scipy.spatial import cKDTree
 from .atom_errors import AtomErrors, atom_errors, least_agreement
 from .atom_fit import OBJECT, AtomFrames, start_parameters
 from .atom_model import AtomModel
-from .atom_rendering import AtomRenderer
+from .atom_rendering import AtomRenderer, detail
 from .atom_search import candidates, kept, merged, places_around, start_atoms
 from .errors import TsgError
 from .microscope import Microscope
 from .probe_blur import microscope_of
+from .residual import white_noise_bound
 from .tilt_series import TiltSeries
 
 MIN_FRAMES = 4  # fewer leave positions open along the beam
@@ -27,7 +28,8 @@ COARSEST_PIXEL_A = 1.0  # larger pixels hold several atoms
 START_SIGMA_A = 0.15  # of an atom besides the probe
 START_PROBE_SIGMA_A = 0.45  # of a probe that is not known
 LARGEST_SIGMA_A = 0.8  # a wider spot is no atom
-LEAST_EXPLAINED = 0.7  # of the variance of the frames
+LEAST_EXPLAINED = 0.7  # of the variance of what in the frames has the size of atoms
+SPOT_SIGMA_A = 0.4  # about that of an atom's image
 WIDEST_SPOT = 0.42  # of the distance between neighbours, where two Gaussians merge into one
 MAX_ROUNDS = 6  # of merging, dropping and adding
 REFINEMENTS = 3  # of the channelling term's neighbours, which move with the atoms
@@ -47,7 +49,7 @@ class AtomSettings:
     tilt_error      an error for every tilt angle
     min_distance_A  nearer atoms are taken for one
     least_weight    of the median: lighter atoms are taken for artefacts; 0.1 for alloys of light and heavy elements
-    n_iterations    of L-BFGS in each round
+    n_iterations    of L-BFGS in each round, at most; twice as many with the channelling term, which is slower to settle
     device          of PyTorch
 
     Raises TsgError for numbers that are not positive.
@@ -151,7 +153,8 @@ class _Fit:
 
     def refined(self, *, free: tuple[str, ...], channelling: bool = False) -> "_Fit":
         features = self.frames.features(self.p) if channelling else None
-        p = self.frames.fitted(self.p, free=free, n_iterations=self.settings.n_iterations, features=features)
+        n_iterations = self.settings.n_iterations * (2 if channelling else 1)
+        p = self.frames.fitted(self.p, free=free, n_iterations=n_iterations, features=features)
         return replace(self, p=p, free=free, features=features)
 
     def with_atoms(self, positions_A: np.ndarray, weights: np.ndarray) -> "_Fit":
@@ -221,11 +224,20 @@ class _Fit:
         return fit
 
     def explained(self) -> float:
-        """Part of the variance of the frames, smoothed by the width of a spot so that noise counts less."""
-        sigma_px = 0.4 / self.series.pixel_size_A
-        rest = self.frames.frames - self.frames.whole(self.p, features=self.features)
-        rest, whole = (gaussian_filter(a.cpu().numpy(), (0, sigma_px, sigma_px)) for a in (rest, self.frames.frames))
-        return 1 - float(rest.var() / max(whole.var(), 1e-30))
+        """Part of the variance of the frames' detail, white noise and what is finer than an atom left aside."""
+        frames = self.frames.frames.cpu().numpy()
+        rest = frames - self.frames.whole(self.p, features=self.features).cpu().numpy()
+        point = np.zeros_like(frames[:1])
+        point[0, point.shape[1] // 2, point.shape[2] // 2] = 1
+        noise = white_noise_bound(rest) * float((self._atomic(point) ** 2).sum())
+        unexplained, all_of_it = (float(self._atomic(a).var()) - noise for a in (rest, frames))
+        return 1 - unexplained / max(all_of_it, 1e-30)
+
+    def _atomic(self, frames: np.ndarray) -> np.ndarray:
+        """What of frames has the size of atoms."""
+        sigma_px = SPOT_SIGMA_A / self.series.pixel_size_A
+        narrow = detail(frames, pixel_size_A=self.series.pixel_size_A)
+        return gaussian_filter(narrow, (0, sigma_px, sigma_px))
 
     def check(self) -> None:
         sigma_A = float(self.p["sigma_A"])
