@@ -52,14 +52,13 @@ class Densified:
     sigma: np.ndarray | None
     choice: Choice
 
-    def sigma_series(self) -> TiltSeries:
-        """Standard deviations as a series with the angles of `series`, 0 where a frame was measured."""
-        dense = self.series
-        nothing = np.zeros((dense.measured.sum(), *dense.frames.shape[1:]), np.float32)
-        frames = _interleaved(nothing, self.sigma, known=dense.measured)
-        return replace(dense, frames=frames, metadata={}).noted(
-            "Standard deviations of predicted frames, 0 where measured."
-        )
+
+def sigma_series(sigma: np.ndarray, *, tilt_deg: np.ndarray, measured: np.ndarray, pixel_size_A: float) -> TiltSeries:
+    """Standard deviations (n_predicted, n_y, n_x) as a series with the angles of the denser one, 0 where measured."""
+    frames = np.zeros((len(tilt_deg), *sigma.shape[1:]), np.float32)
+    frames[~measured] = sigma
+    series = TiltSeries(frames, tilt_deg, pixel_size_A, measured)
+    return series.noted("Standard deviations of predicted frames, 0 where measured.")
 
 
 def densify_with_uncertainty(
@@ -111,15 +110,11 @@ def _known(measured: TiltSeries, tilt_deg: np.ndarray) -> np.ndarray:
 
 def _between_measured(measured: TiltSeries, predicted: np.ndarray, tilt_deg: np.ndarray, *, metadata) -> TiltSeries:
     known = _known(measured, tilt_deg)
-    kept = measured.frames[methods.nearest_frame(measured.tilt_deg, tilt_deg[known])]
-    frames = _interleaved(kept, predicted, known=known)
-    return replace(measured, frames=frames, tilt_deg=tilt_deg, measured=known, metadata=metadata)
-
-
-def _interleaved(kept: np.ndarray, predicted: np.ndarray, *, known: np.ndarray) -> np.ndarray:
     frames = np.empty((len(known), *predicted.shape[1:]), np.float32)
-    frames[known], frames[~known] = kept, predicted
-    return frames
+    for i, k in zip(np.flatnonzero(known), methods.nearest_frame(measured.tilt_deg, tilt_deg[known]), strict=True):
+        frames[i] = measured.frames[k]  # one by one: no copy of all
+    frames[~known] = predicted
+    return replace(measured, frames=frames, tilt_deg=tilt_deg, measured=known, metadata=metadata)
 
 
 def _checked_targets(tilt_deg, measured_deg: np.ndarray) -> np.ndarray:

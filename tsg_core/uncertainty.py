@@ -45,7 +45,7 @@ def learn_pixel_errors(frames: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray
         gram += features @ features.T
         moment += features @ relative
         every = -(-relative.size // DRAWN_px)
-        drawn.append(np.vstack([features, relative])[:, ::every])
+        drawn.append(np.vstack([features[:, ::every], relative[::every]]))
     *features, relative = np.concatenate(drawn, axis=1)
     shares = _least_squares(gram, moment)
     shares = shares / shares.sum() if shares.sum() > 0 else np.array([1.0, 0.0, 0.0])

@@ -45,7 +45,7 @@ def densify(source, tilts, pixel_size_A, output, overwrite, step, at, method, ch
     )
     from ..artifacts import disk_errors
     from ..formats import check_writable
-    from ..interpolation import METHODS, densify_with_uncertainty
+    from ..interpolation import METHODS, densify_with_uncertainty, sigma_series
     from ..kept_predictions import KeptPredictions, Tracked
     from ..reports import densify_report
 
@@ -72,15 +72,18 @@ def densify(source, tilts, pixel_size_A, output, overwrite, step, at, method, ch
         finished = work / "finished"
         finished.mkdir(exist_ok=True)
         beside(finished / output.name, "_report", ".html").write_text(report, encoding="utf-8")
-        n_measured, n_predicted = found.series.measured.sum(), (~found.series.measured).sum()
-        found.series.noted(f"{n_predicted} frames were predicted by tsg densify: {found.choice.verdict}.").write(
-            finished / output.name, overwrite=True
-        )
-        if found.sigma is not None:
-            found.sigma_series().write(beside(finished / output.name, "_sigma"), overwrite=True)
+        choice, known = found.choice, found.series.measured
+        n_measured, n_predicted = known.sum(), (~known).sum()
+        note = f"{n_predicted} frames were predicted by tsg densify: {choice.verdict}."
+        found.series.noted(note).write(finished / output.name, overwrite=True)
+        sigma, pixel_size_A = found.sigma, found.series.pixel_size_A
+        del found  # frees as much memory as the series takes that has just been written
+        if sigma is not None:
+            deviations = sigma_series(sigma, tilt_deg=tilt_deg, measured=known, pixel_size_A=pixel_size_A)
+            deviations.write(beside(finished / output.name, "_sigma"), overwrite=True)
         moved_into_place(finished, output.parent)
         kept.forget()
-    _say(found.choice)
+    _say(choice)
     click.echo(f"wrote {output}: {n_measured} measured and {n_predicted} predicted frames")
     click.echo(f"wrote {beside(output, '_report', '.html')}: what left-out frames say, with examples")
 
