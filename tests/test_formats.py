@@ -259,6 +259,17 @@ def test_a_write_that_fails_leaves_nothing_and_keeps_the_old(series, tmp_path, s
     assert {p: hashlib.sha256(p.read_bytes()).digest() for p in before if p.is_file()} == old
 
 
+def test_angles_of_another_stack_are_never_overwritten(series, tmp_path):
+    path = series.write(tmp_path / "tomo.st")
+    for suffix in (".mrc", ".tif"):
+        with pytest.raises(
+            TsgError, match="tomo.rawtlt holds the angles of tomo.st, too; choose another name than tomo"
+        ):
+            series.subset([0, 1]).write(tmp_path / f"tomo{suffix}", overwrite=True)
+    series.write(tmp_path / "tomo.hspy")
+    assert len(series.write(path, overwrite=True).read_bytes()) and len(read_series(path)) == 5
+
+
 def test_missing_folder(series, tmp_path):
     with pytest.raises(TsgError, match="the folder .*nowhere does not exist"):
         series.write(tmp_path / "nowhere" / "a.npz")

@@ -28,6 +28,8 @@ _WRITERS = {
     ".hspy": rosetta.write_hspy,
     ".zspy": rosetta.write_zspy,
 }
+_WITH_ANGLES_BESIDE = mrc.SUFFIXES + tiff.SUFFIXES
+_MAY_NEED_THEM = (*_WITH_ANGLES_BESIDE, ".npy", ".dm3", ".dm4")
 
 
 def open_series(
@@ -69,7 +71,7 @@ def write_series(series: TiltSeries, path: str | Path, *, overwrite: bool = Fals
     suffix = path.suffix.lower()
     write = _WRITERS[suffix]
     beside = []
-    if suffix in mrc.SUFFIXES + tiff.SUFFIXES:
+    if suffix in _WITH_ANGLES_BESIDE:
         beside.append(path.with_suffix(".rawtlt"))
     if suffix in mrc.SUFFIXES:
         beside.append(path.with_name(path.name + ".mdoc"))
@@ -84,12 +86,17 @@ def write_series(series: TiltSeries, path: str | Path, *, overwrite: bool = Fals
 
 
 def check_writable(path: Path) -> None:
-    """Raise TsgError where `write_series` does not write the format that the suffix names."""
+    """Raise TsgError where `write_series` cannot write the format that the suffix names, or would harm another stack."""
     suffix = path.suffix.lower()
     if suffix not in _WRITERS:
         if suffix in _READERS or path.is_dir():
             raise TsgError(f"{path}: the format {suffix or 'of folders'} can only be read; write .mrc or .hspy instead")
         raise _unknown_suffix(path, _WRITERS)
+    angles = path.with_suffix(".rawtlt")
+    if suffix in _WITH_ANGLES_BESIDE and angles.exists():
+        for other in path.parent.iterdir():  # overwriting the angles would leave that one with wrong ones
+            if other.stem == path.stem and other.suffix.lower() in _MAY_NEED_THEM and other.name != path.name:
+                raise TsgError(f"{angles} holds the angles of {other.name}, too; choose another name than {path.name}")
 
 
 def _parts(path: str | Path) -> tuple[Path, str | None]:
