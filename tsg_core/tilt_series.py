@@ -62,7 +62,7 @@ class TiltSeries:
     @property
     def intensity_scale(self) -> float:
         """Brightest pixel of the measured frames: the one scale by which methods may divide a series."""
-        return float(self.frames[self.measured].max(initial=0.0))
+        return float(self.frames.max(axis=(1, 2))[self.measured].max(initial=0.0))  # frames[measured] would be a copy
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> "TiltSeries":
         """The frames at these indices (or where a mask is True), in the order of their angles."""
