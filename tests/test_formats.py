@@ -251,7 +251,13 @@ def test_a_write_that_fails_leaves_nothing_and_keeps_the_old(series, tmp_path, s
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    for name in ("numpy.savez", "zarr.create_group", "mrcfile.new", "tifffile.imwrite", "rsciio.hspy.file_writer"):
+    for name in (
+        "numpy.savez",
+        "zarr.create_group",
+        "mrcfile.mrcfile.MrcFile.set_data",
+        "tifffile.imwrite",
+        "rsciio.hspy.file_writer",
+    ):
         monkeypatch.setattr(name, full)
     with pytest.raises(TsgError, match="No space left on device; free some space"):
         series.write(path, overwrite=True)

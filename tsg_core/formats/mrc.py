@@ -8,6 +8,7 @@ from pathlib import Path
 
 import mrcfile
 import numpy as np
+from mrcfile.mrcfile import MrcFile
 
 from ..errors import TsgError
 from ..files import readable
@@ -157,8 +158,18 @@ def write_mdoc(series: TiltSeries, path: Path, *, stack: Path) -> None:
     path.write_text(mdoc_text(series, image_file=stack.name), encoding="utf-8")
 
 
+class _FrugalMrcFile(MrcFile):
+    """An MRC file that finds the statistics of its header a section at a time, without a copy of the data."""
+
+    def update_header_stats(self) -> None:
+        mean = np.mean([section.mean(dtype=np.float64) for section in self.data])
+        variance = np.mean([((section - mean) ** 2).mean(dtype=np.float64) for section in self.data])
+        header = self.header
+        header.dmin, header.dmax, header.dmean, header.rms = self.data.min(), self.data.max(), mean, np.sqrt(variance)
+
+
 def write_data(data: np.ndarray, path: Path, pixel_size_A: float, *, is_volume: bool = False, labels=()) -> None:
-    with mrcfile.new(path) as file:
+    with _FrugalMrcFile(path, mode="w+") as file:
         file.set_data(np.asarray(data, np.float32))
         file.set_volume() if is_volume else file.set_image_stack()
         file.voxel_size = pixel_size_A
