@@ -22,7 +22,7 @@ class GainReport:
 
 
 def even_gain(
-    series: TiltSeries, *, degree: int | None = 2, field: tuple[slice, slice] | None = None
+    series: TiltSeries, *, degree: int | None = 1, field: tuple[slice, slice] | None = None
 ) -> tuple[TiltSeries, GainReport]:
     """Frames divided by the trend of their totals over the angle, the mean gain being 1.
 
@@ -30,8 +30,8 @@ def even_gain(
     field   rows and columns that the totals are taken of; whole frames by default
 
     Only for a background that is gone and an object that lies within the field at all tilts: a film grows with the
-    tilt by itself. The total of a crystal truly varies, near zone axes by tens of per cent, which is why a smooth
-    trend is taken by default. Raises TsgError for a frame whose total is not positive.
+    tilt by itself. The total of a crystal truly varies, near zone axes by tens of per cent, which is why a steady
+    drift is all that is taken out by default; where the crystal varies more than the beam, leave the frames alone. Raises TsgError for a frame whose total is not positive.
     """
     rows, columns = field or (slice(None), slice(None))
     total = series.frames[:, rows, columns].sum(axis=(1, 2), dtype=np.float64)

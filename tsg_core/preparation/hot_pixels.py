@@ -37,8 +37,9 @@ def replace_hot_pixels(series: TiltSeries, *, threshold_sigma: float = 8.0) -> t
     """Every pixel that lies `threshold_sigma` above or below all eight neighbours becomes their median.
 
     Sigma is the robust spread of pixels about the median of their neighbours among those equally bright, over the
-    whole series: it holds the noise of that brightness, and what atoms do at it. An atom that covers more than one
-    pixel is not far above its own flanks, and stays; pairs of hot pixels stay as well. Apply before binning.
+    whole series: it holds the noise of that brightness, and what atoms do at it. For bright pixels it is that of the
+    brightest neighbour, the flank of an atom. So atoms that cover more than one pixel stay, and pairs of hot pixels
+    as well. Apply before binning.
     Raises TsgError for a threshold below 3, which noise exceeds.
     """
     if not 3 <= threshold_sigma < np.inf:
@@ -47,9 +48,9 @@ def replace_hot_pixels(series: TiltSeries, *, threshold_sigma: float = 8.0) -> t
     frames, replaced = series.frames.copy(), []
     for i, frame in enumerate(series.frames):
         median = median_filter(frame, footprint=NEIGHBOURS)
-        allowed = threshold_sigma * spread(median)
-        above = frame > maximum_filter(frame, footprint=NEIGHBOURS) + allowed
-        below = frame < minimum_filter(frame, footprint=NEIGHBOURS) - allowed
+        brightest = maximum_filter(frame, footprint=NEIGHBOURS)
+        above = frame > brightest + threshold_sigma * spread(brightest)
+        below = frame < minimum_filter(frame, footprint=NEIGHBOURS) - threshold_sigma * spread(median)
         found = np.argwhere(above | below)
         frames[i][tuple(found.T)] = median[tuple(found.T)]
         replaced.append(np.column_stack([np.full(len(found), i), found]))
@@ -60,7 +61,7 @@ def replace_hot_pixels(series: TiltSeries, *, threshold_sigma: float = 8.0) -> t
 
 
 def _spread_by_level(frames: np.ndarray):
-    """A function of the neighbours' median: how far pixels of that level lie from it."""
+    """A function of a level: how far pixels lie from their neighbours' median where that is at this level."""
     some = frames[:: max(1, frames.size // SAMPLE)]
     level = np.stack([median_filter(frame, footprint=NEIGHBOURS) for frame in some]).ravel()
     distance = np.abs(some.ravel() - level)
@@ -69,4 +70,4 @@ def _spread_by_level(frames: np.ndarray):
     floor = FLOOR * float(np.ptp(np.quantile(level, [0.01, 0.999])))
     widths = [max(MAD_TO_SIGMA * np.median(distance[c]), np.quantile(distance[c], TAIL) / 2.58, floor) for c in classes]
     levels = [level[c].mean() for c in classes]
-    return lambda median: np.interp(median, levels, np.maximum.accumulate(widths))
+    return lambda level: np.interp(level, levels, np.maximum.accumulate(widths))

@@ -59,10 +59,8 @@ def exclude(
 
 def flip_angles(series: TiltSeries) -> tuple[TiltSeries, FlipReport]:
     """The series with every angle's sign changed: its volume is the mirror image, along the beam, of the other one."""
-    changed = series.subset(np.arange(len(series))[::-1])
-    report = FlipReport(first_deg=-series.tilt_deg[-1], last_deg=-series.tilt_deg[0])
-    tilt_deg = -series.tilt_deg[::-1]
-    return (
-        series.noted(str(report), frames=changed.frames, tilt_deg=tilt_deg, measured=changed.measured),
-        report,
-    )
+    backwards = slice(None, None, -1)
+    tilt_deg = -series.tilt_deg[backwards]
+    report = FlipReport(first_deg=float(tilt_deg[0]), last_deg=float(tilt_deg[-1]))
+    changes = {"frames": series.frames[backwards], "tilt_deg": tilt_deg, "measured": series.measured[backwards]}
+    return series.noted(str(report), **changes), report
