@@ -168,7 +168,7 @@ def test_plain_tiff_needs_a_pixel_size(tmp_path):
 @pytest.mark.parametrize(
     "text, words",
     [
-        ("0\n1\n2\n3\n", "gives 4 tilt angles for 5 frames"),
+        ("0\n1\n2\n3\n", "4 tilt angles for 5 frames"),
         ("-1.2\n-0.6\n0\n0.6\n1.2\n", None),
         ("-1.2\n-0.8\n-0.4\n0\n0.4\n", "look like radians"),
         ("0\n10\n20\n10\n40\n", "the tilt angle 10 deg more than once"),

@@ -91,7 +91,7 @@ def test_angles_from_names_or_from_a_list_in_natural_order(tmp_path):
     tiffs(tmp_path, ["a_9.tif", "a_10.tif", "a_100.tif"])
     refused("comes without tilt angles: not every frame states its own, and the names of the files hold no", tmp_path)
     check(tmp_path, tilts=ANGLES)
-    refused("gives 2 tilt angles for 3 frames", tmp_path, tilts=[1, 2])
+    refused("2 tilt angles for 3 frames", tmp_path, tilts=[1, 2])
 
 
 def test_a_stage_that_did_not_answer_leaves_the_angle_to_the_names(tmp_path):

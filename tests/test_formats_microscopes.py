@@ -1,5 +1,7 @@
 """Stacks of Digital Micrograph, Velox, the Berkeley layout, HyperSpy, ImageJ and OME: angles, pixel size, values."""
 
+import importlib.util
+
 import h5py
 import numpy as np
 import pytest
@@ -93,6 +95,18 @@ def test_one_of_several_datasets_is_chosen(tmp_path):
     refused("a.npz holds one dataset", f"{tmp_path / 'a.npz'}::1")
 
 
+def test_spectra_beside_the_images_need_another_package(tmp_path, monkeypatch):
+    path = write_velox(tmp_path / "a.emd", {"HAADF": FRAMES}, tilt_deg=[-60, -30, 1], pixel_size_m=2.5e-10)
+    with h5py.File(path, "a") as file:
+        file.create_group("Data/SpectrumImage")
+        file.create_group("Displays/ImageDisplay")
+    find = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: find(name) if name != "sparse" else None)
+    refused("a.emd holds spectra beside its images; to read it, pip install sparse", path)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: find(name) or name == "sparse")
+    check(path, [-60, -30, 1])
+
+
 def test_a_file_without_a_stack_says_what_it_holds(tmp_path):
     path = write_velox(tmp_path / "a.emd", {"HAADF": FRAMES[:1]}, tilt_deg=3, pixel_size_m=1e-10)
     refused("a.emd holds no stack of frames, but: 0 HAADF 4 x 5", path)
@@ -152,6 +166,13 @@ def test_ome_and_plain_tiff_state_their_pixel_size(tmp_path):
             assert read_series(tmp_path / "a.tif", tilts=[0, 1, 2]).pixel_size_A == pytest.approx(answer)
         else:
             refused("does not state its pixel size", tmp_path / "a.tif", tilts=[0, 1, 2])
+
+
+def test_tiff_of_digital_micrograph(tmp_path):
+    tags = [(65003, "s", 0, "nm", True), (65004, "s", 0, "nm", True), (65009, "d", 1, 0.25, True)]
+    tags.append((65010, "d", 1, 0.25, True))
+    tifffile.imwrite(tmp_path / "a.tif", FRAMES, photometric="minisblack", metadata=None, extratags=tags)
+    assert read_series(tmp_path / "a.tif", tilts=[0, 1, 2]).pixel_size_A == pytest.approx(2.5)
 
 
 def test_compressed_tiff_is_read_page_by_page(tmp_path):

@@ -123,7 +123,7 @@ def test_a_volume_is_no_series(tmp_path):
     volume = volume.rename(tmp_path / "tomo.rec")
     (tmp_path / "tomo.rawtlt").write_text("0\n1\n2\n3\n4\n")  # lies beside every volume of IMOD
     refused("looks like a volume, not a tilt series: the suffix .rec", volume)
-    refused("gives 3 tilt angles for 5 frames .*looks like a volume", volume, tilts=[0, 1, 2])
+    refused("3 tilt angles for 5 frames .*looks like a volume", volume, tilts=[0, 1, 2])
 
 
 def test_wrong_extended_header_is_passed_over(tmp_path):

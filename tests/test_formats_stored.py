@@ -107,7 +107,7 @@ def test_constant_and_saturated_frames_are_told_not_refused(tmp_path):
 
 def test_two_exposures_at_one_stand_of_the_stage(tmp_path):
     np.save(tmp_path / "a.npy", FRAMES)
-    with pytest.raises(TsgError, match="holds the tilt angle 10 deg more than once; average such frames, or keep one"):
+    with pytest.raises(TsgError, match="the tilt angle 10 deg more than once; average such frames, or keep one"):
         read_series(tmp_path / "a.npy", tilts=[0, 10, 10.0007, 20, 30], pixel_size_A=1)
     series = TiltSeries(FRAMES, [0, 10, 10.0007, 20, 30], 1)  # what was written must return
     assert read_series(series.write(tmp_path / "b.npz")).tilt_deg[2] == 10.0007

@@ -75,20 +75,17 @@ def _remark_on_others(stack: Stack, candidates: list[Path]) -> None:
 def check_angles(tilt_deg: np.ndarray, n_frames: int, source: str, *, same_deg: float = 0) -> None:
     """TsgError where the angles cannot be those of so many frames; no farther than `same_deg` apart, they repeat."""
     if tilt_deg.shape != (n_frames,):
-        raise TsgError(f"{source} gives {tilt_deg.size} tilt angles for {n_frames} frames")
+        raise TsgError(f"{source}: {tilt_deg.size} tilt angles for {n_frames} frames")
     if not np.isfinite(tilt_deg).all() or (np.abs(tilt_deg) > 180).any():
         wrong = tilt_deg[~(np.abs(tilt_deg) <= 180)][0]
-        raise TsgError(f"{source} holds the tilt angle {wrong:g}, which is not an angle in degrees")
+        raise TsgError(f"{source}: the tilt angle {wrong:g} is no angle in degrees")
     ascending = np.sort(tilt_deg)
     steps = np.diff(ascending)
     if (steps <= same_deg).any():
         twice_deg = ascending[np.argmin(steps)]
-        raise TsgError(
-            f"{source} holds the tilt angle {twice_deg:g} deg more than once; average such frames, or keep one"
-        )
+        raise TsgError(f"{source}: the tilt angle {twice_deg:g} deg more than once; average such frames, or keep one")
     span = ascending[-1] - ascending[0]
     if len(tilt_deg) > 2 and 0.5 < span <= np.pi + 1e-3 and np.median(steps) < 0.5:
         raise TsgError(
-            f"{source} holds angles from {ascending[0]:g} to {ascending[-1]:g}, which look like radians; "
-            "write them in degrees"
+            f"{source}: angles from {ascending[0]:g} to {ascending[-1]:g} look like radians; write them in degrees"
         )

@@ -29,7 +29,7 @@ def read_emd_angles(stack: Stack, path: Path, *, image: int, title: str) -> None
     with h5py.File(path, "r") as file:
         images = file.get("Data/Image")
         if images is not None:
-            angles, where = _velox_angles(images, image, n_frames), "the frames' stage positions"
+            angles, where = _velox_angles(images, image, n_frames), "the record of the stage"
         else:
             angles, where = _berkeley_angles(file, title, n_frames), "the vector of angles"
     if angles is not None:

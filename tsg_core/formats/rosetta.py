@@ -32,6 +32,10 @@ _PLUGINS = {
     ".zspy": "zspy",
 }
 SUFFIXES = tuple(_PLUGINS)
+_OPTIONS = {
+    ".zspy": {"mode": "r"},
+    ".emd": {"select_type": "images", "load_SI_image_stack": True},  # of Velox, without spectra
+}
 _STAGE_TAGS = ("ImageTags", "Microscope Info", "Stage Position", "Stage Alpha")
 _RANGE_TAGS = ("ImageTags", "Tomography", "Tomography setup", "Tilt angles")
 
@@ -40,11 +44,13 @@ def read_rosetta(path: Path, *, dataset: str | None = None, n_dimensions: int = 
     """The stack (3 dimensions) or single frame (2) of a file, its frames not read yet."""
     with readable(path), quiet("rsciio"):
         plugin = importlib.import_module(f"rsciio.{_PLUGINS[path.suffix.lower()]}")
-        options = {"mode": "r"} if path.suffix.lower() == ".zspy" else {}
+        options = _OPTIONS.get(path.suffix.lower(), {})
         try:
             signals = plugin.file_reader(str(path), lazy=True, **options)
         except ValueError:  # of arrays without chunks and of coloured images, which it reads at once or not at all
             signals = plugin.file_reader(str(path), lazy=False, **options)
+        except ModuleNotFoundError as error:  # it asks for the package even where no spectrum is wanted
+            raise TsgError(f"{path} holds spectra beside its images; to read it, pip install sparse") from error
     chosen = _chosen(path, signals, dataset, n_dimensions)
     with readable(path):
         signal = tilt_first(_computed(signals[chosen]))

@@ -15,6 +15,7 @@ from .stack import Stack
 
 SUFFIXES = (".tif", ".tiff")
 _RESOLUTION_UNITS = {2: 2.54, 3: 1.0}  # cm; a TIFF file knows inch and centimetre
+_DM_SCALES, _DM_UNITS = (65010, 65009), (65004, 65003)  # tags of Digital Micrograph, of y and x
 _LARGEST_PIXEL_A = 5e4  # a coarser resolution is one for printers
 
 
@@ -69,6 +70,9 @@ def _read_pixel_size(stack: Stack, file: tifffile.TiffFile) -> None:
             stack.scale_pixels(sizes, [pixels.get(f"PhysicalSize{axis}Unit", "µm") for axis in "YX"])
         return
     tags = file.pages[0].tags
+    if _DM_SCALES[0] in tags and _DM_UNITS[0] in tags:
+        stack.scale_pixels(*([tags[code].value for code in codes] for codes in (_DM_SCALES, _DM_UNITS)))
+        return
     if "XResolution" not in tags or "YResolution" not in tags:
         return
     with np.errstate(all="ignore"):
