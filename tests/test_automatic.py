@@ -147,6 +147,14 @@ def test_blends_follow_the_spacing_and_need_errors_that_differ():
     np.testing.assert_allclose(alike.blend(3.0)[0], [1, 0])
 
 
+def test_noise_that_all_errors_share_is_no_reason_to_blend():
+    mse = np.array([1.01, 1.04])  # noise of 1, and errors of 0.01 and 0.04 that have nothing in common
+    shared = 1 / np.sqrt(mse[:, None] * mse)
+    np.fill_diagonal(shared, 1)
+    trend = ErrorTrend(spacing_deg=2.0, mse=mse, power=np.full(2, 2.0), floor=1.0, correlation=shared)
+    np.testing.assert_allclose(trend.blend(1.0)[0], [0.8, 0.2], atol=0.01)
+
+
 def test_a_method_that_needs_more_than_every_fourth_frame_still_competes():
     def predict(method, series, tilt_deg):
         if method == "needy" and len(series) < 4:

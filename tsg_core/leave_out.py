@@ -82,8 +82,13 @@ class ErrorTrend:
         return float(weights @ self._covariance(spacing_deg) @ weights)
 
     def _covariance(self, spacing_deg: float) -> np.ndarray:
-        size = np.sqrt(self.at(spacing_deg))
-        return self.correlation * size[:, None] * size
+        """Between the errors of the methods: the noise of the frames, which all share, and what the spacing changes."""
+        size = np.sqrt(self.mse)
+        growth = (spacing_deg / self.spacing_deg) ** (self.power / 2)
+        beyond_noise = (self.correlation * size[:, None] * size - self.floor) * growth[:, None] * growth
+        covariance = self.floor + beyond_noise
+        np.fill_diagonal(covariance, self.at(spacing_deg))
+        return covariance
 
 
 def effective_spacing_deg(measured_deg: np.ndarray, tilt_deg: np.ndarray) -> np.ndarray:
