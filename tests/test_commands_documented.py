@@ -23,7 +23,7 @@ def test_every_message_of_the_page_is_one_that_the_module_gives():
     source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tsg_core").rglob("*.py"))
     source = re.sub(r'"\s*\n\s*f?"', "", source)  # strings that go on in the next line
     for symptom in re.findall(r"^`\.\.\. (.*?)`", TEXT, re.MULTILINE):
-        for piece in re.split(r"[-\d.]+|\.\.\.|deg|\.mrc file", symptom):
+        for piece in re.split(r"\.mrc file|[-\d.]+|deg", symptom):
             words = piece.strip(" .")
             assert len(words) < 4 or words in source, f"no message holds {words!r}"
 
