@@ -72,20 +72,28 @@ def _remark_on_others(stack: Stack, candidates: list[Path]) -> None:
             stack.remarks += (f"{candidate.name} gives other angles and was not used; name it by tilts to use it.",)
 
 
-def check_angles(tilt_deg: np.ndarray, n_frames: int, source: str, *, same_deg: float = 0) -> None:
-    """TsgError where the angles cannot be those of so many frames; no farther than `same_deg` apart, they repeat."""
+def check_angles(tilt_deg: np.ndarray, n_frames: int, source: str, *, kept: np.ndarray, same_deg: float = 0) -> None:
+    """TsgError where the angles cannot be those of so many frames, of which some, by number, are kept.
+
+    Angles no farther than `same_deg` apart repeat.
+    """
     if tilt_deg.shape != (n_frames,):
         raise TsgError(f"{source}: {tilt_deg.size} tilt angles for {n_frames} frames")
-    if not np.isfinite(tilt_deg).all() or (np.abs(tilt_deg) > 180).any():
-        wrong = tilt_deg[~(np.abs(tilt_deg) <= 180)][0]
+    order = kept[np.argsort(tilt_deg[kept], kind="stable")]
+    ascending = tilt_deg[order]
+    if not np.isfinite(ascending).all() or (np.abs(ascending) > 180).any():
+        wrong = ascending[~(np.abs(ascending) <= 180)][0]
         raise TsgError(f"{source}: the tilt angle {wrong:g} is no angle in degrees")
-    ascending = np.sort(tilt_deg)
     steps = np.diff(ascending)
     if (steps <= same_deg).any():
-        twice_deg = ascending[np.argmin(steps)]
-        raise TsgError(f"{source}: the tilt angle {twice_deg:g} deg more than once; average such frames, or keep one")
-    span = ascending[-1] - ascending[0]
-    if len(tilt_deg) > 2 and 0.5 < span <= np.pi + 1e-3 and np.median(steps) < 0.5:
+        i = int(np.argmin(steps))
+        first, second = sorted(order[[i, i + 1]].tolist())
+        raise TsgError(
+            f"{source}: the tilt angle {ascending[i]:g} deg more than once, at frames {first} and {second} of the file; "
+            "leave one out, or average them first"
+        )
+    span = ascending[-1] - ascending[0] if len(ascending) else 0
+    if len(ascending) > 2 and 0.5 < span <= np.pi + 1e-3 and np.median(steps) < 0.5:
         raise TsgError(
             f"{source}: angles from {ascending[0]:g} to {ascending[-1]:g} look like radians; write them in degrees"
         )

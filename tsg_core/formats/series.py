@@ -33,30 +33,39 @@ _MAY_NEED_THEM = (*_WITH_ANGLES_BESIDE, ".npy", ".dm3", ".dm4")
 
 
 def open_series(
-    path: str | Path, *, tilts: str | Path | Sequence[float] | None = None, pixel_size_A: float | None = None
+    path: str | Path,
+    *,
+    tilts: str | Path | Sequence[float] | None = None,
+    pixel_size_A: float | None = None,
+    leave_out: Sequence[int] = (),
 ) -> StoredSeries:
     """A tilt series whose frames stay in the file until `load` reads them, all or some, binned or not.
 
     `path` is a file, a folder of single frames, a pattern of such (`folder/*.dm4`), or `FILE::DATASET` where a file
     holds several. `tilts` (a text file of angles in degrees, or the angles) and `pixel_size_A` take precedence over
-    what the file says. Frames are sorted by angle; what was done is told in the history. Raises TsgError for a missing,
-    truncated or foreign file, an unknown suffix, angles that are nowhere to be found, repeat, are radians or do not
-    match the frame count, and a pixel size that is nowhere stated or in an unknown unit.
+    what the file says. `leave_out` names frames by their number in the file, from 0: a second exposure at one angle,
+    say. Frames are sorted by angle; what was done is told in the history. Raises TsgError for a missing, truncated or
+    foreign file, an unknown suffix, angles that are nowhere to be found, repeat, are radians or do not match the frame
+    count, and a pixel size that is nowhere stated or in an unknown unit.
     """
     path, dataset = _parts(path)
     with naming(path):
         stack = _read_stack(path, dataset)
-    return stored_series(stack, path, tilts=tilts, pixel_size_A=pixel_size_A)
+    return stored_series(stack, path, tilts=tilts, pixel_size_A=pixel_size_A, leave_out=leave_out)
 
 
 def read_series(
-    path: str | Path, *, tilts: str | Path | Sequence[float] | None = None, pixel_size_A: float | None = None
+    path: str | Path,
+    *,
+    tilts: str | Path | Sequence[float] | None = None,
+    pixel_size_A: float | None = None,
+    leave_out: Sequence[int] = (),
 ) -> TiltSeries:
     """The tilt series in a file, as float32; arguments and errors are those of `open_series`.
 
     Integers up to 2^24 keep their values. Frames that are constant or saturated are named in the history.
     """
-    return open_series(path, tilts=tilts, pixel_size_A=pixel_size_A).load()
+    return open_series(path, tilts=tilts, pixel_size_A=pixel_size_A, leave_out=leave_out).load()
 
 
 def write_series(series: TiltSeries, path: str | Path, *, overwrite: bool = False) -> Path:

@@ -43,7 +43,7 @@ class StoredSeries:
     @property
     def shape(self) -> tuple[int, int, int]:
         """(n_tilt, n_y, n_x)"""
-        return self._frames.shape
+        return (len(self), *self._frames.shape[1:])
 
     @property
     def dtype(self) -> np.dtype:
@@ -127,6 +127,7 @@ def stored_series(
     *,
     tilts: str | Path | Sequence[float] | None = None,
     pixel_size_A: float | None = None,
+    leave_out: Sequence[int] = (),
 ) -> StoredSeries:
     """Angles found, checked and sorted; TsgError where the stack cannot be a tilt series."""
     shape, dtype = stack.frames.shape, stack.frames.dtype
@@ -134,34 +135,52 @@ def stored_series(
         raise TsgError(f"{path} holds an array of shape {shape}; a tilt series is (n_tilt, n_y, n_x)")
     if dtype.kind not in "biuf":
         raise TsgError(f"{path} holds numbers of the kind {dtype}; the intensities of a tilt series are real numbers")
+    kept = _kept(shape[0], leave_out, path)
     tilt_deg, source = find_angles(stack, path, tilts=tilts)
     try:
-        check_angles(tilt_deg, shape[0], source, same_deg=SAME_EXPOSURE_deg if stack.metadata is None else 0)
+        same_deg = SAME_EXPOSURE_deg if stack.metadata is None else 0
+        check_angles(tilt_deg, shape[0], source, kept=kept, same_deg=same_deg)
     except TsgError as error:
         raise TsgError(f"{error} ({path} looks like a volume: {stack.volume})" if stack.volume else error) from None
     if pixel_size_A is None and stack.pixel_size_A is None:
         raise TsgError(f"{path} {stack.no_pixel_size}; give it as pixel_size_A")
-    order = np.argsort(tilt_deg, kind="stable")
+    order = kept[np.argsort(tilt_deg[kept], kind="stable")]
     measured = np.ones(shape[0], bool) if stack.measured is None else np.asarray(stack.measured, bool)
-    metadata = stack.metadata
-    if metadata is None:
-        origin = f"Read {shape[0]} frames of {dtype.name} from the {stack.kind} {path.name}"
-        history = [f"{origin}; tilt angles from {source.replace(f'{path.parent}{os.sep}', '')}.", *stack.remarks]
-        if pixel_size_A is not None:
-            history.append(f"The pixel size was given as {pixel_size_A:g} A.")
-        if (np.diff(order) < 0).any():
-            history.append("The frames were sorted by angle.")
-        metadata = {"source_file": path.name, "source_dtype": dtype.name, "history": tuple(history)}
+    told = [] if pixel_size_A is None else [f"The pixel size was given as {pixel_size_A:g} A."]
+    if len(leave_out):
+        angles = ", ".join(f"{angle:g}" for angle in tilt_deg[list(leave_out)])
+        told.append(f"Frames {', '.join(map(str, leave_out))} of the file, at {angles} deg, were left out.")
+    if (np.diff(order) < 0).any():
+        told.append("The frames were sorted by angle.")
     return StoredSeries(
         path=path,
         tilt_deg=tilt_deg[order],
         pixel_size_A=float(stack.pixel_size_A if pixel_size_A is None else pixel_size_A),
         measured=measured[order],
-        metadata=metadata,
+        metadata=_metadata(stack, path, source, told),
         _frames=stack.frames,
         _order=order,
         _is_foreign=stack.metadata is None,
     )
+
+
+def _metadata(stack: Stack, path: Path, source: str, told: Sequence[str]) -> dict[str, Any]:
+    """What the file kept of the series, or else where it comes from; with what was told of reading it."""
+    kept = stack.metadata
+    if kept is None:
+        dtype, where = stack.frames.dtype.name, source.replace(f"{path.parent}{os.sep}", "")
+        read = f"Read {stack.frames.shape[0]} frames of {dtype} from the {stack.kind} {path.name}"
+        kept = {"source_file": path.name, "source_dtype": dtype}
+        told = [f"{read}; tilt angles from {where}.", *stack.remarks, *told]
+    history = (*kept.get("history", ()), *told)
+    return kept | ({"history": history} if history else {})
+
+
+def _kept(n_frames: int, leave_out: Sequence[int], path: Path) -> np.ndarray:
+    wrong = [i for i in leave_out if not 0 <= i < n_frames]
+    if wrong:
+        raise TsgError(f"{path} has the frames 0 to {n_frames - 1}; {wrong[0]} cannot be left out")
+    return np.delete(np.arange(n_frames), list(map(int, leave_out)))
 
 
 def _binned(frame: np.ndarray, binning: int) -> np.ndarray:
