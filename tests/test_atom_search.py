@@ -37,7 +37,10 @@ def test_atoms_that_are_light_or_doubtful_are_dropped():
 
 
 def test_agreement_must_be_better_with_few_frames_and_many_places():
-    assert least_agreement(6, n_places=500) > least_agreement(30, n_places=500) > least_agreement(30, n_places=5)
+    few, many, less = ((6, 500), (30, 500), (30, 5))
+    values = [least_agreement(n, n_places=places, false_alarms=0.01) for n, places in (few, many, less)]
+    assert values[0] > values[1] > values[2]
+    assert least_agreement(30, n_places=500, false_alarms=np.inf) == -np.inf
 
 
 @pytest.mark.parametrize("times", [1, 2, 4])
@@ -66,6 +69,7 @@ def test_an_atom_that_all_frames_show_is_added_and_one_that_a_few_show_is_not():
         positions_A=known_A,
         min_distance_A=1.5,
         least_weight=0.2,
+        false_alarms=0.01,
     )
     assert len(found_A) == 1 and np.linalg.norm(found_A[0] - missing_A) < 0.3
     assert weights[0] == pytest.approx(1, abs=0.3)
@@ -76,5 +80,6 @@ def test_an_atom_that_all_frames_show_is_added_and_one_that_a_few_show_is_not():
         positions_A=np.vstack([known_A, missing_A]),
         min_distance_A=1.5,
         least_weight=0.2,
+        false_alarms=0.01,
     )
     assert len(again[0]) == 0

@@ -13,7 +13,6 @@ from scipy import stats
 
 from .atom_fit import AtomFrames, Parameters
 
-FALSE_ALARMS = 0.01  # false atoms that chance alone adds to a whole volume
 PRIOR = 3  # how many times an atom's own variance what is usual counts
 MOST_LEVERAGE = 0.9
 
@@ -57,12 +56,13 @@ def atom_errors(frames: AtomFrames, p: Parameters, *, features=None) -> AtomErro
     return AtomErrors(position_A=np.sqrt(variance) / weight[:, None], log_weight=np.sqrt(own) / weight)
 
 
-def least_agreement(n_frames: int, *, n_places: int) -> float:
-    """The agreement that chance reaches at so many places `FALSE_ALARMS` times: Student's t, by Bonferroni.
+def least_agreement(n_frames: int, *, n_places: int, false_alarms: float) -> float:
+    """The agreement that chance reaches at so many places `false_alarms` times: Student's t, by Bonferroni.
 
     What is usual adds its degrees of freedom to the atom's own (Smyth, Stat. Appl. Genet. Mol. Biol. 3, 3, 2004).
     """
-    return float(stats.t.isf(FALSE_ALARMS / max(n_places, 1), df=(1 + PRIOR) * max(n_frames - 1, 1)))
+    chance = min(false_alarms / max(n_places, 1), 1.0)
+    return float(stats.t.isf(chance, df=(1 + PRIOR) * max(n_frames - 1, 1)))
 
 
 def _moderated(variance: np.ndarray) -> np.ndarray:

@@ -109,6 +109,7 @@ def candidates(
     positions_A: np.ndarray,
     min_distance_A: float,
     least_weight: float,
+    false_alarms: float,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Positions (n, 3) and weights (n,) of atoms that residuals (n_tilt, n_y, n_x) agree upon.
 
@@ -127,7 +128,8 @@ def candidates(
     mean, square = ((paths @ values / share).T.reshape(n_y, n_x, n_x) for values in (columns, columns**2))
     error = np.sqrt(np.maximum(square - mean**2, 1e-12) / max(n_tilt - 1, 1))
     n_places = places_around(positions_A, min_distance_A=min_distance_A)
-    chosen = (mean > least_weight) & (mean > least_agreement(n_tilt, n_places=n_places) * error)
+    least = least_agreement(n_tilt, n_places=n_places, false_alarms=false_alarms)
+    chosen = (mean > least_weight) & (mean > least * error)
     chosen &= mean == maximum_filter(mean, size=2 * max(1, round(min_distance_A / coarse.pixel_size_A)) + 1)
     y, z, x = np.nonzero(chosen)
     place_x, place_y = (pixel_centres_A(n, pixel_size_A=coarse.pixel_size_A) for n in (n_x, n_y))

@@ -46,9 +46,10 @@ class AtomSettings:
     channelling     multiply each atom's weight by what the atoms above and below it do; 18 coefficients, fitted as well
     frame_gain      a gain for every frame, about 1 on average: of a beam that is not steady
     frame_shift     a shift in x and y for every frame: of frames that are not quite aligned
-    tilt_error      an error for every tilt angle
+    tilt_error      an error for every tilt angle; what all have in common turns the whole object, and stays open
     min_distance_A  nearer atoms are taken for one
     least_weight    of the median: lighter atoms are taken for artefacts; 0.1 for alloys of light and heavy elements
+    false_alarms    atoms that chance alone may add to the whole volume; infinity asks no agreement of the frames
     n_iterations    of L-BFGS in each round, at most; twice as many with the channelling term, which is slower to settle
     device          of PyTorch
 
@@ -61,6 +62,7 @@ class AtomSettings:
     tilt_error: bool = False
     min_distance_A: float = 1.5
     least_weight: float = 0.2
+    false_alarms: float = 0.01
     n_iterations: int = 30
     device: str = "cpu"
 
@@ -68,6 +70,8 @@ class AtomSettings:
         for name in ("min_distance_A", "least_weight", "n_iterations"):
             if not 0 < getattr(self, name) < np.inf:
                 raise TsgError(f"{name}={getattr(self, name)} must be a positive number")
+        if not self.false_alarms > 0:
+            raise TsgError(f"false_alarms={self.false_alarms} must be a positive number")
 
     @property
     def free(self) -> tuple[str, ...]:
@@ -171,7 +175,8 @@ class _Fit:
     def doubtful(self, *, share: float) -> np.ndarray:
         """Atoms (n,) that do not reach this share of the agreement that chance cannot give."""
         n_places = places_around(self.positions_A, min_distance_A=self.settings.min_distance_A)
-        least = share * least_agreement(len(self.series), n_places=n_places)
+        alarms = self.settings.false_alarms
+        least = share * least_agreement(len(self.series), n_places=n_places, false_alarms=alarms)
         agreement = self.errors().agreement
         return ~kept(self.weights, agreement, least_weight=self.settings.least_weight, least_agreement=least)
 
@@ -202,6 +207,7 @@ class _Fit:
             positions_A=self.positions_A,
             min_distance_A=near_A,
             least_weight=self.settings.least_weight * float(np.median(weights)),
+            false_alarms=self.settings.false_alarms,
         )
         if len(more) == 0:
             return self

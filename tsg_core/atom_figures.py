@@ -1,0 +1,85 @@
+"""Figures of the chapter on atoms: how far the method carries, and whether its stated errors are the true ones."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.ticker import PercentFormatter
+from scipy import stats
+
+AXES = {
+    "dose_per_A2": "dose of a frame (e/Å²)",
+    "spacing_deg": "tilt step (°)",
+    "reach_deg": "tilts up to ± (°)",
+    "tilt_error_deg": "error of the tilts, σ (°)",
+    "vacancies": "vacancies",
+    "displacement_A": "outer atoms moved, σ (Å)",
+}
+VARIANTS = {"usual": "as it is", "tilt_error": "tilts fitted as well", "unjudged": "without asking the frames to agree"}
+COLOURS = {"usual": "#0072B2", "tilt_error": "#009E73", "unjudged": "#D55E00"}
+LEVELS = np.array([0.5, 0.68, 0.9, 0.95])
+
+
+def show_limits(table: pd.DataFrame, *, variables=tuple(AXES), variants=tuple(VARIANTS)):
+    """Recall, false atoms and RMSD (rows) against each variable (columns), of `atom_limits.limits_table`.
+
+    A line joins the means over what was repeated, points are the repeats; a cross marks a series that was refused. The
+    dashed line is the error that the method states. Returns the figure.
+    """
+    figure, axes = plt.subplots(
+        3, len(variables), figsize=(2.5 * len(variables), 6), sharex="col", sharey="row", squeeze=False
+    )
+    for column, variable in zip(axes.T, variables, strict=True):
+        for variant in variants:
+            rows = table[(table["variable"] == variable) & (table["variant"] == variant)]
+            if len(rows):
+                _curves(column, rows, label=VARIANTS[variant], colour=COLOURS[variant])
+        if variable == "dose_per_A2":
+            column[2].set_xscale("log")
+        column[2].set_xlabel(AXES[variable])
+    axes[0, 0].set_ylabel("atoms found")
+    axes[0, 0].set_ylim(-0.05, 1.05)
+    axes[0, 0].yaxis.set_major_formatter(PercentFormatter(1))
+    axes[1, 0].set_ylabel("false atoms")
+    axes[1, 0].set_yscale("symlog", linthresh=1)
+    axes[1, 0].set_ylim(-0.2, 1000)
+    axes[2, 0].set_ylabel("RMSD (pm)")
+    axes[2, 0].set_yscale("log")
+    handles = {line.get_label(): line for axis in axes[0] for line in axis.get_lines() if line.get_label()[0] != "_"}
+    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=len(handles))
+    return figure
+
+
+def _curves(axes, rows: pd.DataFrame, *, label: str, colour: str) -> None:
+    refused = rows["refused"].notna()
+    for axis, name in zip(axes, ("recall", "invented", "rmsd_pm"), strict=True):
+        found = rows[~refused]
+        axis.plot(found["value"], found[name], ".", color=colour, alpha=0.4)
+        mean = rows.groupby("value")[name].mean().dropna()
+        axis.plot(mean.index, mean, "-", color=colour, label=label)
+    stated = rows.groupby("value")["stated_pm"].mean().dropna()
+    axes[2].plot(stated.index, stated, "--", color=colour, lw=1)
+    axes[0].plot(rows["value"][refused], rows["recall"][refused], "x", color=colour)
+
+
+def covered(deviations_A, stated_A, *, levels=LEVELS) -> np.ndarray:
+    """Fraction (n_level,) of deviations that lie within the normal intervals of these probabilities around 0."""
+    within = np.abs(np.ravel(deviations_A)) / np.ravel(stated_A)
+    return np.array([(within < stats.norm.ppf(0.5 + level / 2)).mean() for level in levels])
+
+
+def show_calibration(errors: dict):
+    """How many true positions lie within intervals of each stated probability, of {name: (deviations_A, stated_A)}.
+
+    Below the diagonal the stated errors are too small, above it too large. Returns the figure.
+    """
+    levels = np.linspace(0.05, 0.99, 48)
+    figure, axis = plt.subplots(figsize=(4.2, 4))
+    axis.plot([0, 1], [0, 1], color="#999999", lw=1)
+    for name, (deviations_A, stated_A) in errors.items():
+        axis.plot(levels, covered(deviations_A, stated_A, levels=levels), label=name)
+    axis.set_xlabel("stated probability")
+    axis.set_ylabel("coordinates within the interval")
+    for along in (axis.xaxis, axis.yaxis):
+        along.set_major_formatter(PercentFormatter(1))
+    axis.legend(loc="lower right")
+    return figure
