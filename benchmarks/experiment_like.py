@@ -53,7 +53,7 @@ def carbon(rng, *, under_A: np.ndarray) -> Atoms:
     tried = rng.uniform([-15, -15, top_A - 4], [15, 15, top_A], (4000, 3))
     tried = tried[np.hypot(*tried[:, :2].T) < 15]
     kept = []
-    for position, near in zip(tried, cKDTree(tried).query_ball_point(tried, 1.3), strict=True):
+    for near in cKDTree(tried).query_ball_point(tried, 1.3):
         kept.append(all(not kept[i] for i in near if i < len(kept)))
     positions = tried[np.array(kept)][:280]
     return Atoms(f"C{len(positions)}", positions=positions)
@@ -111,9 +111,8 @@ def main(check):
     click.echo(f"shifts: {truth.shift_error_px(prepared.alignment):.3f} px rms from the truth")
     click.echo(f"tilt axis: {prepared.alignment.axis_deg:.2f} deg, truly {truth.axis_deg:g}")
     gain = truth.gain / truth.gain.mean()
-    click.echo(
-        f"gains: {100 * np.std(prepared.steps[-1].report.gain / gain):.1f} % rms from the truth, {100 * gain.std():.1f} before"
-    )
+    left = np.std(prepared.steps[-1].report.gain / gain)
+    click.echo(f"gains: {100 * left:.1f} % rms from the truth, {100 * gain.std():.1f} % as recorded")
 
 
 if __name__ == "__main__":

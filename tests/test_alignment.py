@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from ase import Atoms
-from misaligned import atoms_series, blobs_series, counted, drift, irregular_tilts, shift_error_px
+from misaligned import atoms_series, blobs_series, counted, drift, irregular_tilts
 
 from tsg_core.errors import TsgError
 from tsg_core.preparation.alignment import AlignmentSettings, align
@@ -16,6 +16,7 @@ from tsg_core.preparation.transformation import (
     axis_rotation,
     common_field,
     moved_back,
+    shift_error_px,
     translation_of,
     without_gauge,
 )

@@ -36,7 +36,7 @@ def test_preparation_brings_it_within_a_third_of_a_pixel(experiment, prepared):
     hot, background = (step.report for step in prepared.steps[:2])
     true = {tuple(p) for p in truth.hot_pixels.tolist()}
     found = {tuple(p) for p in hot.replaced.tolist()}
-    assert found <= true and len(found) > 0.95 * len(true)
+    assert found <= true and len(found) > 0.9 * len(true)
     assert background.level[0] == pytest.approx(truth.offset, abs=1)
     assert truth.shift_error_px(prepared.alignment) < 0.1
     assert abs(prepared.alignment.axis_deg - truth.axis_deg) < 0.2

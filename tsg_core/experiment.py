@@ -12,9 +12,16 @@ import numpy as np
 from ase import Atoms
 
 from .errors import TsgError
+from .geometry import pixel_centres_A
 from .microscope import NON_ABERRATED, Microscope
 from .preparation.alignment import Alignment
-from .preparation.transformation import axis_rotation, moved_back, recorded_positions, translation_of, without_gauge
+from .preparation.transformation import (
+    axis_rotation,
+    moved_back,
+    recorded_positions,
+    shift_error_px,
+    translation_of,
+)
 from .simulation import simulate_tilt_series
 from .tilt_series import TiltSeries
 
@@ -46,22 +53,22 @@ class Truth:
 
     def shift_error_px(self, alignment: Alignment) -> float:
         """Root mean square distance of the found shifts from the true ones, but for a translation of the object."""
+        self._check(alignment)
         tilt_deg = alignment.series.tilt_deg
-        left = without_gauge(self._difference_px(alignment), tilt_deg=tilt_deg, axis_deg=self.axis_deg)
-        return float(np.sqrt((left**2).sum(axis=1).mean()))
+        return shift_error_px(alignment.shift_px, self.shift_px, tilt_deg=tilt_deg, axis_deg=self.axis_deg)
 
     def left_out_beside(self, alignment: Alignment) -> TiltSeries:
         """`left_out` with the object where the alignment put it, for comparison with predicted frames."""
-        along_across = self._difference_px(alignment) @ axis_rotation(self.axis_deg)
+        self._check(alignment)
+        along_across = (alignment.shift_px - self.shift_px) @ axis_rotation(self.axis_deg)
         shift_px = translation_of(along_across, tilt_deg=alignment.series.tilt_deg, at_deg=self.left_out.tilt_deg)
         frames = moved_back(self.left_out.frames, shift_px=shift_px)
         return self.left_out.noted("Moved to where the alignment put the object.", frames=frames)
 
-    def _difference_px(self, alignment: Alignment) -> np.ndarray:
+    def _check(self, alignment: Alignment) -> None:
         same_pixels = np.isclose(alignment.series.pixel_size_A, self.left_out.pixel_size_A)
         if len(alignment.shift_px) != len(self.shift_px) or not same_pixels:
             raise TsgError("the truth is known of all frames and unbinned pixels; align the whole series")
-        return alignment.shift_px - self.shift_px
 
 
 def experiment_like() -> tuple[TiltSeries, Truth]:
@@ -109,3 +116,32 @@ def simulate_recorded(
         for p in positions_A
     ]  # fmt: skip
     return TiltSeries(np.array(frames), tilt_deg, pixel_size_A)
+
+
+def recorded_balls(
+    *,
+    tilt_deg: np.ndarray,
+    shift_px: np.ndarray,
+    axis_deg: float,
+    shape: int,
+    pixel_size_A: float = 5.0,
+    reach: float = 0.3,
+    seed: int = 0,
+) -> TiltSeries:
+    """Clean frames of 25 Gaussian balls of random places, sizes and weights, misaligned without any interpolation.
+
+    Their centres lie within `reach` of the frame's edge length from its middle, their sigma is from a fiftieth to a
+    sixteenth of it; the brightest pixel is 1. An object without detail, as of pixels of some angstrom.
+    """
+    rng = np.random.default_rng(seed)
+    edge_A = shape * pixel_size_A
+    directions = rng.normal(size=(25, 3))
+    radii_A = reach * edge_A * rng.random((25, 1)) ** (1 / 3)
+    positions_A = radii_A * directions / np.linalg.norm(directions, axis=1, keepdims=True)
+    weights, sigma_A = rng.uniform(0.3, 1, 25), edge_A * rng.uniform(1 / 50, 1 / 16, (25, 1))
+    shift_A = np.asarray(shift_px) * pixel_size_A
+    recorded_A = recorded_positions(positions_A, tilt_deg=tilt_deg, shift_A=shift_A, axis_deg=axis_deg)
+    centres_A = pixel_centres_A(shape, pixel_size_A=pixel_size_A)
+    across, along = (np.exp(-0.5 * ((centres_A - recorded_A[..., k : k + 1]) / sigma_A) ** 2) for k in (0, 1))
+    frames = np.stack([(weights[:, None] * y).T @ x for y, x in zip(along, across, strict=True)])
+    return TiltSeries(frames / frames.max(), tilt_deg, pixel_size_A)

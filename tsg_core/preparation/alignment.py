@@ -27,8 +27,9 @@ from .transformation import (
 STARTS = ("correlation", "centre-of-mass")
 METHODS = (*STARTS, "full")
 COARSEST_px = 64  # width to which frames are binned for the first search of the axis
-FINE_DEG = 1.5  # how far the axis is looked for at the finer binnings
-OFFSET_PX = 4.0  # how far the axis is looked for across the coarsest frames
+WIDE_px = 128  # frames wider than this, which take long, get one round of matching and no search of the axis
+FINE_deg = 1.5  # how far the axis is looked for at the finer binnings
+OFFSET_px = 4.0  # how far the axis is looked for across the coarsest frames
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +42,7 @@ class AlignmentSettings:
     axis_deg       inclination of the tilt axis to begin with, positive where it leans to the right with the row
     axis_reach_deg how far from there it is looked for; 0 takes it as it is
     finest_px      frames wider than this are binned for the search; shifts are found to about 0.05 of a binned pixel
-    n_rounds       of projection matching at each binning
+    n_rounds       of projection matching at each binning, but only one for frames wider than WIDE_px
     """
 
     method: str = "full"
@@ -163,6 +164,23 @@ class _Level:
     def residual(self, shift_px: np.ndarray, axis_deg: float) -> float:
         return reprojection_residual(self.moved_back(shift_px, axis_deg), tilt_deg=self.tilt_deg)
 
+    def refined(self, shift_px: np.ndarray, axis_deg: float, *, n_rounds: int) -> np.ndarray:
+        return self.factor * refined_shifts(
+            self.frames, tilt_deg=self.tilt_deg, shift_px=shift_px / self.factor, axis_deg=axis_deg, n_rounds=n_rounds
+        )
+
+    def with_offset(self, shift_px: np.ndarray, axis_deg: float) -> np.ndarray:
+        """The shifts and what is to be added to all of them across the axis."""
+        scaled_px, trial_px = shift_px / self.factor, np.arange(-OFFSET_px, OFFSET_px + 1)
+        offset_px, _ = best_offset_px(
+            self.frames, tilt_deg=self.tilt_deg, shift_px=scaled_px, axis_deg=axis_deg, trial_px=trial_px
+        )
+        return shift_px + self.factor * offset_px * axis_rotation(axis_deg)[:, 1]
+
+    def best_axis_deg(self, shift_px: np.ndarray, trial_deg: np.ndarray) -> float:
+        scaled_px = shift_px / self.factor
+        return best_axis_deg(self.frames, tilt_deg=self.tilt_deg, shift_px=scaled_px, trial_deg=trial_deg)[0]
+
     def centred(self, shift_px: np.ndarray, axis_deg: float, *, offset: bool) -> np.ndarray:
         """The shifts that put the mean centre of mass into the middle row and on the tilt axis.
 
@@ -194,25 +212,14 @@ def _start(level: _Level, name: str, settings: AlignmentSettings) -> np.ndarray:
 def _refined(levels: list[_Level], shift_px: np.ndarray, *, settings: AlignmentSettings) -> tuple[np.ndarray, float]:
     """Shifts and axis in turn, from the coarsest binning to the finest; the shifts come last."""
     axis_deg, reach_deg = settings.axis_deg, settings.axis_reach_deg
-
-    def refine(level: _Level) -> np.ndarray:
-        return level.factor * refined_shifts(
-            level.frames, tilt_deg=level.tilt_deg, shift_px=shift_px / level.factor, axis_deg=axis_deg,
-            n_rounds=settings.n_rounds,
-        )  # fmt: skip
-
     for level in levels:
-        known = {"tilt_deg": level.tilt_deg}
-        shift_px = refine(level)
+        wide = max(level.frames.shape[1:]) > WIDE_px
+        shift_px = level.refined(shift_px, axis_deg, n_rounds=1 if wide else settings.n_rounds)
         if level is levels[0]:
-            trial_px = np.arange(-OFFSET_PX, OFFSET_PX + 1)
-            offset, _ = best_offset_px(
-                level.frames, shift_px=shift_px / level.factor, axis_deg=axis_deg, trial_px=trial_px, **known
-            )
-            shift_px = shift_px + level.factor * offset * axis_rotation(axis_deg)[:, 1]
-        if reach_deg:
+            shift_px = level.with_offset(shift_px, axis_deg)
+        if reach_deg and not wide:
             trial_deg = axis_deg + reach_deg * np.linspace(-1, 1, 9)
-            axis_deg, _ = best_axis_deg(level.frames, shift_px=shift_px / level.factor, trial_deg=trial_deg, **known)
-            reach_deg = min(reach_deg, FINE_DEG)
-            shift_px = refine(level)
+            axis_deg = level.best_axis_deg(shift_px, trial_deg)
+            reach_deg = min(reach_deg, FINE_deg)
+            shift_px = level.refined(shift_px, axis_deg, n_rounds=settings.n_rounds)
     return levels[-1].centred(shift_px, axis_deg, offset=False), axis_deg

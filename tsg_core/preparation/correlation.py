@@ -15,8 +15,8 @@ def shift_between(reference: np.ndarray, frame: np.ndarray) -> np.ndarray:
     """Displacement of `frame` from `reference`, in steps of a fiftieth of a pixel; images or profiles.
 
     The maximum of the cross-correlation, refined by an upsampled Fourier transform (Guizar-Sicairos, Thurman and
-    Fienup, Opt. Lett. 33, 156, 2008). Its amplitudes are not whitened, since noise fills the high frequencies. Nothing is
-    displaced from an empty image.
+    Fienup, Opt. Lett. 33, 156, 2008). Its amplitudes are not whitened, since noise fills the high frequencies.
+    Nothing is displaced from an empty image.
     """
     if not (reference.any() and frame.any()):
         return np.zeros(frame.ndim)

@@ -100,7 +100,7 @@ def axis_figure(before: TiltSeries, alignment: Alignment, *, row: int | None = N
     for axis, (name, frames) in zip(axes, kinds.items(), strict=True):
         series = TiltSeries(frames[:, row : row + 1], before.tilt_deg, before.pixel_size_A)
         volume = sirt(series, n_iterations=n_iterations, non_negative=True, allow_negative=True)
-        axis.imshow(volume[0], cmap="gray")
+        axis.imshow(volume[0], cmap="gray", vmin=0, vmax=np.quantile(volume[0], 0.999))
         axis.set_title(name)
     return figure
 

@@ -31,7 +31,8 @@ def even_gain(
 
     Only for a background that is gone and an object that lies within the field at all tilts: a film grows with the
     tilt by itself. The total of a crystal truly varies, near zone axes by tens of per cent, which is why a steady
-    drift is all that is taken out by default; where the crystal varies more than the beam, leave the frames alone. Raises TsgError for a frame whose total is not positive.
+    drift is all that is taken out by default; where the crystal varies more than the beam, leave the frames alone.
+    Raises TsgError for a frame whose total is not positive.
     """
     rows, columns = field or (slice(None), slice(None))
     total = series.frames[:, rows, columns].sum(axis=(1, 2), dtype=np.float64)

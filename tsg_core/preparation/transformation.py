@@ -12,6 +12,7 @@ import numpy as np
 from scipy.ndimage import affine_transform
 
 from ..geometry import tilted_positions
+from ..projection import in_threads
 
 
 def axis_rotation(axis_deg: float) -> np.ndarray:
@@ -37,14 +38,18 @@ def moved_back(frames: np.ndarray, *, shift_px: np.ndarray, axis_deg: float = 0.
     rotation = axis_rotation(axis_deg)
     middle = (np.array(frames.shape[1:]) - 1) / 2
     moved = np.empty(frames.shape, np.float32)
-    for i, (frame, shift, fill) in enumerate(zip(frames, shift_px, border_level(frames), strict=True)):
-        if axis_deg == 0 and (shift == np.round(shift)).all():
-            moved[i] = _moved_whole_pixels(frame, shift.astype(int), fill)
+    fill = border_level(frames)
+
+    def move(i: int) -> None:
+        if axis_deg == 0 and (shift_px[i] == np.round(shift_px[i])).all():
+            moved[i] = _moved_whole_pixels(frames[i], shift_px[i].astype(int), fill[i])
         else:
-            offset = middle + shift - rotation @ middle
+            offset = middle + shift_px[i] - rotation @ middle
             affine_transform(
-                frame, rotation, offset, output=moved[i], order=order, mode="grid-constant", cval=float(fill)
+                frames[i], rotation, offset, output=moved[i], order=order, mode="grid-constant", cval=float(fill[i])
             )
+
+    in_threads(move, range(len(frames)))
     return moved
 
 
@@ -85,6 +90,12 @@ def without_gauge(shift_px: np.ndarray, *, tilt_deg, axis_deg: float) -> np.ndar
     """Shifts (n_tilt, 2) along and across the axis, less those that a translation of the object amounts to."""
     shift_px = np.asarray(shift_px, float) @ axis_rotation(axis_deg)
     return shift_px - translation_of(shift_px, tilt_deg=tilt_deg)
+
+
+def shift_error_px(found_px: np.ndarray, true_px: np.ndarray, *, tilt_deg, axis_deg: float) -> float:
+    """Root mean square distance of shifts (n_tilt, 2) from the true ones, but for a translation of the object."""
+    left = without_gauge(np.asarray(found_px) - true_px, tilt_deg=tilt_deg, axis_deg=axis_deg)
+    return float(np.sqrt((left**2).sum(axis=1).mean()))
 
 
 def axis_offset_px(shift_px: np.ndarray, *, tilt_deg, axis_deg: float) -> float:
