@@ -114,6 +114,7 @@ def test_the_end_of_the_history_stands_in_the_labels(series, tmp_path):
     with mrcfile.open(series.write(tmp_path / "a.mrc")) as file:
         assert list(file.get_labels())[-1] == "Step 19 ?" and file.header.nlabl == 10
         assert file.is_image_stack()
+    assert mrcfile.validate(tmp_path / "a.mrc")
 
 
 def test_a_volume_is_no_series(tmp_path):
