@@ -7,6 +7,7 @@ import re
 
 import numpy as np
 import pytest
+from phantoms import series_of, spots
 from tsg_command import one_line, series, tsg  # noqa: F401
 
 from tsg_core import methods
@@ -97,6 +98,29 @@ def test_what_was_kept_of_another_input_is_not_used(tsg, series, tmp_path, monke
     monkeypatch.setitem(methods.METHODS, "cubic", methods.cubic)
     status, said, _ = tsg("densify", changed, *arguments)
     assert status == 0 and "interrupted run" not in said
+
+
+def test_a_folder_of_somebody_else_is_left_alone(tsg, series, tmp_path):
+    folder = tmp_path / ".dense.npz.unfinished"
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("mine")
+    status, _, error = tsg("densify", series[0], "-o", tmp_path / "dense.npz", "--method", "linear")
+    assert status == 2 and "holds something else" in error and one_line(error)
+    assert (folder / "thesis.txt").read_text() == "mine"
+
+
+def test_align_undoes_shifts_before_anything_is_predicted(tsg, tmp_path):
+    truth = series_of(np.pad(spots(n_y=16, n=20), ((4, 4), (6, 6), (6, 6))), np.arange(-60.0, 61.0, 6.0))
+    rng = np.random.default_rng(0)
+    moved = [np.roll(f, s, (0, 1)) for f, s in zip(truth.frames, rng.integers(-2, 3, (len(truth), 2)), strict=True)]
+    path = TiltSeries(np.array(moved), truth.tilt_deg, 0.5).write(tmp_path / "moved.npz")
+    found = {}
+    for name, options in (("as recorded", ()), ("aligned", ("--align",))):
+        out = tmp_path / f"{name}.npz"
+        status, said, _ = tsg("densify", path, "-o", out, "--method", "linear", "--step", 3, *options)
+        assert status == 0 and ("Aligned by" in said) == (name == "aligned")
+        found[name] = TiltSeries.read(out).metadata["choice"]["left_out"][0]["left_out_psnr_dB"]
+    assert found["aligned"] > found["as recorded"] + 3
 
 
 def test_the_report_is_one_file_that_asks_for_nothing(tsg, series, tmp_path):

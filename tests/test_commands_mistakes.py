@@ -188,3 +188,10 @@ def test_formats_that_cannot_be_written_are_refused_before_the_work(tsg, tmp_pat
     monkeypatch.setattr("tsg_core.formats.read_series", None)
     status, _, error = tsg(command, source, "-o", tmp_path / out)
     assert status == 2 and "out." in error and one_line(error)
+
+
+def test_an_output_that_would_replace_the_angles_of_the_input_is_refused(tsg, tmp_path):
+    source = mrc(tmp_path, lines(TILT_deg + 0.5))
+    before = contents(tmp_path)
+    status, _, error = tsg("densify", source, "-o", tmp_path / "in.tif", "--method", "linear", "--step", 5)
+    assert status == 2 and "holds the angles of in.mrc" in error and one_line(error) and contents(tmp_path) == before

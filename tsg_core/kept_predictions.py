@@ -25,7 +25,7 @@ class KeptPredictions:
     """`methods.predict`, whose results are kept in `folder` and not made twice; for `predict_automatically`.
 
     What a folder holds belongs to one series, one network and one version of the code: otherwise it is emptied first.
-    What cannot be kept, on a full disk say, is made all the same.
+    What cannot be kept, on a full disk say, is made all the same. Raises TsgError for a folder of somebody else's.
     """
 
     def __init__(self, folder: Path, *, series: TiltSeries, checkpoint=None):
@@ -34,8 +34,11 @@ class KeptPredictions:
         content = hashlib.sha256(np.ascontiguousarray(series.frames)).hexdigest()
         inputs = [content, series.tilt_deg, series.pixel_size_A, series.metadata.get("microscope"), str(checkpoint)]
         owner = digest_of([*inputs, code_version(["methods", "leave_out"])])
-        if (folder / "owner").is_file() and (folder / "owner").read_text() != owner:
-            shutil.rmtree(folder)
+        if (folder / "owner").is_file():
+            if (folder / "owner").read_text() != owner:
+                shutil.rmtree(folder)
+        elif folder.exists() and any(folder.iterdir()):
+            raise TsgError(f"{folder}, where unfinished work is kept, holds something else; move it away")
         folder.mkdir(exist_ok=True)
         (folder / "owner").write_text(owner)
 

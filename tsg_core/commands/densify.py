@@ -30,9 +30,9 @@ from .options import (
 @click.option("--checkpoint", help="Network of the method tsgnet: a shipped one's name, or a file.")
 @click.option("--align", is_flag=True, help="Align the frames and find the tilt axis first; they are resampled then.")
 def densify(source, tilts, pixel_size_A, output, overwrite, step, at, method, checkpoint, align) -> None:
-    """Predict missing frames of the tilt series IN; measured ones stay as they are.
+    """Predict frames that were not measured.
 
-    The method auto leaves out measured frames, predicts them by every method that applies, and says which did best.
+    Measured frames of the tilt series IN stay as they are. The method auto leaves out measured frames, predicts them by every method that applies, and says which did best.
     Beside OUT come OUT_sigma, the standard deviations of the predicted frames, and OUT_report.html: what was found,
     and what to be careful about. An interrupted run goes on where the same command is given again.
     """

@@ -16,9 +16,9 @@ from .options import PATH, pixel_size, tilts
 @pixel_size
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def evaluate(a, b, tilts, pixel_size_A, as_json) -> None:
-    """Compare the tilt series or the volume A with the reference B of the same kind.
+    """Compare two tilt series, or two volumes.
 
-    Series are compared frame by frame at the angles that both hold; where A holds predicted frames, at those alone.
+    B is the reference. Series are compared frame by frame at the angles that both hold; where A holds predicted frames, at those alone.
     Volumes are compared by their Fourier shell correlation and by the shapes of the objects in them. The options
     --tilts and --pixel-size are for files of frames without them, and hold for both.
     """

@@ -24,7 +24,7 @@ TV_WEIGHT = 0.01  # of the brightest pixel
 def reconstruct(
     source, tilts, pixel_size_A, output, overwrite, method, iterations, engine, centre, voxel_size_A, png
 ) -> None:
-    """Reconstruct a volume from the tilt series IN.
+    """Reconstruct a volume from a tilt series.
 
     --centre auto finds the tilt axis by the motion of the centre of mass; the frames must be aligned and show the
     whole object.

@@ -10,9 +10,9 @@ from .options import PATH, beside, check_output, overwrite, read_with_contrast, 
 @click.option("-o", "--output", type=PATH, metavar="PNG", help="Contact sheet; IN_sheet.png here where not given.")
 @overwrite
 def show(source, tilts, pixel_size_A, output, overwrite) -> None:
-    """Print what the tilt series IN holds, and draw it on one sheet.
+    """Print and draw what a tilt series holds.
 
-    The sheet shows the frames with their angles and the tilt axis, how their intensity and their centre of mass
+    The sheet drawn of IN shows the frames with their angles and the tilt axis, how their intensity and their centre of mass
     change, and which way a positive tilt turns.
     """
     from pathlib import Path

@@ -28,9 +28,9 @@ def simulate(
     source, output, overwrite, microscope, tilts, step, range_deg, shape, field_of_view_A, diameter_A, dose_per_A2,
     engine, channelling, seed,
 ) -> None:  # fmt: skip
-    """Simulate a HAADF-STEM tilt series of the structure in FILE: any format that ASE reads (cif, xyz, vasp, ...).
+    """Simulate the tilt series of a structure.
 
-    A structure without a cell is taken as it is and centred. Of a periodic crystal, --diameter cuts a sphere.
+    FILE has any format that ASE reads: cif, xyz, vasp, ... A structure without a cell is taken as it is and centred. Of a periodic crystal, --diameter cuts a sphere.
     A microscope's YAML file holds the fields of `tsg_core.microscope.Microscope`, say `convergence_mrad: 30`.
     """
     check_output(output, sources=(source,), overwrite=overwrite)
