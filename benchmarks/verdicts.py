@@ -1,0 +1,167 @@
+"""The automatic choice against the truth: does leaving out measured frames find the method that is best in between?
+
+    python benchmarks/verdicts.py                 all cases, a few minutes
+    python benchmarks/verdicts.py --only blobs    those whose name holds a word
+
+Simulated cases of many kinds, 64 pixels wide. Frames half-way between the measured ones are predicted, and compared
+with the true, noise-free ones: PSNR in dB, its peak the brightest pixel of the clean series, a dash where a method does
+not apply. `lost` is by how much the method that was chosen (the one with the largest weight) falls short of the best
+one; `agrees` where that is at most 0.2 dB. `auto` is the blend that `tsg densify` writes, and its last column by how
+much it is better than the best single method.
+"""
+
+import argparse
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from ase import Atoms
+from scipy.ndimage import gaussian_filter
+
+from tsg_core.automatic import CANDIDATES, predict_automatically
+from tsg_core.errors import TsgError
+from tsg_core.evaluation import image_metrics
+from tsg_core.methods import predict
+from tsg_core.microscope import MICROSCOPES
+from tsg_core.noise import with_dose, with_drift
+from tsg_core.projection import project
+from tsg_core.simulation import simulate_tilt_series
+from tsg_core.structures import random_rotation, test_particles, training_particles
+from tsg_core.tilt_series import TiltSeries
+
+PIXELS = 64
+FIELD_A = 20.0
+AGREES_dB = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A particle by its element, or "blobs"; the measured angles; what the microscope and the dose add."""
+
+    name: str
+    element: str
+    measured_deg: np.ndarray
+    microscope: str = "aberrated"
+    dose_per_A2: float | None = None
+    channelling: bool = False
+    drift_A: float = 0.0
+
+
+def every(step_deg: float, *, to_deg: float = 90.0) -> np.ndarray:
+    return np.arange(-to_deg, to_deg + 1e-6, step_deg)
+
+
+IRREGULAR_deg = np.cumsum(np.append(-66.0, np.random.default_rng(3).uniform(2.0, 10.0, 21)))
+CASES = (
+    Case(name="Pt, dense", element="Pt", measured_deg=every(2, to_deg=24)),
+    Case(name="Ag, 1e6 e/A2", element="Ag", measured_deg=every(6, to_deg=72), microscope="non_aberrated", dose_per_A2=1e6),
+    Case(name="Au, 1e4 e/A2", element="Au", measured_deg=every(6, to_deg=72), dose_per_A2=1e4),
+    Case(name="Cu, 1e5 e/A2, wide steps", element="Cu", measured_deg=every(12), microscope="non_aberrated",
+         dose_per_A2=1e5),
+    Case(name="Ir, 1e3 e/A2", element="Ir", measured_deg=every(4, to_deg=60), microscope="non_aberrated", dose_per_A2=1e3),
+    Case(name="Yb, missing wedge", element="Yb", measured_deg=every(10, to_deg=60), dose_per_A2=1e5),
+    Case(name="Al, light, 1e4 e/A2", element="Al", measured_deg=every(5, to_deg=70), microscope="non_aberrated", dose_per_A2=1e4),
+    Case(name="Pt, channelling", element="Pt", measured_deg=every(6, to_deg=72), microscope="non_aberrated", dose_per_A2=1e5,
+         channelling=True),
+    Case(name="Au, irregular angles", element="Au", measured_deg=IRREGULAR_deg, dose_per_A2=1e5),
+    Case(name="Ag, eight frames", element="Ag", measured_deg=every(20, to_deg=70)),
+    Case(name="Xe, dense, 1e3 e/A2", element="Xe", measured_deg=every(2, to_deg=24), dose_per_A2=1e3),
+    Case(name="Cu, drift of a pixel", element="Cu", measured_deg=every(5, to_deg=60), dose_per_A2=1e5, drift_A=0.4),
+    Case(name="blobs, 5 A pixels", element="blobs", measured_deg=every(3, to_deg=69), dose_per_A2=30),
+    Case(name="blobs, wide steps", element="blobs", measured_deg=every(10, to_deg=70)),
+)  # fmt: skip
+
+
+def clean_series(case: Case, tilt_deg: np.ndarray) -> TiltSeries:
+    """What a microscope without noise would record of the case's object."""
+    if case.element == "blobs":
+        rng = np.random.default_rng(0)
+        volume = np.zeros((PIXELS,) * 3, np.float32)
+        volume[tuple(rng.integers(16, PIXELS - 16, (3, 40)))] = rng.uniform(0.5, 2, 40)
+        volume = gaussian_filter(volume, 3.0)
+        return TiltSeries(project(volume, tilt_deg=tilt_deg), tilt_deg, 5.0)
+    options = {"channelling": True} if case.channelling else {}
+    microscope = MICROSCOPES[case.microscope]
+    return simulate_tilt_series(
+        particle(case.element),
+        microscope=microscope,
+        tilt_deg=tilt_deg,
+        shape=PIXELS,
+        field_of_view_A=FIELD_A,
+        **options,
+    )
+
+
+def particle(element: str) -> Atoms:
+    many = training_particles(12, seed=5, diameter_A=(8, 13)) + test_particles(8, seed=5, diameter_A=(8, 13))
+    atoms = next(a for a in many if a.info["element"] == element)
+    return random_rotation(atoms, seed=len(atoms))
+
+
+def scores(case: Case) -> tuple[dict[str, float], str, float]:
+    """PSNR in dB of every method that applies, and of `auto`; the method chosen; seconds."""
+    targets_deg = (case.measured_deg[1:] + case.measured_deg[:-1]) / 2
+    clean = clean_series(case, np.union1d(case.measured_deg, targets_deg))
+    recorded = clean.subset(np.isin(clean.tilt_deg, case.measured_deg))
+    if case.dose_per_A2 is not None:
+        recorded = with_dose(recorded, dose_per_A2=case.dose_per_A2, seed=1)
+    if case.drift_A:
+        recorded = with_drift(recorded, sigma_A=case.drift_A, seed=1)
+    truth = clean.subset(np.isin(clean.tilt_deg, targets_deg)).frames
+
+    def psnr_dB(frames) -> float:
+        return float(image_metrics(frames, truth, peak=float(clean.frames.max())).psnr_dB.mean())
+
+    begun_s = time.perf_counter()
+    kept = {}
+
+    def predict_once(method, series, tilt_deg):
+        frames = predict(method, series, tilt_deg)
+        if series is recorded:
+            kept[method] = frames
+        return frames
+
+    automatic = predict_automatically(recorded, tilt_deg=targets_deg, predict_by=predict_once)
+    seconds = time.perf_counter() - begun_s
+    found = {}
+    for method in automatic.choice.weights:
+        try:
+            frames = kept[method] if method in kept else predict(method, recorded, targets_deg)
+            found[method] = psnr_dB(frames)
+        except TsgError:
+            continue
+    return found | {"auto": psnr_dB(automatic.frames)}, automatic.choice.method, seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", help="part of the names of the cases")
+    options = parser.parse_args()
+    methods = [*CANDIDATES, "auto"]
+    head = " ".join(f"{m[:8]:>8}" for m in methods)
+    print(
+        f"{'case':26} {'frames':>6} {head} {'best':>12} {'chosen':>12} {'lost':>5} {'agrees':>6} {'blend':>6} {'s':>5}"
+    )
+    agreed, lost_dB, beaten_dB = [], [], []
+    for case in (c for c in CASES if options.only in c.name):
+        found, chosen, seconds = scores(case)
+        single = {m: v for m, v in found.items() if m != "auto"}
+        best = max(single, key=single.get)
+        lost_dB.append(single[best] - single[chosen])
+        beaten_dB.append(found["auto"] - single[best])
+        agreed.append(lost_dB[-1] <= AGREES_dB)
+        cells = " ".join(f"{found[m]:8.2f}" if m in found else f"{'-':>8}" for m in methods)
+        print(
+            f"{case.name:26} {len(case.measured_deg):6} {cells} {best:>12} {chosen:>12} {lost_dB[-1]:5.2f} "
+            f"{'yes' if agreed[-1] else 'no':>6} {beaten_dB[-1]:+6.2f} {seconds:5.1f}",
+            flush=True,
+        )
+    print(
+        f"the chosen method is within {AGREES_dB} dB of the best in {sum(agreed)} of {len(agreed)} cases; lost by the choice: "
+        f"mean {np.mean(lost_dB):.2f} dB, at most {np.max(lost_dB):.2f} dB; the blend against the best single method: "
+        f"mean {np.mean(beaten_dB):+.2f} dB, at worst {np.min(beaten_dB):+.2f} dB"
+    )
+
+
+if __name__ == "__main__":
+    main()
