@@ -23,7 +23,7 @@ def test_a_row_tells_what_was_found_and_how_far_the_stated_errors_cover():
     row = found_at(limit("spacing_deg", 24))
     assert (row["recall"], row["invented"], row["n_true"], row["n_frames"]) == (1, 0, 77, 8)
     assert row["rmsd_pm"] < 2 and 0.5 < row["rmsd_pm"] / row["stated_pm"] < 2 and "refused" not in row
-    assert row["within_1_sigma"] < row["within_2_sigma"] <= row["within_3_sigma"]
+    assert 0.6 < row["within_1_sigma"] < row["within_2_sigma"] and row["within_3_sigma"] > 0.99
 
 
 def test_vacancies_stay_empty():
@@ -39,7 +39,7 @@ def test_frames_too_noisy_are_refused_and_the_reason_is_kept():
 
 def test_without_asking_the_frames_to_agree_there_would_be_false_atoms():
     danger = next(c for c in unjudged_limits() if c.value == 1e3)
-    danger = replace(danger, settings=replace(danger.settings, channelling=False))
+    danger = replace(danger, settings=replace(danger.settings, channelling=False, n_iterations=5))
     assert found_at(danger)["invented"] > 5 and found_at(replace(danger, settings=PLAIN))["invented"] == 0
 
 

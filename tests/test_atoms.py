@@ -310,6 +310,8 @@ def test_frames_that_are_not_finite_and_settings_that_make_no_sense_are_refused(
         fit_atoms(SERIES, settings=AtomSettings(device="abacus"))
     with pytest.raises(TsgError, match="min_distance_A=0 must be a positive"):
         AtomSettings(min_distance_A=0)
+    with pytest.raises(TsgError, match="false_alarms=0 must be a positive"):
+        AtomSettings(false_alarms=0)
 
 
 @pytest.mark.parametrize("suffix", ["xyz", "cif"])
