@@ -6,6 +6,7 @@ from ase import Atoms
 from misaligned import atoms_series, blobs_series, counted, drift, irregular_tilts
 
 from tsg_core.errors import TsgError
+from tsg_core.experiment import recorded_balls
 from tsg_core.preparation.alignment import AlignmentSettings, align
 from tsg_core.preparation.common_lines import centre_of_mass_shifts, common_line_shifts
 from tsg_core.preparation.correlation import correlation_shifts, shift_between
@@ -180,6 +181,13 @@ def test_what_cannot_be_aligned_is_one_line():
         AlignmentSettings(method="fiducial")
     with pytest.raises(TsgError, match="finest_px"):
         AlignmentSettings(finest_px=3)
+
+
+def test_the_report_doubts_an_object_that_leaves_the_frames(blobs):
+    assert "uncertain" not in str(blobs[1].report) and blobs[1].report.at_sides < 0.05
+    settings = AlignmentSettings(method="centre-of-mass")
+    beyond = recorded_balls(tilt_deg=TILT_deg, shift_px=DRIFT_px, axis_deg=0.0, shape=48, reach=0.7)
+    assert "makes shifts and axis uncertain" in str(align(beyond, settings=settings).report)
 
 
 def test_empty_frames_stay_where_they_are():

@@ -29,6 +29,7 @@ METHODS = (*STARTS, "full")
 COARSEST_px = 64  # width to which frames are binned for the first search of the axis
 WIDE_px = 128  # frames wider than this, which take long, get one round of matching and no search of the axis
 FINE_deg = 1.5  # how far the axis is looked for at the finer binnings
+DOUBTFUL = 0.15  # of the mean intensity: sides of the frames brighter than this are not empty
 OFFSET_px = 4.0  # how far the axis is looked for across the coarsest frames
 
 
@@ -67,6 +68,7 @@ class AlignmentReport:
     residual_before  reprojection residual of the frames as recorded
     residual_after   and as aligned, both at the coarsest binning
     field            rows and columns within which every aligned pixel was recorded at every tilt
+    at_sides         mean intensity at the left and right sides of the frames, relative to that of whole frames
     """
 
     method: str
@@ -77,14 +79,20 @@ class AlignmentReport:
     residual_before: float
     residual_after: float
     field: tuple[slice, slice]
+    at_sides: float
 
     def __str__(self) -> str:
         rows, columns = self.field
+        doubt = (
+            f" The frames' sides are {self.at_sides:.0%} as bright as the frames: an object that reaches beyond them, "
+            "or a background, makes shifts and axis uncertain."
+        )
         return (
             f"Aligned by {self.method}: shifts of {np.hypot(*self.shift_px.T).mean():.2f} pixels on average, tilt axis "
             f"inclined by {self.axis_deg:.2f} degrees and off the middle by {self.axis_offset_px:.2f} pixels; "
             f"reprojection residual {self.residual_before:.3f} before, {self.residual_after:.3f} after; recorded at "
             f"every tilt are rows {rows.start} to {rows.stop - 1} and columns {columns.start} to {columns.stop - 1}."
+            + (doubt if abs(self.at_sides) > DOUBTFUL else "")
         )
 
 
@@ -122,7 +130,9 @@ class Alignment:
 def align(series: TiltSeries, *, settings: AlignmentSettings = AlignmentSettings()) -> Alignment:
     """Find shifts and tilt axis of a recorded series, and undo them in one resampling.
 
-    Frames should be free of background and hot pixels. Raises TsgError for fewer than three frames.
+    Frames should be free of background and hot pixels, and the object should lie within them at all tilts: reprojection
+    takes what lies beyond the frames for misalignment, and then the axis is better given than looked for. The report
+    says where that is in doubt; `benchmarks/alignment.py` measures it. Raises TsgError for fewer than three frames.
     """
     if len(series) < 3:
         raise TsgError(f"{len(series)} frames cannot be aligned: three are needed")
@@ -143,6 +153,7 @@ def align(series: TiltSeries, *, settings: AlignmentSettings = AlignmentSettings
         residual_before=coarse.residual(np.zeros_like(shift_px), 0.0),
         residual_after=coarse.residual(shift_px, axis_deg),
         field=common_field(series.frames.shape[1:], shift_px=shift_px, axis_deg=axis_deg),
+        at_sides=_at_sides(series.frames),
     )
     frames = moved_back(series.frames, shift_px=shift_px, axis_deg=axis_deg)
     return Alignment(
@@ -207,6 +218,12 @@ def _start(level: _Level, name: str, settings: AlignmentSettings) -> np.ndarray:
     along = common_line_shifts(level.frames)
     shifts[:, 0] = along + shifts[:, 0].mean()
     return shifts * level.factor
+
+
+def _at_sides(frames: np.ndarray) -> float:
+    width = max(1, frames.shape[2] // 16)
+    sides = (frames[:, :, :width].mean() + frames[:, :, -width:].mean()) / 2
+    return float(sides / (frames.mean() or 1.0))
 
 
 def _refined(levels: list[_Level], shift_px: np.ndarray, *, settings: AlignmentSettings) -> tuple[np.ndarray, float]:
