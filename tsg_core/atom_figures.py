@@ -68,7 +68,7 @@ def covered(deviations_A, stated_A, *, levels=LEVELS) -> np.ndarray:
 
 
 def show_calibration(errors: dict):
-    """How many true positions lie within intervals of each stated probability, of {name: (deviations_A, stated_A)}.
+    """How many true positions lie within intervals of each stated probability, of {name: atom_limits.deviations(...)}.
 
     Below the diagonal the stated errors are too small, above it too large. Returns the figure.
     """

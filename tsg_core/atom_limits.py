@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from ase import Atoms
 
+from .atom_model import AtomModel
 from .atoms import AtomSettings, NotAtoms, fit_atoms
 from .microscope import NON_ABERRATED
 from .noise import with_dose, with_tilt_error
@@ -122,12 +123,17 @@ def found_at(limit: Limit) -> dict[str, float | str]:
     except NotAtoms as refused:
         return row | {"recall": 0.0, "invented": 0, "refused": str(refused)}
     match = match_atoms(model.positions_A, limit.true_A)
-    found, true = match.pairs.T
-    deviation_A = np.abs(model.positions_A[found] - limit.true_A[true])
-    covered = {f"within_{n}_sigma": float(np.mean(deviation_A < n * model.position_error_A[found])) for n in (1, 2, 3)}
-    stated_pm = 100 * float(np.sqrt((model.position_error_A[found] ** 2).sum(axis=1).mean()))
+    deviations_A, stated_A = deviations(model, limit.true_A)
+    covered = {f"within_{n}_sigma": float(np.mean(np.abs(deviations_A) < n * stated_A)) for n in (1, 2, 3)}
+    stated_pm = 100 * float(np.sqrt((stated_A**2).sum(axis=1).mean()))
     kept = {"recall": match.recall, "invented": match.invented, "rmsd_pm": match.rmsd_pm, "stated_pm": stated_pm}
     return row | kept | {"explained": model.explained} | covered
+
+
+def deviations(model: AtomModel, true_A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Deviations (n, 3) of found atoms from the true ones they match, and the standard errors stated for them."""
+    found, true = match_atoms(model.positions_A, true_A).pairs.T
+    return model.positions_A[found] - true_A[true], model.position_error_A[found]
 
 
 def limits_table() -> pd.DataFrame:

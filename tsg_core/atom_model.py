@@ -28,7 +28,7 @@ class AtomModel:
     offset              constant part of all frames
     channelling         (18,) coefficients of `atom_fit.TERMS`, None without the term
     gain, shift_A, tilt_error_deg   (n_tilt,), (n_tilt, 2) as x and y, (n_tilt,) of the frames
-    explained           part of the frames' variance, detail finer than an atom left aside
+    explained           part of the variance of the frames' detail, white noise and what is finer than an atom left aside
     """
 
     positions_A: np.ndarray

@@ -259,7 +259,7 @@ class _Fit:
         explained = self.explained()
         if explained < LEAST_EXPLAINED:
             raise NotAtoms(
-                f"{len(self.weights)} atoms explain {explained:.0%} of the frames' variance, less than "
+                f"{len(self.weights)} atoms explain {explained:.0%} of the frames' detail, less than "
                 f"{LEAST_EXPLAINED:.0%}: the atoms' method does not apply"
             )
 
