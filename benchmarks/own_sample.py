@@ -3,10 +3,11 @@
     python benchmarks/own_sample.py                       90 frames of 512 px
     python benchmarks/own_sample.py --frames 40 --pixels 256 --rows 4
 
-Memory is the largest resident set of the command less that of the same command on a tiny series, which is Python and its
-packages. It is compared with the series that is written, measured and predicted frames together, and with the one that
-is read. Times of the methods are those of one prediction of all frames between the measured ones, for a few rows of the
-frames: every method but TSGNet treats rows, or atoms in them, alike, so that whole frames take as many times longer.
+Memory is the largest resident set of the command less that of the same command on a tiny series, which is Python and
+its packages. It is compared with the series that is written, measured and predicted frames together, and with the one
+that is read. Times of the methods are those of one prediction of all frames between the measured ones, for a few rows
+of the frames: every method but TSGNet treats rows, or atoms in them, alike, so that whole frames take as many times
+longer.
 """
 
 import argparse
@@ -91,7 +92,7 @@ def times(series: TiltSeries, *, rows: int) -> None:
     part = TiltSeries(series.frames[:, first : first + rows], series.tilt_deg, series.pixel_size_A)
     between_deg = (part.tilt_deg[1:] + part.tilt_deg[:-1]) / 2
     print(f"times for {rows} rows of {n_tilt} frames, {n_x} px wide, relative to linear")
-    print(f"{'work':26} {'seconds':>9} {'relative':>9}")
+    print(f"{'work':30} {'seconds':>9} {'relative':>9}")
     work = {method: lambda m=method: predict(m, part, between_deg) for method in METHODS}
     work["auto, with its left-out frames"] = lambda: predict_automatically(part, tilt_deg=between_deg, methods=METHODS)
     work["SIRT, 100 iterations"] = lambda: sirt(part, n_iterations=100)

@@ -32,6 +32,7 @@ from tsg_core.tilt_series import TiltSeries
 PIXELS = 64
 FIELD_A = 20.0
 AGREES_dB = 0.2
+SHARP = "non_aberrated"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,22 +55,27 @@ def every(step_deg: float, *, to_deg: float = 90.0) -> np.ndarray:
 IRREGULAR_deg = np.cumsum(np.append(-66.0, np.random.default_rng(3).uniform(2.0, 10.0, 21)))
 CASES = (
     Case(name="Pt, dense", element="Pt", measured_deg=every(2, to_deg=24)),
-    Case(name="Ag, 1e6 e/A2", element="Ag", measured_deg=every(6, to_deg=72), microscope="non_aberrated", dose_per_A2=1e6),
+    Case(name="Ag, 1e6 e/A2", element="Ag", measured_deg=every(6, to_deg=72), microscope=SHARP, dose_per_A2=1e6),
     Case(name="Au, 1e4 e/A2", element="Au", measured_deg=every(6, to_deg=72), dose_per_A2=1e4),
-    Case(name="Cu, 1e5 e/A2, wide steps", element="Cu", measured_deg=every(12), microscope="non_aberrated",
-         dose_per_A2=1e5),
-    Case(name="Ir, 1e3 e/A2", element="Ir", measured_deg=every(4, to_deg=60), microscope="non_aberrated", dose_per_A2=1e3),
+    Case(name="Cu, 1e5 e/A2, wide steps", element="Cu", measured_deg=every(12), microscope=SHARP, dose_per_A2=1e5),
+    Case(name="Ir, 1e3 e/A2", element="Ir", measured_deg=every(4, to_deg=60), microscope=SHARP, dose_per_A2=1e3),
     Case(name="Yb, missing wedge", element="Yb", measured_deg=every(10, to_deg=60), dose_per_A2=1e5),
-    Case(name="Al, light, 1e4 e/A2", element="Al", measured_deg=every(5, to_deg=70), microscope="non_aberrated", dose_per_A2=1e4),
-    Case(name="Pt, channelling", element="Pt", measured_deg=every(6, to_deg=72), microscope="non_aberrated", dose_per_A2=1e5,
-         channelling=True),
+    Case(name="Al, light, 1e4 e/A2", element="Al", measured_deg=every(5, to_deg=70), microscope=SHARP, dose_per_A2=1e4),
+    Case(
+        name="Pt, channelling",
+        element="Pt",
+        measured_deg=every(6, to_deg=72),
+        microscope=SHARP,
+        dose_per_A2=1e5,
+        channelling=True,
+    ),
     Case(name="Au, irregular angles", element="Au", measured_deg=IRREGULAR_deg, dose_per_A2=1e5),
     Case(name="Ag, eight frames", element="Ag", measured_deg=every(20, to_deg=70)),
     Case(name="Xe, dense, 1e3 e/A2", element="Xe", measured_deg=every(2, to_deg=24), dose_per_A2=1e3),
     Case(name="Cu, drift of a pixel", element="Cu", measured_deg=every(5, to_deg=60), dose_per_A2=1e5, drift_A=0.4),
     Case(name="blobs, 5 A pixels", element="blobs", measured_deg=every(3, to_deg=69), dose_per_A2=30),
     Case(name="blobs, wide steps", element="blobs", measured_deg=every(10, to_deg=70)),
-)  # fmt: skip
+)
 
 
 def clean_series(case: Case, tilt_deg: np.ndarray) -> TiltSeries:
@@ -157,9 +163,9 @@ def main() -> None:
             flush=True,
         )
     print(
-        f"the chosen method is within {AGREES_dB} dB of the best in {sum(agreed)} of {len(agreed)} cases; lost by the choice: "
-        f"mean {np.mean(lost_dB):.2f} dB, at most {np.max(lost_dB):.2f} dB; the blend against the best single method: "
-        f"mean {np.mean(beaten_dB):+.2f} dB, at worst {np.min(beaten_dB):+.2f} dB"
+        f"the chosen method is within {AGREES_dB} dB of the best in {sum(agreed)} of {len(agreed)} cases; "
+        f"lost by the choice: mean {np.mean(lost_dB):.2f} dB, at most {np.max(lost_dB):.2f} dB; "
+        f"the blend against the best single method: mean {np.mean(beaten_dB):+.2f} dB, at worst {np.min(beaten_dB):+.2f} dB"
     )
 
 

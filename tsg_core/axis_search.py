@@ -52,15 +52,16 @@ def find_axis(series: TiltSeries) -> AxisFit:
     window = np.ones_like(profiles)
     for _ in range(N_ROUNDS):
         centre = _centres(profiles * window, column)
-        fit = least_squares(
-            lambda p: design @ p - centre, np.zeros(3), loss="soft_l1", f_scale=_scatter(design, centre)
-        )
-        fitted = design @ fit.x
+        parameters = _fitted(design, centre)
+        fitted = design @ parameters
         window = np.abs(column - fitted[:, None]) <= _reach(profiles, column, fitted)
-    error = design @ fit.x - centre
+    error = fitted - centre
     covariance = np.linalg.pinv(design.T @ design) * (error @ error) / max(len(series) - 3, 1)
     return AxisFit(
-        shift_px=float(fit.x[0]), uncertainty_px=float(np.sqrt(covariance[0, 0])), centre_px=centre, fitted_px=fitted
+        shift_px=float(parameters[0]),
+        uncertainty_px=float(np.sqrt(covariance[0, 0])),
+        centre_px=centre,
+        fitted_px=fitted,
     )
 
 
@@ -79,6 +80,12 @@ def _centres(profiles: np.ndarray, column: np.ndarray) -> np.ndarray:
             "the tilt axis cannot be found: a frame is no brighter inside than at its left and right borders"
         )
     return profiles @ column / mass
+
+
+def _fitted(design: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    """Least squares in which centres beyond the usual scatter count by their distance alone, not by its square."""
+    scatter = _scatter(design, centre)
+    return least_squares(lambda p: design @ p - centre, np.zeros(3), loss="soft_l1", f_scale=scatter).x
 
 
 def _scatter(design: np.ndarray, centre: np.ndarray) -> float:

@@ -90,8 +90,8 @@ def _convention(axis) -> None:
     axis.plot(0, 1, "o", color="0.6", ms=7)
     axis.plot(np.sin(tilt_rad), np.cos(tilt_rad), "o", color=MARK_COLOUR, ms=7)
     axis.plot(0, 0, "o", color=AXIS_COLOUR, ms=5)
-    axis.annotate("", (np.sin(tilt_rad), np.cos(tilt_rad) + 0.12), (0, 1.12),
-                  arrowprops={"arrowstyle": "->", "color": MARK_COLOUR, "connectionstyle": "arc3,rad=-0.3"})  # fmt: skip
+    turn = {"arrowstyle": "->", "color": MARK_COLOUR, "connectionstyle": "arc3,rad=-0.3"}
+    axis.annotate("", (np.sin(tilt_rad), np.cos(tilt_rad) + 0.12), (0, 1.12), arrowprops=turn)
     axis.annotate("", (0, -1.45), (0, 1.95), arrowprops={"arrowstyle": "->", "color": "0.3", "lw": 1.2, "ls": ":"})
     axis.text(0.08, 1.75, "beam, from the source", fontsize=7, color="0.3")
     axis.text(0.72, 0.95, "+35°", fontsize=8, color=MARK_COLOUR)

@@ -17,7 +17,7 @@ from .progress import track
 from .provenance import code_version
 from .tilt_series import TiltSeries
 
-COST = {"reprojection": 600, "sirt_reprojection": 300, "tsgnet": 300, "atoms": 600, "flow": 50}
+COST = {"reprojection": 1e4, "sirt_reprojection": 5e3, "atoms": 1e4, "tsgnet": 1e3, "flow": 100}
 LEAST_COST = 1  # of the methods that are not named: weighted sums of frames
 
 

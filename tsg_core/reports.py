@@ -20,10 +20,10 @@ from .tilt_series import TiltSeries
 
 N_EXAMPLES = 3
 CARE = (
-    "Predicted frames are not measurements. Do not count their noise as the microscope's, and say in print which frames "
-    "were measured; the files keep the flags.",
-    "Methods that fit an object (reprojection, atoms) assume one rigid particle, frames aligned with one another, and the "
-    "tilt axis in their middle. What moves, grows or burns under the beam breaks that.",
+    "Predicted frames are not measurements. Do not count their noise as the microscope's, and say in print which "
+    "frames were measured; the files keep the flags.",
+    "Methods that fit an object (reprojection, atoms) assume one rigid particle, frames aligned with one another, and "
+    "the tilt axis in their middle. What moves, grows or burns under the beam breaks that.",
     "The standard deviations are learnt from frames that were left out, at twice the spacing of yours, and carried on "
     "to it. They hold for the error of a measured frame, its noise included, not for structure that no frame shows.",
     "No prediction fills the missing wedge: angles beyond the first and the last frame stay unknown.",
@@ -33,7 +33,8 @@ CARE = (
 def densify_report(found: Densified, measured: TiltSeries, *, predict_by: Predict, source: Path, command: str) -> str:
     """HTML of what was predicted from the series `measured`, how well left-out frames were, and what made it.
 
-    `source` is the file, or the pattern of files, that the series came from. `predict_by` gives the predictions of left-out frames again, best from where they were kept.
+    `source` is the file, or the pattern of files, that the series came from. `predict_by` gives the predictions of
+    left-out frames again, best from where they were kept.
     """
     left_out = _left_out(measured, methods=[m for m in found.choice.weights], predict_by=predict_by)
     template = Environment(

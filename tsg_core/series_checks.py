@@ -17,11 +17,12 @@ def facts(series: TiltSeries) -> dict[str, str]:
     width_A, height_A = n_x * series.pixel_size_A, n_y * series.pixel_size_A
     regular = len(steps) and np.ptp(steps) < 1e-3
     spacing = f", steps of {steps.min():.4g}{'' if regular else f' to {steps.max():.4g}'} deg" if len(steps) else ""
+    low, high, mean = series.frames.min(), series.frames.max(), series.frames.mean(dtype=float)
     found = {
         "frames": f"{len(series)} of {n_x} x {n_y} px (x, y)",
         "pixel size": f"{series.pixel_size_A:.4g} A, so that a frame shows {width_A:.4g} x {height_A:.4g} A",
         "tilt angles": f"{series.tilt_deg[0]:g} to {series.tilt_deg[-1]:g} deg{spacing}",
-        "intensity": f"{series.frames.min():.4g} to {series.frames.max():.4g}, mean {series.frames.mean(dtype=float):.4g}",
+        "intensity": f"{low:.4g} to {high:.4g}, mean {mean:.4g}",
     }
     if dtype := series.metadata.get("source_dtype"):
         found["intensity"] += f", stored as {dtype}"

@@ -32,60 +32,100 @@ from .options import (
 def densify(source, tilts, pixel_size_A, output, overwrite, step, at, method, checkpoint, align) -> None:
     """Predict frames that were not measured.
 
-    Measured frames of the tilt series IN stay as they are. The method auto leaves out measured frames, predicts them by every method that applies, and says which did best.
-    Beside OUT come OUT_sigma, the standard deviations of the predicted frames, and OUT_report.html: what was found,
-    and what to be careful about. An interrupted run goes on where the same command is given again.
+    Measured frames of the tilt series IN stay as they are. The method auto leaves out measured frames, predicts them
+    by every method that applies, and says which did best. Beside OUT come OUT_sigma, the standard deviations of the
+    predicted frames, and OUT_report.html: what was found, and what to be careful about. An interrupted run goes on
+    where the same command is given again.
     """
     if step is not None and at is not None:
         raise TsgError("--step and --at exclude each other; give one of them")
     if step is not None and not 0 < step < 180:
         raise TsgError(f"--step {step:g} must lie between 0 and 180 degrees")
-    check_output(
-        output, beside(output, "_sigma"), beside(output, "_report", ".html"), sources=(source,), overwrite=overwrite
-    )
+    outputs = _Outputs(output)
+    check_output(output, outputs.sigma, outputs.report, sources=(source,), overwrite=overwrite)
     from ..artifacts import disk_errors
     from ..formats import check_writable
-    from ..interpolation import METHODS, densify_with_uncertainty, sigma_series
-    from ..kept_predictions import KeptPredictions, Tracked
-    from ..reports import densify_report
+    from ..interpolation import METHODS
+    from ..kept_predictions import KeptPredictions
 
     check_writable(output)
     if method not in METHODS:
         raise TsgError(f"method {method!r} is not known; choose one of {', '.join(METHODS)}")
     series = read_with_contrast(source, tilts=tilts, pixel_size_A=pixel_size_A)
-    measured = series if series.measured.all() else series.subset(series.measured)
+    series = series if series.measured.all() else series.subset(series.measured)
     if align:
-        measured = _aligned(measured)
-    tilt_deg, missing_deg = _targets(measured, step=step, at=at)
+        series = _aligned(series)
+    tilt_deg, missing_deg = _targets(series, step=step, at=at)
     check_space(output, n_bytes=2 * len(tilt_deg) * series.frames[0].nbytes)
-    say_history(measured)
+    say_history(series)
     with disk_errors(f"writing {output}"):
-        methods = _methods(method, measured, checkpoint)
-        work = output.with_name(f".{output.name}.unfinished")
-        kept = KeptPredictions(work, series=measured, checkpoint=checkpoint)
-        with Tracked(kept, methods=methods, series=measured, tilt_deg=missing_deg) as predict_by:
-            found = densify_with_uncertainty(measured, tilt_deg=tilt_deg, methods=methods, predict_by=predict_by)
-        if kept.recalled:
-            click.echo(f"{kept.recalled} prediction(s) of an interrupted run were used")
-        command = shlex.join(["tsg", *sys.argv[1:]])
-        report = densify_report(found, measured, predict_by=kept, source=file_of(source), command=command)
-        finished = work / "finished"
-        finished.mkdir(exist_ok=True)
-        beside(finished / output.name, "_report", ".html").write_text(report, encoding="utf-8")
-        choice, known = found.choice, found.series.measured
-        n_measured, n_predicted = known.sum(), (~known).sum()
-        note = f"{n_predicted} frames were predicted by tsg densify: {choice.verdict}."
-        found.series.noted(note).write(finished / output.name, overwrite=True)
-        sigma, pixel_size_A = found.sigma, found.series.pixel_size_A
+        kept = KeptPredictions(outputs.work, series=series, checkpoint=checkpoint)
+        found = _predicted(series, kept, method=method, tilt_deg=tilt_deg, missing_deg=missing_deg)
+        choice, measured = found.choice, found.series.measured
+        _write_report(outputs, found, series, kept=kept, source=file_of(source))
+        sigma = _write_series(outputs, found)
         del found  # frees as much memory as the series takes that has just been written
-        if sigma is not None:
-            deviations = sigma_series(sigma, tilt_deg=tilt_deg, measured=known, pixel_size_A=pixel_size_A)
-            deviations.write(beside(finished / output.name, "_sigma"), overwrite=True)
-        moved_into_place(finished, output.parent)
+        _write_sigma(outputs, sigma, series, tilt_deg=tilt_deg, measured=measured)
+        moved_into_place(outputs.finished, output.parent)
         kept.forget()
     _say(choice)
-    click.echo(f"wrote {output}: {n_measured} measured and {n_predicted} predicted frames")
-    click.echo(f"wrote {beside(output, '_report', '.html')}: what left-out frames say, with examples")
+    click.echo(f"wrote {output}: {measured.sum()} measured and {(~measured).sum()} predicted frames")
+    click.echo(f"wrote {outputs.report}: what left-out frames say, with examples")
+
+
+class _Outputs:
+    """Where everything goes: beside the output `path`, and until all is whole into a hidden folder there."""
+
+    def __init__(self, path: Path):
+        self.series, self.sigma, self.report = path, beside(path, "_sigma"), beside(path, "_report", ".html")
+        self.work = path.with_name(f".{path.name}.unfinished")
+        self.finished = self.work / "finished"
+
+    def unfinished(self, path: Path) -> Path:
+        """Where a file lies before it is moved into place."""
+        self.finished.mkdir(exist_ok=True)
+        return self.finished / path.name
+
+
+def _predicted(series, kept, *, method: str, tilt_deg, missing_deg):
+    from ..automatic import candidates_of
+    from ..interpolation import densify_with_uncertainty
+    from ..kept_predictions import Tracked
+
+    methods = candidates_of(series, kept.checkpoint) if method == "auto" else (method,)
+    try:
+        with Tracked(kept, methods=methods, series=series, tilt_deg=missing_deg) as predict_by:
+            found = densify_with_uncertainty(series, tilt_deg=tilt_deg, methods=methods, predict_by=predict_by)
+    except TsgError:  # what was asked for cannot be done: there is nothing to go on with
+        kept.forget()
+        raise
+    if kept.recalled:
+        click.echo(f"{kept.recalled} prediction(s) of an interrupted run were used")
+    return found
+
+
+def _write_report(outputs: _Outputs, found, series, *, kept, source: Path) -> None:
+    from ..reports import densify_report
+
+    command = shlex.join(["tsg", *sys.argv[1:]])
+    report = densify_report(found, series, predict_by=kept, source=source, command=command)
+    outputs.unfinished(outputs.report).write_text(report, encoding="utf-8")
+
+
+def _write_series(outputs: _Outputs, found):
+    """Write the denser series; its standard deviations are returned."""
+    n_predicted = (~found.series.measured).sum()
+    note = f"{n_predicted} frames were predicted by tsg densify: {found.choice.verdict}."
+    found.series.noted(note).write(outputs.unfinished(outputs.series), overwrite=True)
+    return found.sigma
+
+
+def _write_sigma(outputs: _Outputs, sigma, series, *, tilt_deg, measured) -> None:
+    from ..interpolation import sigma_series
+
+    if sigma is not None:
+        deviations = sigma_series(sigma, tilt_deg=tilt_deg, measured=measured, pixel_size_A=series.pixel_size_A)
+        deviations.write(outputs.unfinished(outputs.sigma), overwrite=True)
 
 
 def _aligned(series):
@@ -112,12 +152,6 @@ def _targets(series, *, step: float | None, at: Path | None):
     if not missing:
         raise TsgError("every angle that was asked for is measured; ask for others by --step or --at")
     return np.union1d(series.tilt_deg, missing), np.array(missing)
-
-
-def _methods(method: str, series, checkpoint) -> tuple[str, ...]:
-    from ..automatic import candidates_of
-
-    return candidates_of(series, checkpoint) if method == "auto" else (method,)
 
 
 def _say(choice) -> None:

@@ -18,9 +18,9 @@ from .options import PATH, pixel_size, tilts
 def evaluate(a, b, tilts, pixel_size_A, as_json) -> None:
     """Compare two tilt series, or two volumes.
 
-    B is the reference. Series are compared frame by frame at the angles that both hold; where A holds predicted frames, at those alone.
-    Volumes are compared by their Fourier shell correlation and by the shapes of the objects in them. The options
-    --tilts and --pixel-size are for files of frames without them, and hold for both.
+    B is the reference. Series are compared frame by frame at the angles that both hold; where A holds predicted
+    frames, at those alone. Volumes are compared by their Fourier shell correlation and by the shapes of the objects in
+    them. The options --tilts and --pixel-size are for files of frames without them, and hold for both.
     """
     kinds = [_read(path, tilts, pixel_size_A) for path in (a, b)]
     if type(kinds[0]) is not type(kinds[1]):

@@ -1,8 +1,13 @@
 """`tsg show`: what a tilt series holds, before anything is made of it."""
 
+from pathlib import Path
+
 import click
 
-from .options import PATH, beside, check_output, overwrite, read_with_contrast, say_history, series_input
+from ..errors import TsgError
+from .options import PATH, beside, check_output, file_of, overwrite, read_with_contrast, say_history, series_input
+
+PICTURES = (".png", ".pdf", ".svg")
 
 
 @click.command()
@@ -12,12 +17,12 @@ from .options import PATH, beside, check_output, overwrite, read_with_contrast, 
 def show(source, tilts, pixel_size_A, output, overwrite) -> None:
     """Print and draw what a tilt series holds.
 
-    The sheet drawn of IN shows the frames with their angles and the tilt axis, how their intensity and their centre of mass
-    change, and which way a positive tilt turns.
+    The sheet drawn of IN shows the frames with their angles and the tilt axis, how their intensity and their centre of
+    mass change, and which way a positive tilt turns.
     """
-    from pathlib import Path
-
-    output = output or Path(beside(source, "_sheet", ".png").name)
+    output = output or Path(beside(file_of(source), "_sheet", ".png").name.replace("*", "all"))
+    if output.suffix.lower() not in PICTURES:
+        raise TsgError(f"{output} has the suffix {output.suffix!r}; a sheet is one of {', '.join(PICTURES)}")
     check_output(output, sources=(source,), overwrite=overwrite)
     from ..files import replaced_when_whole
 

@@ -30,8 +30,9 @@ def simulate(
 ) -> None:  # fmt: skip
     """Simulate the tilt series of a structure.
 
-    FILE has any format that ASE reads: cif, xyz, vasp, ... A structure without a cell is taken as it is and centred. Of a periodic crystal, --diameter cuts a sphere.
-    A microscope's YAML file holds the fields of `tsg_core.microscope.Microscope`, say `convergence_mrad: 30`.
+    FILE has any format that ASE reads: cif, xyz, vasp, ... A structure without a cell is taken as it is and centred. Of
+    a periodic crystal, --diameter cuts a sphere. A microscope's YAML file holds the fields of
+    `tsg_core.microscope.Microscope`, say `convergence_mrad: 30`.
     """
     check_output(output, sources=(source,), overwrite=overwrite)
     if channelling and engine != "incoherent":
