@@ -11,8 +11,8 @@ def slices_with_scale_bar(volume: np.ndarray, *, voxel_size_A: float, title: str
     n_y, n_z, n_x = volume.shape
     pictures = {
         "across the tilt axis (x, z)": volume[n_y // 2, ::-1],  # z upwards, towards the source
-        "from the source (x, y)": volume[:, n_z // 2],
-        "from the side (z, y)": volume[:, :, n_x // 2],
+        "across the beam (x, y)": volume[:, n_z // 2],
+        "across x (z, y)": volume[:, :, n_x // 2],
     }
     top = max(float(np.quantile(picture, 0.999)) for picture in pictures.values()) or 1.0
     figure = Figure(figsize=(10.5, 3.9), layout="constrained")
