@@ -27,3 +27,5 @@ record reconstruction reconstruction.py engines --slices 16 --pixels 512 --itera
 record reconstruction reconstruction.py methods
 record reconstruction reconstruction.py memory --pixels 512 --slices 512 --iterations 1
 record reconstruction reconstruction.py distances --points 1000000
+record own_sample own_sample.py
+record verdicts verdicts.py
