@@ -42,8 +42,9 @@ def prepare(
 ) -> None:  # fmt: skip
     """Prepare the recorded tilt series IN for reconstruction: correct its frames and align them.
 
-    The steps are done in the order of the options above, whatever the order they are given in, and each prints one
-    line. The background is subtracted and the frames are aligned unless told otherwise; the rest is done when asked.
+    The steps are done in the order of the options from --rotate on, in whatever order these are given, and each prints
+    one line. The background is subtracted and the frames are aligned unless told otherwise; the rest is done when
+    asked.
     """
     check_output(output, *([report] if report else []), sources=(source,), overwrite=overwrite)
     from ..formats import read_series

@@ -143,7 +143,11 @@ def align(series: TiltSeries, *, settings: AlignmentSettings = AlignmentSettings
     start = min(residuals, key=residuals.get)
     shift_px = starts[start]
     if settings.method == "full":
+        of_mass = start == "centre-of-mass"  # it tells where the axis is; correlation does not
+        if not of_mass:
+            shift_px = coarse.with_offset(shift_px, axis_deg)
         shift_px, axis_deg = _refined(levels, shift_px, settings=settings)
+        shift_px = levels[-1].centred(shift_px, axis_deg, offset=of_mass)
     report = AlignmentReport(
         method=settings.method,
         start=start,
@@ -195,7 +199,8 @@ class _Level:
     def centred(self, shift_px: np.ndarray, axis_deg: float, *, offset: bool) -> np.ndarray:
         """The shifts that put the mean centre of mass into the middle row and on the tilt axis.
 
-        `offset`: what the centres are displaced by at all tilts counts as the offset of the axis.
+        `offset`: what the centres are displaced by at all tilts counts as the offset of the axis, which reprojection
+        tells badly: with a missing wedge, a volume takes on much of a wrong one.
         """
         centre_px = centre_of_mass_shifts(self.moved_back(shift_px, axis_deg)) * self.factor
         return shift_px + translation_of(centre_px, tilt_deg=self.tilt_deg, offset=offset) @ axis_rotation(axis_deg).T
@@ -232,11 +237,9 @@ def _refined(levels: list[_Level], shift_px: np.ndarray, *, settings: AlignmentS
     for level in levels:
         wide = max(level.frames.shape[1:]) > WIDE_px
         shift_px = level.refined(shift_px, axis_deg, n_rounds=1 if wide else settings.n_rounds)
-        if level is levels[0]:
-            shift_px = level.with_offset(shift_px, axis_deg)
         if reach_deg and not wide:
             trial_deg = axis_deg + reach_deg * np.linspace(-1, 1, 9)
             axis_deg = level.best_axis_deg(shift_px, trial_deg)
             reach_deg = min(reach_deg, FINE_deg)
             shift_px = level.refined(shift_px, axis_deg, n_rounds=settings.n_rounds)
-    return levels[-1].centred(shift_px, axis_deg, offset=False), axis_deg
+    return shift_px, axis_deg
