@@ -11,6 +11,7 @@ from phantoms import correlation, series_of, spots
 from tsg_command import one_line, series, tsg  # noqa: F401
 
 from tsg_core.formats import read_volume, write_volume
+from tsg_core.linear_system import needed_bytes
 from tsg_core.reconstruction import sirt
 from tsg_core.tilt_series import TiltSeries
 
@@ -33,6 +34,17 @@ def test_every_method_finds_the_spots(tsg, tmp_path, method):
     status, said, error = tsg("reconstruct", path, "-o", tmp_path / "volume.npz", "--method", method)
     assert (status, error) == (0, "") and f"by {method}" in said
     assert correlation(read_volume(tmp_path / "volume.npz")[0], VOLUME) > 0.9
+
+
+def test_rows_done_one_after_another_give_the_same_volume(tsg, tmp_path):
+    path = SPOTS.write(tmp_path / "spots.npz")
+    options = ("--iterations", 5, "--method", "sirt")
+    for_four_rows_GB = needed_bytes(len(SPOTS), 4, 24) / 1e9
+    for name, memory in (("whole", ()), ("parts", ("--memory", for_four_rows_GB))):
+        status, _, error = tsg("reconstruct", path, "-o", tmp_path / f"{name}.npz", *options, *memory)
+        assert (status, error) == (0, "")
+    whole, parts = (read_volume(tmp_path / f"{name}.npz")[0] for name in ("whole", "parts"))
+    np.testing.assert_allclose(parts, whole, atol=1e-5)
 
 
 def test_the_tilt_axis_is_found_and_used(tsg, tmp_path):
@@ -63,6 +75,8 @@ def test_larger_voxels_are_means_and_keep_the_axis(tsg, tmp_path):
     [
         (("--method", "fbp", "--iterations", 3), "fbp has none"),
         (("--method", "tv", "--engine", "astra"), "is for sirt"),
+        (("--method", "tv", "--memory", 1), "joins rows"),
+        (("--memory", 1e-9), "is too little"),
         (("--centre", "left"), "must be auto or a number"),
         (("--centre", 300), "outside the frame"),
         (("--voxel-size", 0.1), "must be the pixel size"),

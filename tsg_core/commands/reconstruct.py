@@ -20,9 +20,10 @@ TV_WEIGHT = 0.01  # of the brightest pixel
     "--centre", default="0", show_default=True, metavar="auto|PX", help="The tilt axis' column from the middle."
 )
 @click.option("--voxel-size", "voxel_size_A", type=float, metavar="A", help="Bin frames to voxels of about this edge.")
+@click.option("--memory", "memory_GB", type=float, metavar="GB", help="Do as many rows at a time as this allows.")
 @click.option("--png", is_flag=True, help="Draw the middle slices too, as OUT_slices.png.")
 def reconstruct(
-    source, tilts, pixel_size_A, output, overwrite, method, iterations, engine, centre, voxel_size_A, png
+    source, tilts, pixel_size_A, output, overwrite, method, iterations, engine, centre, voxel_size_A, memory_GB, png
 ) -> None:
     """Reconstruct a volume from a tilt series.
 
@@ -33,6 +34,8 @@ def reconstruct(
         raise TsgError("--iterations: fbp has none; choose another method or leave them out")
     if method != "sirt" and engine != "sparse":
         raise TsgError(f"--engine {engine} is for sirt; {method} has one engine only")
+    if memory_GB is not None and method in ("tv", "os_em"):
+        raise TsgError(f"--memory: {method} joins rows, which cannot be done apart; take larger voxels instead")
     if centre != "auto":
         centre = _number(centre)
     slices = beside(output, "_slices", ".png")
@@ -52,7 +55,7 @@ def reconstruct(
         axis_shift_px = (axis_shift_px + odd / 2) / factor
     n_y, n_x = series.frames.shape[1:]
     check_space(output, n_bytes=4 * n_y * n_x**2)
-    volume = _volume(series, method, iterations, engine, axis_shift_px)
+    volume = _volume(series, method, iterations, engine, axis_shift_px, memory_GB)
     if png:
         from ..slice_figures import slices_with_scale_bar
 
@@ -92,7 +95,9 @@ def _axis_shift_px(series) -> float:
     return found.shift_px
 
 
-def _volume(series, method: str, iterations: int | None, engine: str, axis_shift_px: float):
+def _volume(series, method: str, iterations: int | None, engine: str, axis_shift_px: float, memory_GB: float | None):
+    import numpy as np
+
     from .. import reconstruction
 
     options = {"axis_shift_px": axis_shift_px}
@@ -102,4 +107,9 @@ def _volume(series, method: str, iterations: int | None, engine: str, axis_shift
         options["engine"] = engine
     if method == "tv":
         options["weight"] = TV_WEIGHT * series.intensity_scale
-    return getattr(reconstruction, method)(series, **options)
+    reconstruct_by = getattr(reconstruction, method)
+    if memory_GB is None:
+        return reconstruct_by(series, **options)
+    n_y, n_x = series.frames.shape[1:]
+    out = np.empty((n_y, n_x, n_x), np.float32)
+    return reconstruction.in_slabs(series, out, memory_GB=memory_GB, method=reconstruct_by, **options)
