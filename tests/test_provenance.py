@@ -58,7 +58,44 @@ def test_predictions_depend_on_the_shipped_weights():
 
 def test_every_form_of_import_is_seen():
     code = "import tsg_core.a\nfrom tsg_core.b import x\nfrom tsg_core import c\nfrom .d import y\nfrom . import e\n"
-    assert imported_modules(ast.parse(code)) == set("abcde")
+    assert imported_modules(ast.parse(code)) == {"a", "b", "b.x", "c", "d", "d.y", "e"}
+
+
+def test_imports_within_a_package_start_there():
+    code = "from .steps import prepare\nfrom . import gain\nfrom ..errors import TsgError\nimport numpy\n"
+    expected = {"kit", "kit.steps", "kit.steps.prepare", "kit.gain", "errors", "errors.TsgError"}
+    assert imported_modules(ast.parse(code), package="kit") == expected
+
+
+def test_version_changes_with_a_module_within_a_package(package):
+    """a imports the package kit, whose first file imports kit.inner, which imports b."""
+    (package / "kit").mkdir()
+    change(package, "kit/__init__.py", "from .inner import x\n")
+    change(package, "kit/inner.py", "from ..b import X\nx = 1\n")
+    change(package, "kit/unused.py", "y = 1\n")
+    change(package, "a.py", "def f():\n    from .kit import x\n    return x\n")
+    assert modules_used(["a"]) == ["a", "b", "kit", "kit.inner"]
+    before = code_version(["a"])
+    change(package, "kit/unused.py", "y = 2\n")
+    assert code_version(["a"]) == before
+    change(package, "kit/inner.py", "from ..b import X\nx = 2\n")
+    assert code_version(["a"]) != before
+
+
+def test_the_packages_of_the_module_are_followed():
+    assert {"formats", "formats.mrc", "formats.checks"} <= set(modules_used(["tilt_series"]))
+    assert {"preparation.refinement", "tilt_series"} <= set(modules_used(["preparation.steps"]))
+
+
+def test_version_changes_with_shipped_data_that_a_module_names(package):
+    (package / "data").mkdir()
+    (package / "data" / "other.npz").write_bytes(b"1")
+    change(package, "b.py", "FILE = 'series.npz'\n")
+    before = code_version(["a"])
+    change(package, "data/series.npz", "1")
+    named = code_version(["a"])
+    change(package, "data/other.npz", "2")
+    assert code_version(["a"]) == named != before
 
 
 def test_modules_are_given_as_objects_too():

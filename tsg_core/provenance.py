@@ -24,9 +24,9 @@ def code_version(modules: Iterable[ModuleType | str], *, figures: bool = False) 
 
     Plumbing, on which no number depends, is left out, and so is what draws figures unless `figures`.
 
-    Comments, docstrings and layout do not count; weights and tables in a folder of a module's name do. Imports are
-    found in the syntax tree, those inside functions too, so nothing is imported to find out. Names are given with or
-    without the leading `tsg_core.`.
+    Comments, docstrings and layout do not count; weights and tables in a folder of a module's name do, and files of
+    the folder `data` that a module names. Imports are found in the syntax tree, those inside functions too, so nothing
+    is imported to find out. Names are given with or without the leading `tsg_core.`.
     """
     digest = hashlib.sha256()
     for name in modules_used(modules, figures=figures):
@@ -41,27 +41,33 @@ def modules_used(modules: Iterable[ModuleType | str], *, figures: bool = False) 
     seen: set[str] = set()
     while waiting:
         name = waiting.pop()
-        if name not in seen and name not in left_out and (PACKAGE / f"{name}.py").is_file():
+        if name not in seen and name not in left_out and _source(name):
             seen.add(name)
             waiting.extend(_module(name)[1])
     return sorted(seen)
 
 
-def imported_modules(tree: ast.AST) -> set[str]:
-    """Names, without `tsg_core.`, of the package's modules that a piece of code imports anywhere inside."""
+def imported_modules(tree: ast.AST, *, package: str = "") -> set[str]:
+    """Names, without `tsg_core.`, that a piece of code imports anywhere inside, of modules and of what they define.
+
+    `package` is the one within `tsg_core` that the code belongs to, "" for none: relative imports start there.
+    """
     found = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found.update(alias.name.split(".")[1] for alias in node.names if alias.name.startswith("tsg_core."))
+            found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            origin = node.module or ""
-            if node.level == 1 and origin:
-                found.add(origin.split(".")[0])
-            elif origin.startswith("tsg_core."):
-                found.add(origin.split(".")[1])
-            elif node.level == 1 or origin == "tsg_core":
-                found.update(alias.name for alias in node.names)
-    return found
+            origin = _origin(node, package)
+            found.update([origin, *(f"{origin}.{alias.name}" for alias in node.names)])
+    return {name.removeprefix("tsg_core.") for name in found if name.startswith("tsg_core.")}
+
+
+def _origin(node: ast.ImportFrom, package: str) -> str:
+    """The full name of what comes after `from`."""
+    if node.level == 0:
+        return node.module
+    around = f"tsg_core.{package}".strip(".").split(".")
+    return ".".join([*around[: len(around) + 1 - node.level], *filter(None, [node.module])])
 
 
 def code_text(tree: ast.AST) -> str:
@@ -83,15 +89,26 @@ def package_versions() -> dict[str, str]:
 
 @lru_cache
 def _module(name: str) -> tuple[str, frozenset[str]]:
-    tree = ast.parse((PACKAGE / f"{name}.py").read_text(encoding="utf-8"))
-    imports = frozenset(imported_modules(tree))
-    return code_text(tree) + _data(name), imports
+    source = _source(name)
+    tree = ast.parse(source.read_text(encoding="utf-8"))
+    package = name if source.name == "__init__.py" else name.rpartition(".")[0]
+    return code_text(tree) + _data(name, tree), frozenset(imported_modules(tree, package=package))
 
 
-def _data(name: str) -> str:
-    """Checksums of the files that a module reads from the folder of its own name."""
-    files = sorted(path for path in (PACKAGE / name).rglob("*") if path.suffix in DATA_SUFFIXES)
-    return "".join(f"\0{path.relative_to(PACKAGE)} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in files)
+def _source(name: str) -> Path | None:
+    """The file of a module or of a package; None where there is none of the name."""
+    path = PACKAGE.joinpath(*name.split("."))
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
+
+
+def _data(name: str, tree: ast.AST) -> str:
+    """Checksums of the files that a module reads: those in the folder of its own name and those in `data` it names."""
+    own = {path for path in PACKAGE.joinpath(*name.split(".")).rglob("*") if path.suffix in DATA_SUFFIXES}
+    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    named = {path for path in (PACKAGE / "data").glob("*.*") if path.name in texts}
+    return "".join(
+        f"\0{path.relative_to(PACKAGE)} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in sorted(own | named)
+    )
 
 
 def _short_name(module: ModuleType | str) -> str:
