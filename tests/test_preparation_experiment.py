@@ -76,7 +76,15 @@ def test_the_command_writes_the_prepared_series_and_figures(raw_file, tmp_path):
     result = run(raw_file, "-o", out, *options, "--crop", 40, "--report", figures)
     assert result.exit_code == 0, result.output
     lines = result.output.splitlines()
-    starts = ("Excluded 2", "Replaced", "Subtracted", "Binned by 2", "Aligned by centre-of-mass", "Cropped", "wrote")
+    starts = (
+        "Left out the frames 3, 7",
+        "Replaced",
+        "Subtracted",
+        "Binned by 2",
+        "Aligned by centre-of-mass",
+        "Cropped",
+        "wrote",
+    )
     assert all(line.startswith(start) for line, start in zip(lines, starts, strict=False))
     written = TiltSeries.read(out)
     assert written.frames.shape == (26, 40, 40) and len(written.history) == 6
@@ -92,11 +100,33 @@ def test_the_command_leaves_out_what_it_is_told_to(raw_file, tmp_path):
     assert TiltSeries.read(out).frames.min() == TiltSeries.read(raw_file).frames.min() - 400
 
 
+def test_a_second_frame_at_one_angle_is_left_out_by_its_number(experiment, tmp_path):
+    raw, _ = experiment
+    stack = raw.write(tmp_path / "raw.mrc")
+    angles = raw.tilt_deg.tolist()
+    (tmp_path / "angles.txt").write_text("\n".join(map(str, [*angles[:-1], angles[3]])))
+    options = (
+        "--tilts",
+        tmp_path / "angles.txt",
+        "-o",
+        tmp_path / "out.npz",
+        "--background",
+        "none",
+        "--align",
+        "none",
+    )
+    refused = run(stack, *options)
+    assert isinstance(refused.exception, TsgError) and "more than once" in str(refused.exception)
+    accepted = run(stack, *options, "--exclude", len(raw) - 1)
+    assert accepted.exit_code == 0, accepted.output
+    np.testing.assert_array_equal(TiltSeries.read(tmp_path / "out.npz").tilt_deg, angles[:-1])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("--exclude", "3,x"), "'3,x' must be a list of frame numbers"),
-        (("--exclude", "99"), "frame 99 cannot be excluded"),
+        (("--exclude", "99"), "99 cannot be left out"),
         (("--exclude-angles", "91"), "no frame was taken at 91 degrees"),
         (("--background", "dark"), "'dark' is neither auto, none nor a number"),
     ],

@@ -22,9 +22,9 @@ class _Background(click.ParamType):
 @click.command()
 @series_input
 @file_output
+@click.option("--exclude", metavar="LIST", default="", help="Frames of IN to leave out, by number from 0: 3,7.")
 @click.option("--rotate", is_flag=True, help="Turn the frames by 90 degrees: for a tilt axis along x.")
 @click.option("--flip-angles", is_flag=True, help="Change the sign of all angles.")
-@click.option("--exclude", metavar="LIST", default="", help="Frames to leave out, by number from 0: 3,7.")
 @click.option("--exclude-angles", metavar="LIST", default="", help="Frames to leave out, by angle: -62,14.5.")
 @click.option("--hot-pixels", is_flag=True, help="Replace single pixels far beyond all their neighbours.")
 @click.option("--background", type=_Background(), default="auto", show_default=True, help="auto, none or a level.")
@@ -37,12 +37,12 @@ class _Background(click.ParamType):
 @click.option("--crop", type=click.IntRange(min=2), metavar="N", help="Keep N x N pixels about the middle.")
 @click.option("--report", type=PATH, metavar="FOLDER", help="Folder for figures of the steps, before and after.")
 def prepare(
-    source, tilts, pixel_size_A, output, overwrite, rotate, flip_angles, exclude, exclude_angles, hot_pixels,
+    source, tilts, pixel_size_A, output, overwrite, exclude, rotate, flip_angles, exclude_angles, hot_pixels,
     background, binning, align, axis_deg, gain, crop, report,
 ) -> None:  # fmt: skip
     """Prepare the recorded tilt series IN for reconstruction: correct its frames and align them.
 
-    The steps are done in the order of the options from --rotate on, in whatever order these are given, and each prints
+    The steps are done in the order of the options from --exclude on, in whatever order these are given, and each prints
     one line. The background is subtracted and the frames are aligned unless told otherwise; the rest is done when
     asked.
     """
@@ -56,7 +56,6 @@ def prepare(
     settings = PreparationSettings(
         turn=rotate,
         flip_angles=flip_angles,
-        exclude=_numbers(exclude, int),
         exclude_deg=_numbers(exclude_angles, float),
         hot_pixels=hot_pixels,
         background=None if background == "none" else background,
@@ -65,7 +64,10 @@ def prepare(
         gain=gain,
         crop_px=crop,
     )
-    series = read_series(source, tilts=tilts, pixel_size_A=pixel_size_A)
+    left_out = _numbers(exclude, int)  # while reading, so that a second frame at one angle is no obstacle
+    series = read_series(source, tilts=tilts, pixel_size_A=pixel_size_A, leave_out=left_out)
+    if left_out:
+        click.echo(f"Left out the frames {', '.join(map(str, left_out))} of the file; {len(series)} are left.")
     prepared = prepare_series(series, settings=settings, say=click.echo)
     prepared.series.write(output, overwrite=overwrite)
     click.echo(f"wrote {output}: {len(prepared.series)} frames")
