@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from tsg_core.informed_training import CaseSettings, Cases, InformedSettings, train_informed, write_cases
+from tsg_core.informed_training import Cases, CaseSettings, InformedSettings, ship, train_informed, write_cases
+from tsg_core.microscope import MICROSCOPES
 from tsg_core.recipes import RecipeData
 
 DATA = RecipeData(
@@ -20,17 +21,23 @@ DATA = RecipeData(
 
 @click.command()
 @click.option("--work", "folder", default="artifacts/training/informed", show_default=True, type=Path)
-@click.option("--steps", default=6000, show_default=True)
+@click.option("--steps", default=5000, show_default=True)
 @click.option("--cases-only", is_flag=True, help="Make the cases and stop.")
 def main(folder, steps, cases_only):
-    """Make the cases, train, and say where the weights are."""
+    """Make the cases, train, and put the best weights into the package."""
     settings = CaseSettings(data=DATA)
     validation, training = (write_cases(settings, folder / "cases", validation=choice) for choice in (True, False))
     if not cases_only:
         path = train_informed(
             Cases(training), Cases(validation), settings=InformedSettings(n_steps=steps), folder=folder
         )
-        click.echo(f"best weights: {path}")
+        for written in ship(path, {name: Cases(_of(name, validation)) for name in MICROSCOPES}):
+            click.echo(f"wrote {written}")
+
+
+def _of(microscope: str, paths: list[Path]) -> list[Path]:
+    """The files of one microscope: aberrated is the end of non_aberrated, too."""
+    return [path for path in paths if path.stem.split("_", 3)[3] == microscope]
 
 
 if __name__ == "__main__":

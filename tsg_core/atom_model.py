@@ -7,13 +7,11 @@ from functools import cached_property
 import numpy as np
 import torch
 from ase import Atoms
-from scipy.interpolate import make_interp_spline
 
 from .atom_fit import AtomFrames, without_frames
 from .errors import TsgError
+from .kriging import kriged
 from .tilt_series import TiltSeries
-
-N_BANDS = 6  # of spatial frequency, in each of which the residual is weighed
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -53,9 +51,8 @@ class AtomModel:
     def predict(self, tilt_deg, *, residual: bool = True) -> np.ndarray:
         """Frames (n, n_y, n_x) float32 at the angles `tilt_deg` (n,), in the unit of the series.
 
-        `residual` adds what the atoms leave of the measured frames, linearly interpolated in angle, and held beyond the
-        first and the last. Each band of spatial frequencies of it counts as far as it tells anything: as far as, in the
-        measured frames, the residuals of a frame's two neighbours predict its own. So noise does not come back in.
+        `residual` adds what the atoms leave of the measured frames, kriged over the angle: each band of spatial
+        frequencies of it counts as far as it lasts, so that noise does not come back in.
         Raises TsgError for angles that are not finite.
         """
         tilt_deg = np.atleast_1d(np.asarray(tilt_deg, float))
@@ -63,8 +60,7 @@ class AtomModel:
             raise TsgError("tilt_deg must be a list of finite angles in degrees")
         frames = self._rendered(replace(self._frames, tilt_deg=tilt_deg, frames=None))
         if residual:
-            first, last = self.series.tilt_deg[[0, -1]]
-            frames += make_interp_spline(self.series.tilt_deg, self.residual, k=1)(tilt_deg.clip(first, last))
+            frames += kriged(self.residual, measured_deg=self.series.tilt_deg, tilt_deg=tilt_deg)
         return frames.astype(np.float32)
 
     def as_ase(self, *, element: str = "X") -> Atoms:
@@ -82,24 +78,10 @@ class AtomModel:
 
     @cached_property
     def residual(self) -> np.ndarray:
-        """Measured frames less rendered ones (n_tilt, n_y, n_x), each band of frequencies by the weight it deserves."""
-        own = self._rendered(self._frames, per_frame=True)
-        return _predictable(self.series.frames - own, tilt_deg=self.series.tilt_deg)
+        """Measured frames less rendered ones (n_tilt, n_y, n_x)."""
+        return self.series.frames - self._rendered(self._frames, per_frame=True)
 
     def _rendered(self, frames: AtomFrames, *, per_frame: bool = False) -> np.ndarray:
         p = self._parameters if per_frame else without_frames(self._parameters, n_tilt=len(frames))
         features = None if self.channelling is None else frames.features(p)
         return frames.whole(p, features=features).cpu().numpy() * np.float32(self._unit)
-
-
-def _predictable(residual: np.ndarray, *, tilt_deg: np.ndarray) -> np.ndarray:
-    """Residuals (n_tilt, n_y, n_x), each band of frequencies times how far neighbours in angle foretell a frame's."""
-    n_y, n_x = residual.shape[1:]
-    spectra = np.fft.rfft2(residual)
-    k = np.hypot(np.fft.fftfreq(n_y)[:, None], np.fft.rfftfreq(n_x))
-    band = np.minimum((k * 2 * N_BANDS).astype(int), N_BANDS - 1)
-    t = ((tilt_deg[1:-1] - tilt_deg[:-2]) / (tilt_deg[2:] - tilt_deg[:-2]))[:, None, None]
-    foretold = (1 - t) * spectra[:-2] + t * spectra[2:]
-    both, own = ((foretold * other.conj()).real.sum(axis=0) for other in (spectra[1:-1], foretold))
-    shares = [both[band == b].sum() / max(own[band == b].sum(), 1e-30) for b in range(N_BANDS)]
-    return np.fft.irfft2(spectra * np.clip(shares, 0, 1)[band], s=(n_y, n_x)).astype(np.float32)

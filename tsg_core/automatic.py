@@ -13,7 +13,7 @@ from .methods import METHODS, predict
 from .tilt_series import TiltSeries
 from .uncertainty import PixelErrors, learn_pixel_errors
 
-CANDIDATES = ("linear", "cubic", "reprojection", "tsgnet", "atoms")
+CANDIDATES = ("linear", "cubic", "reprojection", "kriging", "tsgnet", "informed", "atoms")
 COSTLY = {"atoms": 400_000}  # pixels of a series beyond which a method is not tried unless it is asked for
 AS_GOOD_dB = 0.2  # a gain below this over linear is not worth a method that assumes more
 

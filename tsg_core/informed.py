@@ -7,9 +7,12 @@ Everything is divided by the size of what the object misses, so that one network
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -17,6 +20,8 @@ from .reprojection import ReprojectionSettings, fitted_object, reprojection, res
 from .residual import white_noise_bound
 from .tilt_series import TiltSeries
 
+WEIGHTS = Path(__file__).parent / "data" / "informed.safetensors"
+GAINS = WEIGHTS.with_name("informed_validation.csv")  # over the prior, of every frame of the validation particles
 N_NEAREST = 4
 N_CHANNELS = 12 + N_NEAREST
 STRIDE = 4
@@ -37,9 +42,7 @@ class Views:
     scale: np.ndarray
 
 
-def views(
-    series: TiltSeries, tilt_deg: np.ndarray, *, settings: ReprojectionSettings = ReprojectionSettings()
-) -> Views:
+def views(series: TiltSeries, tilt_deg: np.ndarray) -> Views:
     """The network's view of the frames at `tilt_deg` (n,), made of all frames of `series`.
 
     Channels: prior and object over the brightest pixel; linear and cubic interpolation less the prior, the carried
@@ -47,8 +50,9 @@ def views(
     frame, t - 1/2, the logarithms of the spacing, of the scale and of the noise over the brightest pixel, the share of
     the residual that left-out frames confirm, the number of frames, and the probe's width.
     """
-    from .methods import cubic, linear
+    from .methods import cubic, linear  # which hold this method too
 
+    settings = ReprojectionSettings()
     prior = reprojection(series, tilt_deg, settings=settings)
     fitted = fitted_object(series, settings)
     drawn = fitted.frames(tilt_deg)
@@ -117,6 +121,14 @@ class InformedNet(nn.Module):
 class _Block(nn.Sequential):
     def __init__(self, n_in: int, n_out: int, *, stride: int = 1):
         super().__init__(nn.Conv2d(n_in, n_out, 3, stride, 1), nn.SiLU(), nn.Conv2d(n_out, n_out, 3, 1, 1), nn.SiLU())
+
+
+@lru_cache(maxsize=1)
+def shipped_net() -> InformedNet:
+    """The network that comes with the package, made by `benchmarks/train_informed.py`."""
+    net = InformedNet()
+    net.load_state_dict({name: value.float() for name, value in load_file(WEIGHTS).items()})
+    return net.eval()
 
 
 def predict_informed(

@@ -1,8 +1,9 @@
 """Ways to predict frames between measured ones: functions of a series and the wanted angles.
 
 What they know: `nearest`, `linear` and `cubic` know each pixel's values over the angles; `flow` that structures move
-between two frames; `sirt_reprojection` and `reprojection` that all frames show one object, `atoms` that it consists of
-atoms; `tsgnet` what a network has learnt from other objects.
+between two frames; `sirt_reprojection` and `reprojection` that all frames show one object, `kriging` also for how long what it
+misses stays the same, `atoms` that it consists of atoms; `tsgnet` and `informed` what a network has learnt from other
+objects.
 """
 
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from scipy.interpolate import CubicSpline
 from scipy.ndimage import map_coordinates
 from skimage.registration import optical_flow_ilk
 
-from .reprojection import reprojection, sirt_reprojection
+from .reprojection import kriging, reprojection, sirt_reprojection
 from .tilt_series import TiltSeries
 
 
@@ -61,6 +62,13 @@ def tsgnet(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.n
     return predict_frames(network(checkpoint), series, tilt_deg=tilt_deg)
 
 
+def informed(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
+    """The reprojection, corrected by the shipped network that sees what the object misses."""
+    from .informed import predict_informed, shipped_net
+
+    return predict_informed(shipped_net(), series, tilt_deg)[0]
+
+
 def atoms(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
     """Frames of atoms fitted to all frames, plus the residual. Raises NotAtoms where they show something else."""
     from .atoms import fitted_atoms
@@ -70,7 +78,7 @@ def atoms(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.nd
 
 METHODS: dict[str, Callable[..., np.ndarray]] = {
     method.__name__: method
-    for method in (nearest, linear, cubic, flow, sirt_reprojection, reprojection, tsgnet, atoms)
+    for method in (nearest, linear, cubic, flow, sirt_reprojection, reprojection, kriging, tsgnet, informed, atoms)
 }
 
 

@@ -5,6 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from .kriging import kriged
 from .projection import project
 from .reconstruction import os_em, sirt
 from .residual import N_BANDS, carried_residual, residual_weights
@@ -54,6 +55,23 @@ def reprojection(
     weights = residual_weights_of(series, settings)
     carried = carried_residual(residual, measured_deg=series.tilt_deg, tilt_deg=tilt_deg, weights=weights)
     return fitted.frames(tilt_deg) + carried
+
+
+def kriging(
+    series: TiltSeries,
+    tilt_deg: np.ndarray,
+    *,
+    checkpoint=None,
+    settings: ReprojectionSettings = ReprojectionSettings(),
+) -> np.ndarray:
+    """Frames of the `FittedObject`, plus the residual of the measured frames by `kriging.kriged`.
+
+    Where the residual changes altogether from frame to frame, as the halo of a wide probe on a crystal does, that is
+    nearer than a spline; where it changes slowly, the spline of `reprojection` is.
+    """
+    fitted = fitted_object(series, settings)
+    residual = series.frames - fitted.frames(series.tilt_deg)
+    return fitted.frames(tilt_deg) + kriged(residual, measured_deg=series.tilt_deg, tilt_deg=tilt_deg)
 
 
 @lru_cache(maxsize=2)

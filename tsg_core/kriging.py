@@ -1,0 +1,81 @@
+"""Frames predicted by their covariances over the angle: kriging, which is Gaussian process regression, band by band.
+
+What a model of the object misses may change slowly from tilt to tilt, or be another altogether at the next one. With a
+wide probe it is: the probe's halo shows how strongly the crystal scatters beams inclined by up to the convergence angle,
+and frames further apart than twice that angle share none of it. A spline through such values is further from the truth
+than their mean. Kriging finds from the measured frames how long each band of spatial frequencies keeps its value,
+follows it within that range, and falls back to the mean beyond.
+"""
+
+import itertools
+
+import numpy as np
+from scipy.fft import dctn, idctn
+
+EDGES = (0.03, 0.06, 0.12, 0.25, 0.5)  # of the Nyquist frequency, radially; the mean of a frame is a band of its own
+RANGES = (
+    0.25,
+    0.5,
+    0.7,
+    1.0,
+    1.4,
+    2.0,
+    3.0,
+    5.0,
+    8.0,
+)  # over which values are kept, in spacings of the measured frames
+LASTING = (0.0, 0.2, 0.4, 0.6, 0.8, 0.95)  # share of the variance that all frames have in common
+NOISE = (1e-4, 1e-3, 1e-2, 0.03, 0.1, 0.3, 1.0)  # over the variance
+
+
+def kriged(frames: np.ndarray, *, measured_deg: np.ndarray, tilt_deg: np.ndarray) -> np.ndarray:
+    """The best linear prediction (n_target, n_y, n_x) at `tilt_deg` from frames (n_measured, n_y, n_x), float32.
+
+    Coefficients of the cosine transform are taken for independent, those of a band for equally distributed, with the
+    covariance lasting + (1 - lasting) exp(-(d / range)^2 / 2) at the angle d apart, besides noise. Range, lasting share
+    and noise of each band are the likeliest of a grid. See Rasmussen and Williams, Gaussian Processes for Machine
+    Learning (2006), sections 2.2 and 5.4.1.
+    """
+    spectrum, bands = dctn(frames.astype(np.float64), axes=(1, 2), norm="ortho"), _bands(frames.shape[1:])
+    spacing_deg = np.median(np.diff(measured_deg))
+    apart = np.abs(measured_deg[:, None] - measured_deg) / spacing_deg
+    wanted = np.abs(np.asarray(tilt_deg, np.float64)[:, None] - measured_deg) / spacing_deg
+    predicted = np.zeros((len(wanted), *frames.shape[1:]))
+    for band, (reach, lasting, noise) in enumerate(likeliest(spectrum, bands, apart)):
+        known = _covariance(apart, reach, lasting) + noise * np.eye(len(apart))
+        weights = np.linalg.solve(known, _covariance(wanted, reach, lasting).T).T
+        predicted[:, bands == band] = weights @ spectrum[:, bands == band]
+    return idctn(predicted, axes=(1, 2), norm="ortho").astype(np.float32)
+
+
+def likeliest(spectrum: np.ndarray, bands: np.ndarray, apart: np.ndarray) -> list[tuple[float, float, float]]:
+    """Range in spacings, lasting share and noise of each band, by the largest likelihood; the variance is free.
+
+    spectrum (n, n_y, n_x), bands (n_y, n_x) from 0 on, apart (n, n): differences of angle in spacings.
+    """
+    n, n_bands = len(apart), int(bands.max()) + 1
+    counts = np.bincount(bands.ravel())
+    products = np.stack([spectrum[:, bands == band] @ spectrum[:, bands == band].T for band in range(n_bands)])
+    best, found = np.full(n_bands, -np.inf), [(RANGES[0], 0.0, 1.0)] * n_bands
+    for reach, lasting in itertools.product(RANGES, LASTING):
+        values, vectors = np.linalg.eigh(_covariance(apart, reach, lasting))
+        powers = np.einsum("ik,bij,jk->bk", vectors, products, vectors, optimize=True)
+        for noise in NOISE:
+            variances = values.clip(0) + noise
+            scale = (powers / variances).sum(axis=1) / (n * counts)
+            likelihood = -counts / 2 * (np.log(variances).sum() + n * np.log(scale + np.finfo(float).tiny))
+            for band in np.flatnonzero(likelihood > best):
+                best[band], found[band] = likelihood[band], (reach, lasting, noise)
+    return found
+
+
+def _covariance(apart: np.ndarray, reach: float, lasting: float) -> np.ndarray:
+    return lasting + (1 - lasting) * np.exp(-0.5 * (apart / reach) ** 2)
+
+
+def _bands(shape: tuple[int, int]) -> np.ndarray:
+    """(n_y, n_x): 0 for the mean of a frame, then the band that the frequency's radius lies in."""
+    radius = np.hypot(*np.meshgrid(*(np.arange(n) / n for n in shape), indexing="ij"))
+    bands = np.digitize(radius, EDGES) + 1
+    bands[0, 0] = 0
+    return np.unique(bands, return_inverse=True)[1].reshape(shape)  # small frames lack some
