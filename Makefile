@@ -35,5 +35,5 @@ $(READY): pyproject.toml constraints.txt
 	  echo "$(PYTHON) cannot make environments: its venv module is missing. On Debian and Ubuntu:" \
 	    "apt-get install python3-venv" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[book,test,formats]" -c constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[book,test]" -c constraints.txt
 	touch $(READY)

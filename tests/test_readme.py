@@ -112,4 +112,4 @@ def test_citation_and_environment_agree_with_the_package():
     assert "Angular Sparsity Invariant" in citation["references"][0]["title"]
     dependencies = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
     (pip,) = (d["pip"] for d in dependencies if isinstance(d, dict))
-    assert "-e .[book,test,formats]" in pip
+    assert "-e .[book,test]" in pip
