@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from tsg_core.commands.prepare import prepare as command
 from tsg_core.errors import TsgError
 from tsg_core.experiment import EXPERIMENT_FILE, experiment_like
-from tsg_core.preparation.alignment import AlignmentSettings
+from tsg_core.preparation.alignment import AlignmentSettings, align
 from tsg_core.preparation.steps import PreparationSettings, prepare
 from tsg_core.tilt_series import TiltSeries
 
@@ -59,6 +59,13 @@ def test_the_left_out_frames_lie_where_the_alignment_put_the_object(experiment, 
     ))  # fmt: skip
     with pytest.raises(TsgError, match="unbinned pixels"):
         truth.left_out_beside(binned.alignment)
+
+
+def test_no_aligned_pixel_is_darker_than_all_recorded_ones(experiment):
+    """Hot pixels that stay ring when frames are resampled; reconstruction refuses frames far below zero."""
+    raw, _ = experiment
+    aligned = align(raw, settings=AlignmentSettings(method="centre-of-mass"))
+    assert aligned.series.frames.min() == raw.frames.min()
 
 
 @pytest.fixture

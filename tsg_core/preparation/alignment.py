@@ -123,7 +123,7 @@ class Alignment:
         if not np.array_equal(series.tilt_deg, self.series.tilt_deg):
             raise TsgError("an alignment applies to a series with the same angles; exclude the same frames first")
         scale = self.series.pixel_size_A / series.pixel_size_A
-        frames = moved_back(series.frames, shift_px=scale * self.shift_px, axis_deg=self.axis_deg)
+        frames = _undone(series.frames, shift_px=scale * self.shift_px, axis_deg=self.axis_deg)
         return series.noted(str(self.report), frames=frames)
 
 
@@ -159,10 +159,15 @@ def align(series: TiltSeries, *, settings: AlignmentSettings = AlignmentSettings
         field=common_field(series.frames.shape[1:], shift_px=shift_px, axis_deg=axis_deg),
         at_sides=_at_sides(series.frames),
     )
-    frames = moved_back(series.frames, shift_px=shift_px, axis_deg=axis_deg)
+    frames = _undone(series.frames, shift_px=shift_px, axis_deg=axis_deg)
     return Alignment(
         series=series.noted(str(report), frames=frames), shift_px=shift_px, axis_deg=axis_deg, report=report
     )
+
+
+def _undone(frames: np.ndarray, *, shift_px: np.ndarray, axis_deg: float) -> np.ndarray:
+    """Recorded frames moved back, none darker than all that was recorded: a spline rings about an outlying pixel."""
+    return np.maximum(moved_back(frames, shift_px=shift_px, axis_deg=axis_deg), frames.min())
 
 
 @dataclass(frozen=True, eq=False)
