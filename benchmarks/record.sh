@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Run the benchmarks whose output the page "Speed and memory" shows: `bash benchmarks/record.sh [NAME]`, about an hour.
+# Run the benchmarks whose output the page "Speed and memory" shows: `bash benchmarks/record.sh [NAME]`, about two hours.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 mkdir -p book/speed
@@ -27,5 +27,10 @@ record reconstruction reconstruction.py engines --slices 16 --pixels 512 --itera
 record reconstruction reconstruction.py methods
 record reconstruction reconstruction.py memory --pixels 512 --slices 512 --iterations 1
 record reconstruction reconstruction.py distances --points 1000000
+record formats formats.py
 record own_sample own_sample.py
+record alignment alignment.py accuracy
+record alignment alignment.py methods
+record alignment alignment.py time
 record verdicts verdicts.py
+record atom_limits atom_limits.py --ship
