@@ -18,234 +18,353 @@
 # %% [markdown]
 # # 8. Your own sample
 #
-# You have a tilt series from a microscope, aligned, with few angles. This chapter reads it, tests on *its own frames* whether prediction helps, makes the series
-# denser, and reconstructs a volume. Give your file below; without one, the chapter makes a series that behaves like an experiment.
+# You have a tilt series from a microscope: raw, noisy, not aligned, with few angles. This chapter takes it from the file to the volume: look at it, prepare and
+# align it, ask *its own frames* whether prediction helps, predict what is missing with an uncertainty, reconstruct. Without a file of yours the
+# chapter takes a shipped series that is like an experiment's and was made up, so that here, and only here, each step can be held against the truth.
 #
 # | | |
 # |---|---|
-# | **You need** | an aligned series with the tilt axis along y (vertical in the frames), and its angles |
-# | **You learn** | how to judge a method without any truth: leave frames out that you do have |
+# | **You need** | nothing for a first reading; for your own sample a tilt series in [a known format](../book/formats.md), with its angles |
+# | **You learn** | what to look at before any computation; what alignment does; how to judge a method without any truth |
 #
 # The same from a terminal:
 #
 # ```bash
-# tsg densify series.mrc --tilts angles.rawtlt --step 1 -o dense.mrc
+# tsg show series.mrc -o sheet.png
+# tsg prepare series.mrc --hot-pixels -o aligned.mrc
+# tsg densify aligned.mrc -o dense.mrc
 # tsg reconstruct dense.mrc -o volume.mrc
 # ```
+#
+# **Three things to change for your own file**, marked below by *Yours*: the path in the next cell, the settings of the
+# preparation, and the methods that compete.
 
 # %% tags=["parameters"]
 artifacts = "../artifacts/smoke"
 series_path = ""
 tilts_path = ""
+pixel_size_A = 0.0
 step_deg = 2.0
 method = "auto"
+candidates = ["linear", "cubic", "tsgnet", "atoms"]
 n_iterations = 100
 
 # %% tags=["hide-input"]
-import ase.io
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from tsg_core import chapters as names
 from tsg_core import (
-    evaluation,
     formats,
     interpolation,
     plotting,
+    projection,
     reconstruction,
-    simulation,
+    series_checks,
+    uncertainty,
+    volume_figures,
 )
+from tsg_core import chapters as names
 from tsg_core.artifacts import Artifacts
-from tsg_core.microscope import NON_ABERRATED
-from tsg_core.tilt_series import TiltSeries
+from tsg_core.contact_sheet import contact_sheet
+from tsg_core.experiment import experiment_like
+from tsg_core.preparation import figures, steps
 
 plotting.use_book_style()
 store = Artifacts(artifacts)
 
 # %% [markdown]
-# ## Read the series
+# ## Read it
 #
-# `TiltSeries.read` takes MRC stacks (`.mrc`, `.st`, `.ali`), TIFF stacks, NumPy and Zarr files. Angles come from the header, from a `.rawtlt` or `.tlt` beside the file, or
-# from the file you name.
+# *Yours:* give `series_path` above. Angles come from the file, from a `.rawtlt`, `.tlt` or `.mdoc` beside it, or from the text file `tilts_path`; a pixel size only has to be
+# given (other than 0) where the file states none. The shipped series is an alloy particle and a small silver one on a flake of carbon: counts of a detector with an
+# offset, hot pixels and noise, a beam that fades, frames that drifted, and a tilt axis that is inclined and off the middle.
 
-
-# %% tags=["hide-input"]
-def experiment_like():
-    """A particle with a missing wedge, irregular angles and shot noise."""
-    particle = ase.io.read(store.path(names.TEST_PARTICLES), index=0)
-    rng = np.random.default_rng(8)
-    tilt_deg = np.arange(-70, 71, 5.0) + rng.uniform(-0.3, 0.3, 29)
-    return simulation.simulate_tilt_series(
-        particle,
-        microscope=NON_ABERRATED,
-        tilt_deg=tilt_deg,
-        shape=(64, 64),
-        field_of_view_A=22.4,
-        dose_per_A2=2e4,
-        seed=8,
+# %%
+if series_path:
+    raw = formats.read_series(
+        series_path,
+        tilts=tilts_path or None,
+        pixel_size_A=pixel_size_A or None,
     )
-
-
-series = (
-    TiltSeries.read(series_path, tilts=tilts_path or None)
-    if series_path
-    else experiment_like()
-)
-plotting.say(
-    f"{len(series)} frames of {series.frames.shape[2]} × {series.frames.shape[1]} pixels of {series.pixel_size_A:.3g} Å, "
-    f"from {series.tilt_deg[0]:.1f}° to {series.tilt_deg[-1]:.1f}°, "
-    f"{np.diff(series.tilt_deg).mean():.1f}° apart on average."
-)
+    truth = None
+else:
+    raw, truth = experiment_like()
+pd.Series(series_checks.facts(raw), name="as recorded").to_frame()
 
 # %% [markdown]
 # ## Look at it first
 #
-# Is the tilt axis vertical, does it pass through the middle, does the total intensity stay even? A line through the sinogram's centre
-# of mass shows a wrong axis at a glance: it should follow a sine curve around the middle.
+# The same sheet as `tsg show` draws. Is the tilt axis vertical? Does the object stay within the frames? Is one frame much brighter than its neighbours? Does the centre of
+# mass follow a smooth wave? Here it doesn't: the frames drifted. [When something looks wrong](../book/troubleshooting.md) goes from symptoms to causes.
 
 # %%
-chosen = np.linspace(0, len(series) - 1, 5).astype(int)
-plotting.show_frames(
-    series.frames[chosen],
-    [f"{series.tilt_deg[i]:.0f}°" for i in chosen],
-    pixel_size_A=series.pixel_size_A,
+contact_sheet(raw, title="as recorded")
+
+# %% tags=["hide-input"]
+warnings = series_checks.warnings_of(raw)
+plotting.say(
+    "\n".join(f"- {warning}" for warning in warnings)
+    or "Nothing calls for care at once."
 )
-plt.show()
-figure, axes = plt.subplots(1, 2, figsize=(8, 3.2))
-plotting.show_sinogram(series, axis=axes[0], title="middle row")
-axes[1].plot(
-    series.tilt_deg,
-    series.frames.sum((1, 2)) / series.frames.sum((1, 2)).mean(),
-    "o-",
-    ms=3,
-)
-axes[1].set(xlabel="tilt (deg)", ylabel="total intensity / mean", ylim=(0, None))
-plt.show()
+
+# %% [markdown]
+# ## Prepare it
+#
+# One call does all steps in a fixed order, and each says in a sentence what it did. *Yours:* turn on what your recording needs, `turn=True` where the tilt axis lies along the
+# rows, `flip_angles=True` where your microscope counts angles the other way, `binning=2` for large frames, `alignment=None` where the series is aligned already.
+
+# %%
+settings = steps.PreparationSettings(hot_pixels=True)
+prepared = steps.prepare(raw, settings=settings, say=plotting.say)
+series = prepared.series
+drawn = figures.step_figures(prepared)
+
+# %% [markdown]
+# Hot pixels come first, while each is a single pixel: later steps would smear them.
+
+# %%
+drawn.get("hot pixels")
+
+# %% [markdown]
+# The background is the detector's answer to no electrons at all. Left in, it would be reconstructed as matter.
+
+# %%
+drawn.get("background")
+
+# %% [markdown]
+# Alignment moves every frame to where it belongs. In the sinogram, the lines that were torn by the drift become waves.
+
+# %%
+drawn.get("alignment")
+
+# %% [markdown]
+# An inclined tilt axis does no harm in the middle row, and the more the farther a slice lies from it.
+
+# %%
+drawn.get("axis")
+
+# %% [markdown]
+# How good is it? For your series the reprojection residual is what there is: how much of the frames a volume of them fails to explain. Of the shipped
+# one the true shifts are known. They are compared but for a translation of the object, which no alignment can know and no volume minds.
+
+# %%
+if prepared.alignment:
+    shifts = figures.shift_figure(
+        prepared.alignment,
+        true_shift_px=truth and truth.shift_px,
+    )
+else:
+    shifts = None
+shifts
+
+# %% tags=["hide-input"]
+if truth and prepared.alignment:
+    axis_error_deg = abs(prepared.alignment.axis_deg - truth.axis_deg)
+    plotting.say(
+        f"The shifts are right to {truth.shift_error_px(prepared.alignment):.3f} pixels (root mean square), "
+        f"the inclination of the tilt axis to {axis_error_deg:.2f}°."
+    )
 
 # %% [markdown]
 # ## Would prediction help *this* series?
 #
-# No truth is needed to ask. Leave out every second frame, predict those from the rest, and compare with what was measured. The spacing is then twice
-# yours, so the scores are lower than what you will get; the *order* of the methods is what you read from it.
+# No truth is needed to ask. Leave measured frames out, predict them from the rest, compare. The method `auto` does so at twice and at four times the spacing,
+# carries each method's error on to the spacing that the series really has, and weighs the methods by it, for each angle by its
+# distance to the measured ones. *Yours:* an empty list of `candidates` lets all methods compete that apply, which takes some minutes; another `method`
+# than `auto` is taken as it is. Measured frames stay what they are, bit for bit.
 
 # %%
-kept, left_out = (
-    series.subset(np.arange(0, len(series), 2)),
-    series.subset(np.arange(1, len(series) - 1, 2)),
+wanted_deg = np.arange(
+    np.ceil(series.tilt_deg[0]),
+    series.tilt_deg[-1],
+    step_deg,
 )
-inside = left_out.tilt_deg < kept.tilt_deg[-1]
-left_out = left_out.subset(inside)
-rows = []
-for candidate in ("linear", "cubic", "sirt_reprojection", "reprojection", "tsgnet"):
-    guess = interpolation.densify(
-        kept,
-        tilt_deg=left_out.tilt_deg,
-        method=candidate,
-    )
-    metrics = evaluation.image_metrics(
-        guess.frames, left_out.frames, peak=series.intensity_scale
-    )
-    rows.append(
-        {
-            "method": candidate,
-            "PSNR (dB)": metrics.psnr_dB.mean(),
-            "SSIM": metrics.ssim.mean(),
-        }
-    )
-scores = pd.DataFrame(rows).set_index("method")
-scores.style.format("{:.2f}")
-
-# %%
-best = scores["PSNR (dB)"].idxmax()
-gain_dB = scores.loc[best, "PSNR (dB)"] - scores.loc["linear", "PSNR (dB)"]
-advice = (
-    f"**{best}** predicts the left-out frames best, {gain_dB:.1f} dB above linear."
-    if best != "linear"
-    else "Linear is as good here as anything."
-)
-plotting.say(
-    f"{advice} Both are compared with noisy frames, so noise bounds what any method can reach."
-)
-
-# %% [markdown]
-# ## Make it denser
-#
-# Measured frames stay as they are, bit for bit, and are marked as measured. The method `auto` repeats the test above at several spacings,
-# extrapolates each method's error to the spacing that the series really has, and takes for every angle what it expects to be nearest, also `atoms`
-# where the sample shows atoms. Name another method in the parameters to insist on it.
-
-# %%
-dense_tilt_deg = np.union1d(
-    series.tilt_deg,
-    np.arange(np.ceil(series.tilt_deg[0]), series.tilt_deg[-1], step_deg),
-)
-dense = interpolation.densify(
+dense_tilt_deg = np.union1d(series.tilt_deg, wanted_deg)
+if truth:
+    dense_tilt_deg = np.union1d(dense_tilt_deg, truth.left_out.tilt_deg)
+found = interpolation.densify_with_uncertainty(
     series,
     tilt_deg=dense_tilt_deg,
-    method=method,
+    methods=(candidates or None) if method == "auto" else [method],
 )
-plotting.say(
-    f"{len(dense)} frames: {dense.measured.sum()} measured and {(~dense.measured).sum()} predicted."
-)
-if method == "auto":
-    plotting.say(f"The choice: {dense.metadata['choice']['verdict']}.")
+dense = found.series
 
 # %% [markdown]
-# ## Reconstruct and keep
+# What the left-out frames say of each method: the score at twice the spacing, where it was tested, and what is expected at the real one.
+
+# %%
+choice = dense.metadata["choice"]
+columns = {
+    "left_out_psnr_dB": "left-out frames (dB)",
+    "expected_psnr_dB": "expected (dB)",
+    "weight": "weight half-way",
+    "reason": "does not apply because",
+}
+table = pd.DataFrame(choice["left_out"]).set_index("method")
+table = table.reindex(columns=list(columns)).rename(columns=columns)
+table.style.format("{:.2f}", subset=list(table.columns[:3]), na_rep="")
+
+# %% tags=["hide-input"]
+n_predicted = int((~dense.measured).sum())
+plotting.say(
+    f"By left-out frames, {choice['verdict']}. The denser series has {len(dense)} frames: "
+    f"{dense.measured.sum()} measured and {n_predicted} predicted. The scores are against noisy frames, "
+    "so noise bounds what any method can reach."
+)
+
+# %% [markdown]
+# ## Predicted frames, and how far to trust them
+#
+# Beside each predicted frame stands its standard deviation, learnt where left-out frames were missed: at edges more than in the vacuum.
+
+# %%
+predicted = np.flatnonzero(~dense.measured)
+chosen = predicted[np.linspace(0, n_predicted - 1, 6).astype(int)[1:-1]]
+titles = [f"{dense.tilt_deg[i]:.1f}°, predicted" for i in chosen]
+pictures = plotting.show_frames(
+    dense.frames[chosen], titles, pixel_size_A=dense.pixel_size_A
+)
+
+# %%
+if found.sigma is not None:
+    pictures = plotting.show_frames(
+        found.sigma[np.searchsorted(predicted, chosen)],
+        ["its standard deviation"] * len(chosen),
+        pixel_size_A=dense.pixel_size_A,
+        cmap="viridis",
+    )
+
+# %% [markdown]
+# ## Against the truth, for once
+#
+# The made-up experiment holds clean frames at angles that were left out of it. They are moved to where the alignment put the object and compared where every frame was
+# recorded. For your own sample there is no such thing, and the chapter goes on without.
+
+# %%
+if truth and prepared.alignment:
+    expected = truth.left_out_beside(prepared.alignment)
+    field = (slice(None), *prepared.alignment.report.field)
+    clean = expected.frames * truth.counts_per_intensity
+
+    def error_of(frames):
+        return np.sqrt(((frames - clean)[field] ** 2).mean())
+
+    at_truth = np.isin(dense.tilt_deg, expected.tilt_deg)
+    baseline = interpolation.densify(
+        series, tilt_deg=expected.tilt_deg, method="linear"
+    )
+    predictions = dense.frames[at_truth]
+    errors = {"linear": error_of(baseline.frames), method: error_of(predictions)}
+
+# %% tags=["hide-input"]
+if truth and prepared.alignment:
+    sigma = found.sigma[np.isin(dense.tilt_deg[predicted], expected.tilt_deg)]
+    held = uncertainty.coverage(
+        predictions[field], sigma[field], clean[field], levels=(0.5, 0.9)
+    )
+    plotting.say(
+        f"Root mean square error at the {len(expected)} angles that nobody measured: {errors['linear']:.0f} counts by linear "
+        f"interpolation, {errors[method]:.0f} by {method}, where the brightest pixel has {clean.max():.0f}. The stated intervals of 50 % and 90 % hold "
+        f"{held[0.5]:.0%} and {held[0.9]:.0%} of the clean pixels; they are meant for frames with the noise of a measurement."
+    )
+
+# %%
+if truth and prepared.alignment:
+    at = int(np.abs(expected.tilt_deg).argmin())
+    differences = [frames[at] - clean[at] for frames in (baseline.frames, predictions)]
+    reach = np.quantile(np.abs(differences[0]), 0.998)
+    pictures = plotting.show_frames(
+        differences,
+        [f"{name}, {expected.tilt_deg[at]:.1f}°" for name in errors],
+        pixel_size_A=dense.pixel_size_A,
+        vmin=-reach,
+        vmax=reach,
+        cmap="RdBu_r",
+        colour_bar="error (counts)",
+    )
+
+# %% [markdown]
+# ## Reconstruct
 
 # %%
 volumes = {
-    "measured only": reconstruction.sirt(series, n_iterations=n_iterations),
-    "measured and predicted": reconstruction.sirt(dense, n_iterations=n_iterations),
+    "measured": reconstruction.sirt(series, n_iterations=n_iterations),
+    "with predicted": reconstruction.sirt(dense, n_iterations=n_iterations),
 }
-for axis_name, cut in (
-    ("across the tilt axis", lambda v: v[v.shape[0] // 2]),
-    ("along the tilt axis", lambda v: v[:, v.shape[1] // 2]),
-):
-    figure = plotting.show_frames(
-        np.array([cut(v) for v in volumes.values()]),
-        list(volumes),
-        pixel_size_A=series.pixel_size_A,
+pictures = volume_figures.orthogonal_slices(volumes, voxel_size_A=series.pixel_size_A)
+
+# %% [markdown]
+# Which volume is better? Project each at the angles that nobody measured, and compare with the clean frames. A volume that only explains its own frames fails there.
+
+# %%
+if truth and prepared.alignment:
+    missed = {
+        name: error_of(projection.project(volume, tilt_deg=expected.tilt_deg))
+        for name, volume in volumes.items()
+    }
+    plotting.say(
+        f"The volume of the measured frames misses them by {missed['measured']:.0f} counts (root mean square), "
+        f"that of measured and predicted ones by {missed['with predicted']:.0f}."
     )
-    figure.suptitle(f"Slice {axis_name}")
-    plt.show()
+
+
+# %% [markdown]
+# ## Keep it
+#
+# The aligned series, the denser one with the flags of what was measured, its standard deviations, and the volume, in a folder of their own.
 
 
 # %%
 def keep(folder):
     folder.mkdir(exist_ok=True)
+    series.write(folder / "aligned.mrc", overwrite=True)
     dense.write(folder / "dense.mrc", overwrite=True)
+    if found.sigma is not None:
+        sigma_series = interpolation.sigma_series(
+            found.sigma,
+            tilt_deg=dense.tilt_deg,
+            measured=dense.measured,
+            pixel_size_A=dense.pixel_size_A,
+        )
+        sigma_series.write(folder / "dense_sigma.mrc", overwrite=True)
     formats.write_volume(
-        volumes["measured and predicted"],
+        volumes["with predicted"],
         folder / "volume.mrc",
         voxel_size_A=series.pixel_size_A,
         overwrite=True,
     )
 
 
-store.make(
+kept = store.make(
     names.OWN_SAMPLE,
     keep,
     parameters={
         "series_path": series_path,
         "tilts_path": tilts_path,
+        "pixel_size_A": pixel_size_A,
         "step_deg": step_deg,
         "method": method,
+        "candidates": candidates,
         "n_iterations": n_iterations,
     },
-    inputs=[names.TEST_PARTICLES],
-    code=(interpolation, reconstruction, simulation, formats),
+    code=(steps, interpolation, reconstruction, formats, "experiment"),
 )
+plotting.say("Kept: " + ", ".join(f"`{path.name}`" for path in sorted(kept.iterdir())))
 
 # %% [markdown]
 # ## What to be careful about
 #
 # - A predicted frame is no measurement: it adds no dose and no new information, only assumptions. Keep the flags with the data.
 # - The missing wedge stays: nothing is predicted outside the measured range, and the volume stays stretched along the beam.
-# - A misaligned series makes every method that uses many frames worse, reprojection first of all. Align first.
+# - No number above tells a volume from its mirror image. Which way your microscope counts angles has to be known or
+#   measured, once, with an object whose handedness is known.
+# - An object that leaves the frames at some tilts, or a film that fills them, can be aligned less well than the shipped one. The sentence on
+#   alignment says where that is in doubt.
 #
 # ## Exercises
 #
-# 1. *Wrong axis.* Shift all frames by two pixels in x (`np.roll`). Which method suffers most in the leave-out table?
-# 2. *Half the dose.* Halve `dose_per_A2` above. At which dose does linear interpolation become the best choice, and why?
+# 1. *No alignment.* Set `alignment=None` in the settings. Which method suffers most in the leave-out table, and which doesn't mind?
+# 2. *A simpler alignment.* Import `AlignmentSettings` from `tsg_core.preparation.alignment` and take `AlignmentSettings(method="correlation")`. How far off are the
+#    shifts along and across the tilt axis, and why do they differ?
+# 3. *The wrong sign.* Set `flip_angles=True`. Which of the numbers above notice?
+# 4. *All methods.* Set `candidates = []`. Which method gets the largest weight, and does the order of the table agree with the errors against the truth?

@@ -54,7 +54,7 @@ CHAPTERS = (
         makes=(VOLUME_METRICS, DOSE_METRICS, EXAMPLE_VOLUMES, EXAMPLE_SLICES),
         needs=("02_simulation",),
     ),
-    Chapter(name="08_your_own_sample", makes=(OWN_SAMPLE,), needs=("01_structures",)),
+    Chapter(name="08_your_own_sample", makes=(OWN_SAMPLE,)),
 )
 
 

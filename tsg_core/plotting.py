@@ -42,7 +42,8 @@ CAMERA = {"eye": {"x": 1.2, "y": -1.6, "z": 0.65}, "center": {"x": 0, "y": 0, "z
 
 
 def use_book_style() -> None:
-    """Matplotlib settings of every figure in the book."""
+    """Matplotlib settings of every figure in the book; cells show figures that were made without pyplot, too."""
+    plt.switch_backend(plt.get_backend())  # else these are shown as text until pyplot has drawn one
     plt.rcParams.update(
         {
             "figure.dpi": 110,
