@@ -15,6 +15,7 @@ EXAMPLE_VOLUMES = "example_volumes.npz"
 EXAMPLE_SLICES = "example_slices.npz"
 DOSE_METRICS = "dose_metrics"
 OWN_SAMPLE = "own_sample"
+OFF_MODEL_METRICS = "off_model_metrics"
 
 
 def series_name(split: str, microscope: str) -> str:
@@ -55,6 +56,7 @@ CHAPTERS = (
         needs=("02_simulation",),
     ),
     Chapter(name="08_your_own_sample", makes=(OWN_SAMPLE,)),
+    Chapter(name="09_one_object", makes=(OFF_MODEL_METRICS,), needs=("02_simulation",)),
 )
 
 

@@ -63,6 +63,8 @@ def work_of(chapter: str, parameters: Parameters) -> Work:
         return _prediction(parameters)
     if chapter == "07_reconstruction":
         return _reconstruction(parameters)
+    if chapter == "09_one_object":
+        return _off_model(parameters)
     return Work(text="", amount=1.0)
 
 
@@ -111,6 +113,14 @@ def _reconstruction(parameters: Parameters) -> Work:
         frames += dosed * n_tilt * (1 / gap + n_mix)
     text = f"{volumes:,} SIRT volumes of {n_pixels} x {n_pixels} x {n_pixels} voxels"
     return Work(text=text, amount=frames * n_pixels**3 * settings["n_iterations"])
+
+
+def _off_model(parameters: Parameters) -> Work:
+    settings = parameters["09_one_object"]
+    n_particles = len(settings["particles"]) + settings["n_test_particles"]
+    n_series = n_particles * len(settings["microscopes"]) * len(settings["spacings_deg"])
+    text = f"{len(settings['methods'])} methods on {n_series:,} sparse series"
+    return Work(text=text, amount=n_series * len(settings["methods"]))
 
 
 def _n_tilt(parameters: Parameters) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .artifacts import plain, write_json
-from .chapters import CHAPTERS, DOSE_METRICS, FRAME_METRICS, VOLUME_METRICS, maker_of
+from .chapters import CHAPTERS, DOSE_METRICS, FRAME_METRICS, OFF_MODEL_METRICS, VOLUME_METRICS, maker_of
 from .errors import TsgError
 from .files import replaced_when_whole
 from .profiles import Profile, find_root
@@ -23,6 +23,7 @@ TABLES = {
     "frame_metrics": (FRAME_METRICS, "table.csv"),
     "volume_metrics": (VOLUME_METRICS, "table.csv"),
     "dose_metrics": (DOSE_METRICS, "table.csv"),
+    "off_model_metrics": (OFF_MODEL_METRICS, "table.csv"),
 }
 DURATIONS = "durations"
 
