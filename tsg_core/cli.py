@@ -12,6 +12,7 @@ from .commands.prepare import prepare
 from .commands.reconstruct import reconstruct
 from .commands.show import show
 from .commands.simulate import simulate
+from .commands.tune import tune
 from .errors import TsgError
 
 
@@ -37,7 +38,7 @@ def tsg() -> None:
     """Sparse-angle electron tomography: the book and the tools inside it."""
 
 
-for command in (run, build, record, train, show, prepare, densify, reconstruct, evaluate, simulate):
+for command in (run, build, record, train, show, prepare, tune, densify, reconstruct, evaluate, simulate):
     tsg.add_command(command)
 
 

@@ -1,0 +1,32 @@
+"""`tsg tune`: train a shipped network further on one's own series."""
+
+import click
+
+from .options import check_output, file_output, read_with_contrast, say_history, series_input
+
+
+@click.command()
+@series_input
+@file_output
+@click.option("--checkpoint", help="Network to begin with: a shipped one's name, or a file.")
+@click.option("--steps", default=200, show_default=True, type=click.IntRange(min=1), help="Steps of the training.")
+def tune(source, tilts, pixel_size_A, output, overwrite, checkpoint, steps) -> None:
+    """Train TSGNet further on the frames of IN.
+
+    The network is first tuned on every second frame and has to predict the others better than before; only then is it
+    tuned on all frames and written, for `tsg densify --method tsgnet --checkpoint OUT`. The table of left-out frames
+    of `tsg densify` flatters a network that has seen them: what counts is said here.
+    """
+    check_output(output, sources=(source,), overwrite=overwrite)
+    from ..fine_tuning import fine_tune
+    from ..prediction import save_model
+
+    series = read_with_contrast(source, tilts=tilts, pixel_size_A=pixel_size_A)
+    say_history(series)
+    found = fine_tune(series, checkpoint=checkpoint, n_steps=steps)
+    click.echo(found.verdict)
+    if found.model is None:
+        click.echo("nothing is written: the network as it comes is as good")
+    else:
+        save_model(found.model, output, notes={"tuned_on": str(source), "verdict": found.verdict})
+        click.echo(f"wrote {output}")
