@@ -24,7 +24,7 @@ def untrained():
 
 
 def test_a_network_that_learns_from_the_series_proves_it_on_other_frames(untrained):
-    found = fine_tune(moving_stripe(), checkpoint=untrained, n_steps=60)
+    found = fine_tune(moving_stripe(), checkpoint=untrained, n_steps=150)
     assert found.tuned_dB > found.untuned_dB + 0.05 and found.model is not None
     assert found.untuned_dB == pytest.approx(found.linear_dB, abs=0.1)
     assert "tuning helps" in found.verdict
@@ -47,7 +47,7 @@ def test_the_command_writes_a_network_or_says_why_not(tmp_path, untrained, monke
     monkeypatch.setattr("tsg_core.fine_tuning.network", lambda checkpoint: untrained)
     moving_stripe().write(tmp_path / "in.npz")
     result = CliRunner().invoke(
-        tsg, ["tune", str(tmp_path / "in.npz"), "-o", str(tmp_path / "out.safetensors"), "--steps", "60"]
+        tsg, ["tune", str(tmp_path / "in.npz"), "-o", str(tmp_path / "out.safetensors"), "--steps", "150"]
     )
     assert result.exit_code == 0, result.output
     assert "tuning helps" in result.output

@@ -44,7 +44,7 @@ class FineTuning:
         return f"{helps}: {self.tuned_dB:.2f} dB on frames left out of it, {others}"
 
 
-def fine_tune(series: TiltSeries, *, checkpoint=None, n_steps: int = 200, seed: int = 0) -> FineTuning:
+def fine_tune(series: TiltSeries, *, checkpoint=None, n_steps: int = 100, seed: int = 0) -> FineTuning:
     """Tune a network (as `weights.network` takes it) on the measured frames of a series; see the module.
 
     Raises TsgError for fewer than nine measured frames, or frames smaller than 16 pixels.
@@ -83,10 +83,10 @@ def _tuned(model: TSGNet, series: TiltSeries, *, n_steps: int, seed: int) -> TSG
     settings = TrainingSettings(
         n_steps=n_steps,
         crop_px=crop_px,
-        learning_rate=1e-4,
+        learning_rate=3e-5,
         final_learning_rate=1e-6,
         loss="gain",
-        max_rate=2,
+        max_rate=1,
         midpoint=1.0,
         ema_decay=0.98,
         seed=seed,

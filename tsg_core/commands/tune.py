@@ -9,7 +9,7 @@ from .options import check_output, file_output, read_with_contrast, say_history,
 @series_input
 @file_output
 @click.option("--checkpoint", help="Network to begin with: a shipped one's name, or a file.")
-@click.option("--steps", default=200, show_default=True, type=click.IntRange(min=1), help="Steps of the training.")
+@click.option("--steps", default=100, show_default=True, type=click.IntRange(min=1), help="Steps of the training.")
 def tune(source, tilts, pixel_size_A, output, overwrite, checkpoint, steps) -> None:
     """Train TSGNet further on the frames of IN.
 
