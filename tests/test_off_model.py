@@ -130,7 +130,13 @@ def test_the_worst_case_is_told_plainly(table):
     assert where == ("multislice", "b", "aberrated", 6.0) and gain_dB == -0.5
 
 
+def test_a_method_is_compared_with_the_best_where_it_applies(table):
+    assert off_model.furthest_behind(table, method="atoms") == (("multislice", "a", "aberrated", 6.0), 0.0)
+    where, behind_dB = off_model.furthest_behind(table, method="linear")
+    assert where[1] == "c" and behind_dB == -30
+
+
 def test_coverages_are_of_methods_that_state_an_uncertainty(table):
     found = off_model.coverages(table)
-    assert list(found.index) == [("multislice", "auto"), ("incoherent", "auto")]
+    assert list(found.index) == [("multislice", "aberrated", "auto"), ("incoherent", "aberrated", "auto")]
     assert np.allclose(found, [[0.5, 0.9, 0.95]] * 2)

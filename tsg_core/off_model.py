@@ -141,10 +141,17 @@ def worst_of(table: pd.DataFrame, *, method: str = "auto") -> tuple[tuple, float
     return gain.idxmin(), float(gain.min())
 
 
+def furthest_behind(table: pd.DataFrame, *, method: str) -> tuple[tuple, float]:
+    """The case at which a method that applies stands furthest behind the best one, and how far in dB, at most 0."""
+    psnr_dB = _by_method(table, "psnr_dB")
+    behind = psnr_dB[method] - psnr_dB.max(axis=1)
+    return behind.idxmin(), float(behind.min())
+
+
 def coverages(table: pd.DataFrame) -> pd.DataFrame:
-    """Mean share of pixels in the intervals of each level, for each model and method that states an uncertainty."""
+    """Mean share of pixels in the intervals of each level, for each model, microscope and method that states them."""
     columns = [f"coverage_{100 * level:.0f}" for level in LEVELS if f"coverage_{100 * level:.0f}" in table]
-    return table.dropna(subset=columns).groupby(["model", "method"], sort=False)[columns].mean()
+    return table.dropna(subset=columns).groupby(["model", "microscope", "method"], sort=False)[columns].mean()
 
 
 def _by_method(table: pd.DataFrame, column: str) -> pd.DataFrame:
