@@ -87,12 +87,13 @@ def volume_metrics(
     mix_methods: Sequence[str],
     n_iterations: int,
     n_points: int,
+    n_particles: int | None = None,
     checkpoint: Path | None = None,
     seed: int = 0,
 ) -> None:
     """Write what `Yardstick.measure` says of the volumes of every arm (Fig. 3 of the paper) to `folder`.
 
-    One row for each microscope, particle, gap, offset, arm and method of the predicted frames. A gap of 1 compares the
+    One row for each microscope, particle (the first `n_particles`), gap, offset, arm and method of the predicted frames. A gap of 1 compares the
     Reference object with a second sample of its own points: the floor that the sampling sets.
     """
     network = weights.network(checkpoint) if "tsgnet" in mix_methods else None
@@ -119,7 +120,7 @@ def volume_metrics(
                     for arm in names:
                         yield {"gap": gap, "offset": offset, "arm": arm, "method": method, **row}
 
-    write_particle_by_particle(data, folder, rows, label="reconstructing")
+    write_particle_by_particle(data, folder, rows, label="reconstructing", n_particles=n_particles)
 
 
 def yardstick_of(dataset: Dataset, i: int, *, n_iterations: int, n_points: int, seed: int) -> Yardstick:

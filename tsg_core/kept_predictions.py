@@ -17,7 +17,9 @@ from .progress import track
 from .provenance import code_version
 from .tilt_series import TiltSeries
 
-COST = {"reprojection": 1e4, "sirt_reprojection": 5e3, "atoms": 1e4, "tsgnet": 1e3, "flow": 100}
+# kriging and informed go on from the object that reprojection has fitted
+COST = {"reprojection": 1e4, "sirt_reprojection": 5e3, "atoms": 1e4}
+COST |= {"kriging": 1e3, "informed": 1e3, "tsgnet": 1e3, "flow": 100}
 LEAST_COST = 1  # of the methods that are not named: weighted sums of frames
 
 
