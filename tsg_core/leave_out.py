@@ -159,7 +159,8 @@ def leave_out(
 def error_trend(left_out: LeftOut) -> ErrorTrend:
     """The trend of every method's error with the spacing, a power law between the halved and the quartered series.
 
-    The noise that the left-out frames themselves hold is taken out of the law, and no error falls below it.
+    Levels are geometric means over the frames, as a mean of PSNR is: one frame along a zone axis, that none foretells,
+    would else be all that counts. For the same reason every frame has the same part in the correlations. The noise that the left-out frames themselves hold is taken out of the law, and no error falls below it.
     """
     near, far = left_out.halved, ~left_out.halved
     n_method, n_out = left_out.predicted.shape[:2]
@@ -168,13 +169,13 @@ def error_trend(left_out: LeftOut) -> ErrorTrend:
         error = _error(left_out, slice(None), k)
         mse[:, k] = (error**2).mean(axis=(1, 2))
         if near[k]:
-            shared += np.einsum("iyx,jyx->ij", error, error)
+            shared += np.einsum("iyx,jyx->ij", error, error) / (mse[:, k].mean() or 1.0)
     log_spacing = np.log(left_out.spacing_deg.clip(1e-6))
-    level = mse[:, near].mean(axis=1)
+    level = _typical(mse[:, near])
     floor = min(white_noise_bound(_error(left_out, i, k) for k in np.flatnonzero(near)) for i in range(n_method))
     power = np.full(len(mse), USUAL)
     if far.any() and (step := log_spacing[far].mean() - log_spacing[near].mean()) > 0.1:
-        above, beyond = ((level - floor).clip(0), (mse[:, far].mean(axis=1) - floor).clip(0))
+        above, beyond = ((level - floor).clip(0), (_typical(mse[:, far]) - floor).clip(0))
         ratio = np.divide(beyond, above, out=np.ones(len(level)), where=above > 0)
         power = np.where(np.isnan(ratio), USUAL, (np.log(ratio.clip(1e-12)) / step).clip(0, STEEPEST))
     size = np.sqrt(np.diag(shared))
@@ -186,6 +187,12 @@ def error_trend(left_out: LeftOut) -> ErrorTrend:
         floor=floor,
         correlation=correlation,
     )
+
+
+def _typical(mse: np.ndarray) -> np.ndarray:
+    """Geometric mean (n_method,) over frames (n_method, n); errors of next to nothing count as a millionth of the mean."""
+    smallest = 1e-6 * mse.mean(axis=1, keepdims=True) + np.finfo(float).tiny
+    return np.exp(np.log(np.maximum(mse, smallest)).mean(axis=1))
 
 
 def _error(left_out: LeftOut, methods: int | slice, k: int) -> np.ndarray:

@@ -47,14 +47,16 @@ def reprojection(
 ) -> np.ndarray:
     """Frames of the `FittedObject`, plus what it misses: the residual of the measured frames.
 
-    The object carries what moves with the angle. The residual, what no object explains, is carried over by a cubic
-    spline, as much of it as is not noise and lasts from frame to frame: see `residual_weights_of`.
+    The object carries what moves with the angle. The residual, what no object explains, is its mean over the frames,
+    and what is left is carried over by a cubic spline, as much of it as is not noise and lasts from frame to frame: see
+    `residual_weights_of`.
     """
     fitted = fitted_object(series, settings)
     residual = series.frames - fitted.frames(series.tilt_deg)
+    mean = residual.mean(axis=0)
     weights = residual_weights_of(series, settings)
-    carried = carried_residual(residual, measured_deg=series.tilt_deg, tilt_deg=tilt_deg, weights=weights)
-    return fitted.frames(tilt_deg) + carried
+    carried = carried_residual(residual - mean, measured_deg=series.tilt_deg, tilt_deg=tilt_deg, weights=weights)
+    return fitted.frames(tilt_deg) + mean + carried
 
 
 def kriging(
@@ -85,10 +87,12 @@ def residual_weights_of(series: TiltSeries, settings: ReprojectionSettings) -> n
         return np.ones((N_BANDS, N_BANDS))
     kept = series.subset(np.setdiff1d(np.arange(len(series)), out))
     fitted = fitted_object(kept, settings)
+    residual = kept.frames - fitted.frames(kept.tilt_deg)
+    mean = residual.mean(axis=0)
     return residual_weights(
-        kept.frames - fitted.frames(kept.tilt_deg),
+        residual - mean,
         measured_deg=kept.tilt_deg,
-        left_out=series.frames[out] - fitted.frames(series.tilt_deg[out]),
+        left_out=series.frames[out] - fitted.frames(series.tilt_deg[out]) - mean,
         left_out_deg=series.tilt_deg[out],
     )
 
