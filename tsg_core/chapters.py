@@ -16,6 +16,8 @@ EXAMPLE_SLICES = "example_slices.npz"
 DOSE_METRICS = "dose_metrics"
 OWN_SAMPLE = "own_sample"
 OFF_MODEL_METRICS = "off_model_metrics"
+OBJECT_VOLUMES = "object_volumes"
+OBJECT_DOSE = "object_dose"
 
 
 def series_name(split: str, microscope: str) -> str:
@@ -56,7 +58,7 @@ CHAPTERS = (
         needs=("02_simulation",),
     ),
     Chapter(name="08_your_own_sample", makes=(OWN_SAMPLE,)),
-    Chapter(name="09_one_object", makes=(OFF_MODEL_METRICS,), needs=("02_simulation",)),
+    Chapter(name="09_one_object", makes=(OFF_MODEL_METRICS, OBJECT_VOLUMES, OBJECT_DOSE), needs=("02_simulation",)),
 )
 
 

@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .artifacts import plain, write_json
-from .chapters import CHAPTERS, DOSE_METRICS, FRAME_METRICS, OFF_MODEL_METRICS, VOLUME_METRICS, maker_of
+from .chapters import (
+    CHAPTERS,
+    DOSE_METRICS,
+    FRAME_METRICS,
+    OBJECT_DOSE,
+    OBJECT_VOLUMES,
+    OFF_MODEL_METRICS,
+    VOLUME_METRICS,
+    maker_of,
+)
 from .errors import TsgError
 from .files import replaced_when_whole
 from .profiles import Profile, find_root
@@ -24,6 +33,8 @@ TABLES = {
     "volume_metrics": (VOLUME_METRICS, "table.csv"),
     "dose_metrics": (DOSE_METRICS, "table.csv"),
     "off_model_metrics": (OFF_MODEL_METRICS, "table.csv"),
+    "object_volumes": (OBJECT_VOLUMES, "table.csv"),
+    "object_dose": (OBJECT_DOSE, "table.csv"),
 }
 DURATIONS = "durations"
 
