@@ -87,12 +87,10 @@ def residual_weights_of(series: TiltSeries, settings: ReprojectionSettings) -> n
         return np.ones((N_BANDS, N_BANDS))
     kept = series.subset(np.setdiff1d(np.arange(len(series)), out))
     fitted = fitted_object(kept, settings)
-    residual = kept.frames - fitted.frames(kept.tilt_deg)
-    mean = residual.mean(axis=0)
     return residual_weights(
-        residual - mean,
+        kept.frames - fitted.frames(kept.tilt_deg),
         measured_deg=kept.tilt_deg,
-        left_out=series.frames[out] - fitted.frames(series.tilt_deg[out]) - mean,
+        left_out=series.frames[out] - fitted.frames(series.tilt_deg[out]),
         left_out_deg=series.tilt_deg[out],
     )
 
