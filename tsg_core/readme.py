@@ -1,11 +1,11 @@
-"""The README's table of results, written from the recorded tables so that no number in it is typed."""
+"""The README's tables of results, written from the recorded tables so that no number in them is typed."""
 
 from pathlib import Path
 
 from . import summary
 from .errors import TsgError
 from .files import replaced_when_whole
-from .results import load_results
+from .results import load_results, recorded
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 
@@ -13,7 +13,7 @@ BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 def results_block(*, root: Path | None = None) -> str:
     """Markdown: mean PSNR of each method on the test particles and its paired gain over linear interpolation.
 
-    Raises TsgError where no run is recorded.
+    Below it the gains off the methods' own model, of chapter 9, where they are recorded. Raises TsgError where no run is recorded.
     """
     table, sidecar = load_results("frame_metrics", root=root)
     gains = summary.gain_over(table, column="psnr_dB", of="method", baseline="linear")
@@ -34,7 +34,41 @@ def results_block(*, root: Path | None = None) -> str:
             f"| {row['microscope'].replace('_', '-')} | {row['method']} | {row['psnr_dB']:.2f} | {row['ssim']:.3f} | "
             f"{'' if row['method'] == 'linear' else gain} |"
         )
-    return "\n".join(lines)
+    return "\n".join([*lines, *_off_model_lines(root=root)])
+
+
+def _off_model_lines(*, root: Path | None) -> list[str]:
+    """A row for each microscope and method: gain on multislice frames, and on frames of the methods' own model."""
+    found = recorded("off_model_metrics", root=root)
+    if found is None:
+        return []
+    table = found.table[found.table["method"] != "linear"]
+    table = table.assign(
+        gain=table["gain"].replace("", 0.0).astype(float)
+    )  # a method that does not apply gains nothing
+    means = summary.over_particles(table, by=["model", "microscope", "method"], columns=["gain"])
+    texts = {
+        (row["model"], row["microscope"], row["method"]): summary.with_interval(
+            row["gain"], row["gain_low"], row["gain_high"], digits=1
+        )
+        for _, row in means.iterrows()
+    }
+    counts = means.groupby("model", sort=False)["particles"].max()
+    spacings = " and ".join(f"{s:g}°" for s in sorted(table["spacing_deg"].unique()))
+    lines = [
+        "",
+        f"The same off the methods' own model: {counts['multislice']} particles by multislice, a frame measured every "
+        f"{spacings}; beside it {counts['incoherent']} test particles by the incoherent model, which flatters methods "
+        f"that fit it. Profile `{found.sidecar['profile']}`, recorded on {found.sidecar['made'][:10]}.",
+        "",
+        "| microscope | method | gain over linear, multislice (dB) | incoherent (dB) |",
+        "|---|---|---|---|",
+    ]
+    for microscope in table["microscope"].unique():
+        for method in table["method"].unique():
+            own, crime = (texts.get((model, microscope, method), "") for model in ("multislice", "incoherent"))
+            lines.append(f"| {microscope.replace('_', '-')} | {method} | {own} | {crime} |")
+    return lines
 
 
 def fill_readme(path: Path, *, root: Path | None = None) -> Path:
