@@ -54,7 +54,7 @@ def _off_model_lines(*, root: Path | None) -> list[str]:
         for _, row in means.iterrows()
     }
     counts = means.groupby("model", sort=False)["particles"].max()
-    spacings = " and ".join(f"{s:g}°" for s in sorted(table["spacing_deg"].unique()))
+    spacings = ", ".join(f"{s:g}°" for s in sorted(table["spacing_deg"].unique()))
     lines = [
         "",
         f"The same off the methods' own model: {counts['multislice']} particles by multislice, a frame measured every "
