@@ -140,3 +140,14 @@ def test_coverages_are_of_methods_that_state_an_uncertainty(table):
     found = off_model.coverages(table)
     assert list(found.index) == [("multislice", "aberrated", "auto"), ("incoherent", "aberrated", "auto")]
     assert np.allclose(found, [[0.5, 0.9, 0.95]] * 2)
+
+
+def test_tables_read_with_empty_text_for_missing_numbers_are_understood():
+    rows = [
+        {"model": "multislice", "particle": "a", "microscope": "m", "spacing_deg": 6.0, "method": m, "gain": g}
+        | {f"coverage_{level}": c for level in (50, 90, 95)}
+        for m, g, c in (("linear", "0.0", ""), ("atoms", "", ""), ("auto", "3.5", "0.5"))
+    ]
+    table = pd.DataFrame(rows)
+    assert off_model.mean_gains(table).loc[["atoms", "auto"], "multislice"].tolist() == [0.0, 3.5]
+    assert off_model.coverages(table).loc[("multislice", "auto"), "coverage_90"] == 0.5

@@ -119,9 +119,7 @@ def off_model_metrics(cases: Iterable[Case], folder: Path, *, methods: Sequence[
 
 def read_off_model(folder: Path) -> pd.DataFrame:
     """The table that `off_model_metrics` wrote: text where it is text, NaN where a method has no number."""
-    table = read_table(folder)
-    numbers = [c for c in table if c in ("psnr_dB", "gain") or c.startswith("coverage_")]
-    return table.assign(**{c: pd.to_numeric(table[c]) for c in numbers})
+    return _with_numbers(read_table(folder))
 
 
 def gains_table(table: pd.DataFrame) -> pd.DataFrame:
@@ -151,11 +149,17 @@ def furthest_behind(table: pd.DataFrame, *, method: str) -> tuple[tuple, float]:
 def coverages(table: pd.DataFrame) -> pd.DataFrame:
     """Mean share of pixels in the intervals of each level, for each model, microscope and method that states them."""
     columns = [f"coverage_{100 * level:.0f}" for level in LEVELS if f"coverage_{100 * level:.0f}" in table]
-    return table.dropna(subset=columns).groupby(["model", "microscope", "method"], sort=False)[columns].mean()
+    return _with_numbers(table).dropna(subset=columns).groupby(["model", "microscope", "method"], sort=False)[columns].mean()
+
+
+def _with_numbers(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with NaN where it was read with empty text for the numbers that a method does not have."""
+    numbers = [c for c in table if c in ("psnr_dB", "gain") or c.startswith("coverage_")]
+    return table.assign(**{c: pd.to_numeric(table[c]) for c in numbers})
 
 
 def _by_method(table: pd.DataFrame, column: str) -> pd.DataFrame:
-    wide = table.pivot_table(index=KEYS, columns="method", values=column, sort=False, dropna=False, aggfunc="first")
+    wide = _with_numbers(table).pivot_table(index=KEYS, columns="method", values=column, sort=False, dropna=False, aggfunc="first")
     return wide[list(table["method"].unique())].dropna(how="all")
 
 
