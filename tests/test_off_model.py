@@ -150,4 +150,4 @@ def test_tables_read_with_empty_text_for_missing_numbers_are_understood():
     ]
     table = pd.DataFrame(rows)
     assert off_model.mean_gains(table).loc[["atoms", "auto"], "multislice"].tolist() == [0.0, 3.5]
-    assert off_model.coverages(table).loc[("multislice", "auto"), "coverage_90"] == 0.5
+    assert off_model.coverages(table).loc[("multislice", "m", "auto"), "coverage_90"] == 0.5
