@@ -28,6 +28,7 @@ from tsg_core.objects import match_atoms
 from tsg_core.simulation import simulate_tilt_series
 from tsg_core.structures import random_rotation
 from tsg_core.tilt_series import TiltSeries
+from tsg_core.whitening import Whitening
 
 FIT_ITERATIONS = 5
 
@@ -72,6 +73,7 @@ def speed(options) -> None:
         p = start_parameters(atoms.positions, sigma_A=0.15, n_tilt=len(tilt_deg), device=options.device)
         frames = AtomFrames(renderer=renderer, tilt_deg=tilt_deg)
         frames = replace(frames, frames=frames.whole(p))
+        frames = replace(frames, whitening=Whitening.of(frames.frames, frames.frames))
         start = p | {"positions_A": p["positions_A"] + 0.1 * torch.randn_like(p["positions_A"])}
 
         def fit(free: tuple[str, ...], channelling: bool, frames=frames, start=start):

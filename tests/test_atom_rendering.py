@@ -6,10 +6,12 @@ import torch
 from ase import Atoms
 
 from tsg_core import incoherent
+from tsg_core.atom_fit import AtomFrames
 from tsg_core.atom_rendering import AtomRenderer
 from tsg_core.geometry import tilted_positions
 from tsg_core.microscope import ABERRATED, NON_ABERRATED
 from tsg_core.simulation import simulate_tilt_series
+from tsg_core.whitening import Whitening
 
 
 def places(n_atoms=12, tilt_deg=(-60.0, 0.0, 33.0), spread_A=2.5, seed=0):
@@ -49,14 +51,18 @@ def test_frames_are_those_of_the_incoherent_engine(monkeypatch, microscope, pixe
     assert np.abs(frames - series.frames).max() < 1e-3 * series.frames.max()
 
 
-def test_an_atom_of_weight_1_sums_up_to_1_and_has_the_overlap_that_is_said():
+def test_an_atom_of_weight_1_sums_up_to_1_and_counts_as_much_as_is_said():
     renderer = AtomRenderer(shape=(60, 60), pixel_size_A=0.25, microscope=NON_ABERRATED)
 
     def spot(column_A):
         column = torch.tensor([[column_A]], dtype=torch.float64)
         return renderer(column, 0 * column, 0 * column, 1 + 0 * column, torch.tensor(0.2)).numpy()[0]
 
-    overlap, slope, _ = renderer.overlap(0.2)
+    frames = torch.zeros((1, 60, 60))
+    plain = Whitening.of(frames, frames, part=0)
+    overlap, slope = AtomFrames(renderer=renderer, tilt_deg=np.zeros(1), frames=frames, whitening=plain).overlap(
+        {"sigma_A": torch.tensor(0.2)}
+    )
     assert spot(0.0).sum() == pytest.approx(1, abs=0.02)
     assert (spot(0.1) ** 2).sum() == pytest.approx(overlap, rel=0.01)
     assert (((spot(0.11) - spot(0.09)) / 0.02) ** 2).sum() == pytest.approx(slope, rel=0.01)

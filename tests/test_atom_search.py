@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
 
 from tsg_core.atom_errors import least_agreement
 from tsg_core.atom_search import binned, candidates, kept, merged
 from tsg_core.geometry import pixel_centres_A, tilted_positions
 from tsg_core.tilt_series import TiltSeries
+from tsg_core.whitening import Whitening
 
 TILT_deg = np.arange(-90.0, 90.0, 15.0)
 PIXEL_A = 0.3
@@ -62,24 +64,21 @@ def test_an_atom_that_all_frames_show_is_added_and_one_that_a_few_show_is_not():
     for i, places_A in enumerate(tilted_positions(np.stack([missing_A, seldom_A]), tilt_deg=TILT_deg)):
         residuals.append(spots(places_A[:, 0], places_A[:, 1], [1.0, 2.0 * (i in (2, 3))]))
     residuals = np.array(residuals, np.float32) + rng.normal(0, 1e-3, (len(TILT_deg), 51, 51)).astype(np.float32)
-    found_A, weights = candidates(
-        residuals,
-        spots(0.0, 0.0, 1.0),
-        series=TiltSeries(residuals, TILT_deg, PIXEL_A),
-        positions_A=known_A,
-        min_distance_A=1.5,
-        least_weight=0.2,
-        false_alarms=0.01,
-    )
-    assert len(found_A) == 1 and np.linalg.norm(found_A[0] - missing_A) < 0.3
+    frames = torch.from_numpy(residuals)
+
+    def found_beside(positions_A):
+        return candidates(
+            frames,
+            torch.from_numpy(spots(0.0, 0.0, 1.0).astype(np.float32)),
+            whitening=Whitening.of(frames, frames, part=0.5),
+            series=TiltSeries(residuals, TILT_deg, PIXEL_A),
+            positions_A=positions_A,
+            min_distance_A=1.5,
+            least_weight=0.2,
+            false_alarms=0.01,
+        )
+
+    found_A, weights = found_beside(known_A)
+    assert len(found_A) == 1 and np.linalg.norm(found_A[0] - missing_A) < 0.15
     assert weights[0] == pytest.approx(1, abs=0.3)
-    again = candidates(
-        residuals,
-        spots(0.0, 0.0, 1.0),
-        series=TiltSeries(residuals, TILT_deg, PIXEL_A),
-        positions_A=np.vstack([known_A, missing_A]),
-        min_distance_A=1.5,
-        least_weight=0.2,
-        false_alarms=0.01,
-    )
-    assert len(again[0]) == 0
+    assert len(found_beside(np.vstack([known_A, missing_A]))[0]) == 0

@@ -155,9 +155,9 @@ def test_noise_that_all_errors_share_is_no_reason_to_blend():
     np.testing.assert_allclose(trend.blend(1.0)[0], [0.8, 0.2], atol=0.01)
 
 
-def test_a_method_that_needs_more_than_every_fourth_frame_still_competes():
+def test_a_method_that_needs_more_frames_than_wide_gaps_leave_still_competes():
     def predict(method, series, tilt_deg):
-        if method == "needy" and len(series) < 4:
+        if method == "needy" and len(series) < 6:
             raise TsgError("too few")
         return densify(series, tilt_deg=tilt_deg, method="linear").frames
 
@@ -167,15 +167,24 @@ def test_a_method_that_needs_more_than_every_fourth_frame_still_competes():
     assert trend.mse[0] == trend.mse[1] and trend.power[1] == 2
 
 
-@pytest.mark.parametrize("n", [3, 4, 6, 7, 9, 12])
-def test_every_inner_frame_is_left_out_once_and_nothing_is_extrapolated(n):
+@pytest.mark.parametrize("n", [3, 4, 6, 7, 9, 12, 31, 91])
+def test_few_frames_are_left_out_at_a_time_and_nothing_is_extrapolated(n):
     found = list(folds(n))
-    halves = np.concatenate([out for _, out, halved in found if halved])
-    np.testing.assert_array_equal(np.sort(halves), np.arange(1, n - 1))
-    for kept, out, _ in found:
+    near = np.concatenate([out for _, out, direct in found if direct])
+    assert len(np.unique(near)) == len(near) >= min(12, n - 2)
+    for kept, out, direct in found:
         assert not np.intersect1d(kept, out).size and kept[0] == 0 and kept[-1] == n - 1
-    assert any(not halved for *_, halved in found) == (n >= 7)
+        assert len(kept) >= n / 2
+        distance = np.abs(out[:, None] - kept).min(axis=1)
+        assert (distance == (1 if direct else 2)).all()
+    assert any(not direct for *_, direct in found) == (n >= 7)
+    assert sum(len(kept) for kept, *_ in found) < 5 * n
     assert not list(folds(2))
+
+
+def test_few_frames_are_each_left_out_once():
+    near = np.concatenate([out for _, out, direct in folds(12) if direct])
+    np.testing.assert_array_equal(np.sort(near), np.arange(1, 11))
 
 
 def test_left_out_frames_are_never_shown_to_the_methods():

@@ -4,6 +4,7 @@ import pytest
 
 from tsg_core import off_model
 from tsg_core.errors import TsgError
+from tsg_core.leave_out import folds
 from tsg_core.methods import predict
 from tsg_core.off_model import Case, method_scores, off_model_metrics, read_off_model, spacing_case
 from tsg_core.tilt_series import TiltSeries
@@ -39,6 +40,13 @@ def test_uneven_angles_are_refused():
         spacing_case(turning_spot().subset([0, 1, 2, 5]), spacing_deg=6.0)
 
 
+def test_every_value_is_dealt_out_as_often():
+    hands = [off_model.dealt(range(1, 13), to=i, each=3) for i in range(8)]
+    assert all(len(hand) == 3 for hand in hands) and hands[0] == [1, 5, 9] and hands[4] == hands[0]
+    assert sorted(sum(hands, [])) == sorted(2 * list(range(1, 13)))
+    assert off_model.dealt([6], to=5, each=1) == [6] and off_model.dealt([3, 6], to=1, each=2) == [3, 6]
+
+
 def test_scores_are_those_of_the_midpoints_and_gains_those_over_linear():
     measured, targets = spacing_case(turning_spot(), spacing_deg=12.0)
     rows = {row["method"]: row for row in method_scores(measured, targets, FAST)}
@@ -62,10 +70,11 @@ def test_a_method_that_refuses_has_its_reason_and_auto_goes_on_without_it():
 def test_auto_chooses_among_the_methods_that_are_named(monkeypatch):
     asked = []
     monkeypatch.setattr(off_model, "predict", lambda method, *a: asked.append(method) or predict(method, *a))
-    method_scores(*spacing_case(turning_spot(turns=1.1), spacing_deg=12.0), ["auto", "cubic"])
+    measured, targets = spacing_case(turning_spot(turns=1.1), spacing_deg=12.0)
+    method_scores(measured, targets, ["auto", "cubic"])
     assert set(asked) == {"linear", "cubic"}
     assert asked[:2] == ["linear", "cubic"]  # auto last, so that what the others made is there
-    assert len(asked) == 2 + 2 * 3  # of the whole series once, of three folds each
+    assert len(asked) == 2 + 2 * len(list(folds(len(measured))))  # of the whole series once, then of every fold
 
 
 def test_an_unknown_method_is_no_reason_but_an_error():

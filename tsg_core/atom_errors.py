@@ -41,7 +41,7 @@ def atom_errors(frames: AtomFrames, p: Parameters, *, features=None) -> AtomErro
     are divided by one minus its leverage (MacKinnon and White, J. Econometrics 29, 305, 1985, HC3).
     """
     pulls = frames.scores(p, features=features).cpu().double().numpy()
-    _, slope, narrow = frames.renderer.overlap(float(p["sigma_A"]))
+    spot, slope = frames.overlap(p)
     weight = p["log_weight"].exp().cpu().double().numpy()
     n_tilt, tilt_rad = len(frames), np.deg2rad(frames.tilt_deg)
     cos, sin, one = np.cos(tilt_rad), np.sin(tilt_rad), np.ones(n_tilt)
@@ -51,7 +51,7 @@ def atom_errors(frames: AtomFrames, p: Parameters, *, features=None) -> AtomErro
     leverage = np.einsum("ait,ij,ajt->ta", axes, inverse, axes).clip(max=MOST_LEVERAGE)
     shares = np.einsum("tna,ta,ait,ij->tnj", pulls[..., :2], 1 / (1 - leverage), axes, inverse)
     variance = _moderated((shares**2).sum(axis=0) / (slope * weight[:, None]) ** 2)
-    asked = pulls[..., 2] / (narrow * weight)  # by how much each frame would have the weight lower
+    asked = pulls[..., 2] / (spot * weight)  # by how much each frame would have the weight lower
     own = _moderated(asked.var(axis=0, ddof=1) / n_tilt)
     return AtomErrors(position_A=np.sqrt(variance) / weight[:, None], log_weight=np.sqrt(own) / weight)
 

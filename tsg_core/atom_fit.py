@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .atom_rendering import AtomRenderer, detail
+from .atom_rendering import AtomRenderer
 from .channelling import LARGEST_EXPONENT, Channelling
 from .geometry import rotate_about_y
+from .whitening import Whitening
 
 Parameters = Mapping[str, Tensor]
 OBJECT = ("positions_A", "log_weight", "sigma_A", "offset")
@@ -23,6 +24,7 @@ BATCH_VALUES = 10_000_000  # numbers that one pass over some tilts may keep: bou
 HISTORY = 20  # steps from which L-BFGS infers the curvature
 PORTION = 5  # iterations after which the gain is looked at
 LEAST_GAIN = 1e-4  # of the cost in a portion, below which the fit has converged
+STEP_A = 0.01  # between images whose difference is a slope
 SMALLEST_STEP = 1e-5  # in the parameters' units, below which rounding leads
 
 # lateral Gaussians and depth decays of the channelling term: 18 coefficients for atoms above and below
@@ -72,12 +74,13 @@ def without_frames(p: Parameters, *, n_tilt: int) -> dict:
 class AtomFrames:
     """How atoms are rendered at some tilts, and the frames (n_tilt, n_y, n_x) they are compared with, if there are.
 
-    Frames are in units in which atoms weigh about 1.
+    Frames are in units in which atoms weigh about 1. `whitening` says how much each spatial frequency counts.
     """
 
     renderer: AtomRenderer
     tilt_deg: np.ndarray
     frames: Tensor | None = None
+    whitening: Whitening | None = None
 
     def __len__(self) -> int:
         return len(self.tilt_deg)
@@ -139,8 +142,25 @@ class AtomFrames:
             tilts.append(TERMS.features(np.stack([column_A, y, depth_A], axis=1), strengths).astype(np.float32))
         return torch.from_numpy(np.stack(tilts)).to(p["offset"].device)
 
+    def spots(self, sigma_A: float) -> tuple[Tensor, Tensor]:
+        """Image (n_y, n_x) of a lone atom of weight 1 in the middle of a frame, and its slope along x (per angstrom)."""
+        columns_A = torch.tensor([[0.0], [-STEP_A], [STEP_A]], device=self.renderer.device)
+        middle = torch.zeros_like(columns_A)
+        with torch.no_grad():
+            image, left, right = self.renderer(columns_A, middle, middle, middle + 1, middle.new_tensor(sigma_A))
+        return image, (right - left) / (2 * STEP_A)
+
+    def overlap(self, p: Parameters) -> tuple[float, float]:
+        """How much a lone atom's image, and its slope along x (per angstrom), count: sums of whitened squares."""
+        image, slope = self.spots(float(p["sigma_A"]))
+        return self.whitening.energy(image), self.whitening.energy(slope)
+
+    def residuals(self, p: Parameters, *, features: Tensor | None = None) -> Tensor:
+        """The frames less the rendered ones, (n_tilt, n_y, n_x)."""
+        return self.frames - self.whole(p, features=features)
+
     def scores(self, p: Parameters, *, features: Tensor | None = None) -> Tensor:
-        """How half the sum of squares changes with each atom's column and row in each frame, and its detail with log weight.
+        """How half the misfit changes with each atom's column, row and logarithm of the weight in each frame.
 
         (n_tilt, n_atoms, 3). Over all frames they add up to about nothing where the fit has converged; how they differ
         from frame to frame tells how far the frames agree.
@@ -150,11 +170,8 @@ class AtomFrames:
             shape = (tilts.stop - tilts.start, len(p["log_weight"]), 3)
             moves = torch.zeros(shape, device=p["offset"].device, requires_grad=True)
             rendered = self.rendered(p, tilts, features=features, moves=moves)
-            difference = rendered.detach() - self.frames[tilts]
-            narrow = detail(difference.cpu().numpy(), pixel_size_A=self.renderer.pixel_size_A)
-            of_places = torch.autograd.grad(rendered, moves, difference, retain_graph=True)[0]
-            of_weights = torch.autograd.grad(rendered, moves, torch.from_numpy(narrow).to(moves.device))[0]
-            parts.append(torch.cat([of_places[..., :2], of_weights[..., 2:]], dim=-1))
+            difference = self.whitening.weighted(rendered.detach() - self.frames[tilts])
+            parts.append(torch.autograd.grad(rendered, moves, difference)[0])
         return torch.cat(parts)
 
     def fitted(
@@ -172,8 +189,8 @@ class AtomFrames:
         """
         start = {name: value.detach() for name, value in start.items()}
         units = self._units(start, features=features)
-        misfit = float((self.whole(start, features=features) - self.frames).square().mean(dtype=torch.float64))
-        scale = self.renderer.overlap(float(start["sigma_A"]))[0] / max(misfit, 1e-12)  # spots are the samples
+        misfit = self.whitening.energy(self.residuals(start, features=features)) / self.frames.numel()
+        scale = 1 / max(misfit, 1e-12)
         sizes = [start[name].numel() for name in free]
         moved = torch.zeros(sum(sizes), device=self.frames.device, requires_grad=True)
 
@@ -202,7 +219,7 @@ class AtomFrames:
             cost = float(cost.detach())
             for tilts in self.batches(start):
                 difference = self.rendered(now(), tilts, features=features) - self.frames[tilts]
-                part = 0.5 * scale * difference.square().sum(dtype=torch.float64)
+                part = 0.5 * scale * self.whitening.coefficients(difference).square().sum(dtype=torch.float64)
                 part.backward()
                 cost += float(part.detach())
             if np.isfinite(cost):
@@ -216,11 +233,12 @@ class AtomFrames:
             if before - cost < LEAST_GAIN * cost:
                 break
             before = cost
-        return {name: value.detach() for name, value in now().items()}
+        found = {name: value.detach() for name, value in now().items()}
+        return found | {"sigma_A": found["sigma_A"].clamp(min=self.renderer.least_sigma_A)}  # below, nothing would pull
 
     def _units(self, p: Parameters, *, features: Tensor | None) -> dict[str, float | Tensor]:
         """By how much each parameter changes the frames as much as a change of an atom's log weight by 1 does."""
-        spot, slope, _ = self.renderer.overlap(float(p["sigma_A"]))
+        spot, slope = self.overlap(p)
         n_atoms, n_tilt = len(p["log_weight"]), len(self)
         width_A, share = (spot / slope) ** 0.5, (n_tilt / n_atoms) ** 0.5
         reach_A = float(p["positions_A"].square().sum(dim=1).mean().sqrt())
@@ -228,7 +246,7 @@ class AtomFrames:
             "positions_A": 2**0.5 * width_A,
             "log_weight": 1.0,
             "sigma_A": width_A / n_atoms**0.5,
-            "offset": (spot / np.prod(self.renderer.shape)) ** 0.5,
+            "offset": (spot / self.whitening.energy(torch.ones_like(self.frames[0]))) ** 0.5,
             "log_gain": share,
             "shift_A": share * width_A,
             "tilt_error_rad": share * width_A / max(reach_A, width_A),

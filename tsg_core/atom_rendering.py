@@ -95,17 +95,6 @@ class AtomRenderer:
         """Last frequencies (m_y, m_x), in units of 1 / extent, that matter."""
         return self._probes.shape[1] // 2, self._probes.shape[2] - 1
 
-    def overlap(self, sigma_A: float) -> tuple[float, float, float]:
-        """Sums over pixels of a lone atom's image: its square, that of its slope along x (per angstrom), times its detail."""
-        k_y, k_x = self.frame.frequencies(self.band)
-        share = self.pixel_size_A**2 / np.prod(self.frame.extent_A)
-        image = self._probes[0] * torch.exp(-2 * (torch.pi * max(sigma_A, self.least_sigma_A)) ** 2 * self._k2.cpu())
-        image = image * self.frame.pixel_transfer(k_y, k_x)
-        pairs = 2.0 - (k_x == 0).to(k_x.dtype)
-        power = image**2 / pairs * share
-        narrow = 1 - torch.exp(-2 * (torch.pi * DETAIL_A) ** 2 * self._k2.cpu())
-        return float(power.sum()), float((power * (2 * torch.pi * k_x) ** 2).sum()), float((power * narrow).sum())
-
     def values_per_tilt(self, n_atoms: int) -> int:
         """Numbers that one frame of so many atoms keeps in memory, about."""
         n_channels = len(self._channels)

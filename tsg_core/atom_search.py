@@ -8,12 +8,12 @@ noise) differs from frame to frame, so that a false atom, which explains a few f
 from dataclasses import replace
 
 import numpy as np
+import torch
 from scipy.ndimage import gaussian_filter, maximum_filter
 from scipy.signal import oaconvolve
 from scipy.spatial import cKDTree
 
 from .atom_errors import least_agreement
-from .atom_rendering import detail
 from .expectation_maximisation import os_em
 from .geometry import pixel_centres_A
 from .microscope import Microscope
@@ -22,6 +22,7 @@ from .probe import probe_radius_A
 from .projection import frame_columns, system_matrix
 from .reprojection import ReprojectionSettings, fitted_object
 from .tilt_series import TiltSeries
+from .whitening import Whitening
 
 START_ITERATIONS = 20
 COARSEST_A = 0.5  # pixels of the volumes in which atoms are looked for are at most as large, where frames allow
@@ -102,40 +103,54 @@ def places_around(positions_A: np.ndarray, *, min_distance_A: float) -> int:
 
 
 def candidates(
-    residuals: np.ndarray,
-    spot: np.ndarray,
+    residuals: torch.Tensor,
+    spot: torch.Tensor,
     *,
+    whitening: Whitening,
     series: TiltSeries,
     positions_A: np.ndarray,
     min_distance_A: float,
     least_weight: float,
     false_alarms: float,
+    share: float = 1.0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Positions (n, 3) and weights (n,) of atoms that residuals (n_tilt, n_y, n_x) agree upon.
 
-    `spot` is the image of an atom of weight 1 in the middle of a frame. Its correlation with each residual's detail is
+    `spot` is the image of an atom of weight 1 in the middle of a frame. Its whitened correlation with each residual is
     the weight that an atom would have there; the mean along a place's path through the frames, and its standard error,
-    are judged at every voxel. Candidates are apart from one another and from the atoms at `positions_A`.
+    are judged at every voxel: by a `share` of the agreement that chance cannot give. Candidates are apart from one another and from the atoms at `positions_A`.
     """
-    narrow, own = (detail(a, pixel_size_A=series.pixel_size_A) for a in (residuals, spot[None]))
-    weights = oaconvolve(narrow, spot[None, ::-1, ::-1], mode="same", axes=(1, 2)) / (spot * own).sum()
+    whitened = whitening.weighted(residuals).cpu().numpy()
+    template = spot.cpu().numpy()[None, ::-1, ::-1]
+    weights = oaconvolve(whitened, template, mode="same", axes=(1, 2)) / whitening.energy(spot)
     coarse, (moved_y_A, moved_x_A) = binned(replace(series, frames=weights), times=_binning(series))
     n_tilt, n_y, n_x = coarse.frames.shape
     columns = frame_columns(coarse.frames)
     axis_shift_px = -moved_x_A / coarse.pixel_size_A
     paths = system_matrix(tilt_deg=series.tilt_deg, n_x=n_x, axis_shift_px=axis_shift_px).T
-    share = np.maximum(paths.sum(axis=1), 1e-6)[:, None]
-    mean, square = ((paths @ values / share).T.reshape(n_y, n_x, n_x) for values in (columns, columns**2))
+    inside = np.maximum(paths.sum(axis=1), 1e-6)[:, None]
+    mean, square = ((paths @ values / inside).T.reshape(n_y, n_x, n_x) for values in (columns, columns**2))
     error = np.sqrt(np.maximum(square - mean**2, 1e-12) / max(n_tilt - 1, 1))
     n_places = places_around(positions_A, min_distance_A=min_distance_A)
-    least = least_agreement(n_tilt, n_places=n_places, false_alarms=false_alarms)
+    least = share * least_agreement(n_tilt, n_places=n_places, false_alarms=false_alarms)
     chosen = (mean > least_weight) & (mean > least * error)
     chosen &= mean == maximum_filter(mean, size=2 * max(1, round(min_distance_A / coarse.pixel_size_A)) + 1)
     y, z, x = np.nonzero(chosen)
     place_x, place_y = (pixel_centres_A(n, pixel_size_A=coarse.pixel_size_A) for n in (n_x, n_y))
-    places = np.stack([place_x[x], place_y[y] + moved_y_A, place_x[z]], axis=1)
+    off_y, off_z, off_x = (_offsets(mean, (y, z, x), axis) * coarse.pixel_size_A for axis in range(3))
+    places = np.stack([place_x[x] + off_x, place_y[y] + off_y + moved_y_A, place_x[z] + off_z], axis=1)
     free = cKDTree(positions_A).query(places)[0] > min_distance_A
     return places[free], mean[chosen][free].astype(float)
+
+
+def _offsets(volume: np.ndarray, maxima: tuple[np.ndarray, ...], axis: int) -> np.ndarray:
+    """Where between the voxels along an axis a parabola through three of them has its maximum, in voxels, (n,)."""
+    below, above = (
+        volume[tuple((i + step).clip(0, n - 1) if k == axis else i for k, (i, n) in enumerate(zip(maxima, volume.shape)))]
+        for step in (-1, 1)
+    )
+    curvature = 2 * volume[maxima] - below - above
+    return np.divide(above - below, 2 * curvature, out=np.zeros_like(curvature), where=curvature > 0).clip(-0.5, 0.5)
 
 
 def _binning(series: TiltSeries) -> int:

@@ -4,7 +4,7 @@ An atom has a position and a weight; all share the probe and a blur. A channelli
 to a frame by what the atoms above and below it do to the beam. Frames at other tilts are rendered from the atoms.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
@@ -22,6 +22,7 @@ from .microscope import Microscope
 from .probe_blur import microscope_of
 from .residual import white_noise_bound
 from .tilt_series import TiltSeries
+from .whitening import Whitening
 
 MIN_FRAMES = 4  # fewer leave positions open along the beam
 COARSEST_PIXEL_A = 1.0  # larger pixels hold several atoms
@@ -31,8 +32,12 @@ LARGEST_SIGMA_A = 0.8  # a wider spot is no atom
 LEAST_EXPLAINED = 0.7  # of the variance of what in the frames has the size of atoms
 SPOT_SIGMA_A = 0.4  # about that of an atom's image
 WIDEST_SPOT = 0.42  # of the distance between neighbours, where two Gaussians merge into one
-MAX_ROUNDS = 6  # of merging, dropping and adding
-REFINEMENTS = 3  # of the channelling term's neighbours, which move with the atoms
+MAX_ROUNDS = 10  # of merging, dropping and adding
+ENOUGH_TO_STAY, ENOUGH_TO_ADD = 0.5, 0.75  # of the agreement that is asked for in the end, while atoms are looked for
+BRIGHTNESS = ("log_weight", "sigma_A", "offset", "log_gain", "channelling")
+WHITENED = 0.5  # part of the whitening while atoms are looked for, which start too far off for all of it
+NOWHERE = np.zeros((0, 3))
+NO_AGREEMENT = "no peak is one that the frames agree upon: the atoms' method does not apply"
 
 
 class NotAtoms(TsgError):
@@ -43,12 +48,13 @@ class NotAtoms(TsgError):
 class AtomSettings:
     """How atoms are fitted.
 
+    whitened        frequencies count as the rest is quiet there (see `whitening`); else all alike: plain least squares
     channelling     multiply each atom's weight by what the atoms above and below it do; 18 coefficients, fitted as well
     frame_gain      a gain for every frame, about 1 on average: of a beam that is not steady
     frame_shift     a shift in x and y for every frame: of frames that are not quite aligned
     tilt_error      an error for every tilt angle; what all have in common turns the whole object, and stays open
     min_distance_A  nearer atoms are taken for one
-    least_weight    of the median: lighter atoms are taken for artefacts; 0.1 for alloys of light and heavy elements
+    least_weight    of the median: lighter atoms are taken for artefacts
     false_alarms    atoms that chance alone may add to the whole volume; infinity asks no agreement of the frames
     n_iterations    of L-BFGS in each round, at most; twice as many with the channelling term, which is slower to settle
     device          of PyTorch
@@ -56,12 +62,13 @@ class AtomSettings:
     Raises TsgError for numbers that are not positive.
     """
 
+    whitened: bool = True
     channelling: bool = True
     frame_gain: bool = False
     frame_shift: bool = False
     tilt_error: bool = False
     min_distance_A: float = 1.5
-    least_weight: float = 0.2
+    least_weight: float = 0.1
     false_alarms: float = 0.01
     n_iterations: int = 30
     device: str = "cpu"
@@ -93,16 +100,14 @@ def fit_atoms(
     for a device that PyTorch does not have.
     """
     settings = settings or AtomSettings()
-    series = series if series.measured.all() else series.subset(series.measured)
+    series = series.measured_only()
     _check_device(settings.device)
     _check_frames(series)
-    fit = _Fit.start(series, settings=settings, microscope=microscope or microscope_of(series)).refined(free=OBJECT)
+    fit = _Fit.start(series, settings=settings, microscope=microscope or microscope_of(series)).refined(free=OBJECT, whitened=0)
     fit = fit.searched(free=settings.free)
     fit.check()
     if settings.channelling:
-        for _ in range(REFINEMENTS):
-            fit = fit.refined(free=(*settings.free, "channelling"), channelling=True)
-        fit = fit.searched(free=fit.free, channelling=True)
+        fit = fit.searched(free=(*settings.free, "channelling"), channelling=True)
     return fit.settled().model()
 
 
@@ -123,6 +128,7 @@ class _Fit:
     unit: float
     free: tuple[str, ...] = OBJECT
     features: torch.Tensor | None = None
+    dropped_A: np.ndarray = field(default_factory=lambda: NOWHERE)
 
     @classmethod
     def start(cls, series: TiltSeries, *, settings: AtomSettings, microscope: Microscope | None) -> "_Fit":
@@ -141,7 +147,8 @@ class _Fit:
             device=settings.device,
         )
         scaled = torch.from_numpy(series.frames / np.float32(unit)).to(settings.device)
-        frames = AtomFrames(renderer=renderer, tilt_deg=series.tilt_deg, frames=scaled)
+        plain = Whitening.of(scaled, scaled, part=0)
+        frames = AtomFrames(renderer=renderer, tilt_deg=series.tilt_deg, frames=scaled, whitening=plain)
         p = start_parameters(
             found.positions_A, sigma_A=sigma_A, offset=background / unit, n_tilt=len(series), device=settings.device
         )
@@ -155,15 +162,19 @@ class _Fit:
     def weights(self) -> np.ndarray:
         return self.p["log_weight"].exp().cpu().double().numpy()
 
-    def refined(self, *, free: tuple[str, ...], channelling: bool = False) -> "_Fit":
-        features = self.frames.features(self.p) if channelling else None
+    def refined(self, *, free: tuple[str, ...], channelling: bool = False, whitened: float = 1.0) -> "_Fit":
+        """Fitted once more, what the fit misses now whitened by this part."""
+        part = whitened if self.settings.whitened else 0.0
+        missed = self.frames.residuals(self.p, features=self.features)
+        frames = replace(self.frames, whitening=Whitening.of(missed, self.frames.frames, part=part))
+        features = frames.features(self.p) if channelling else None
         n_iterations = self.settings.n_iterations * (2 if channelling else 1)
-        p = self.frames.fitted(self.p, free=free, n_iterations=n_iterations, features=features)
-        return replace(self, p=p, free=free, features=features)
+        p = frames.fitted(self.p, free=free, n_iterations=n_iterations, features=features)
+        return replace(self, p=p, free=free, features=features, frames=frames)
 
     def with_atoms(self, positions_A: np.ndarray, weights: np.ndarray) -> "_Fit":
         if len(weights) == 0:
-            raise NotAtoms("no peak is one that the frames agree upon: the atoms' method does not apply")
+            raise NotAtoms(NO_AGREEMENT)
         device = self.p["offset"].device
         changed = {"positions_A": positions_A, "log_weight": np.log(weights.clip(1e-6))}
         tensors = {k: torch.as_tensor(v, dtype=torch.float32, device=device) for k, v in changed.items()}
@@ -182,57 +193,61 @@ class _Fit:
 
     def searched(self, *, free: tuple[str, ...], channelling: bool = False) -> "_Fit":
         """Revised and refined in turn until nothing changes."""
-        fit = self
+        fit = self.refined(free=free, channelling=channelling, whitened=WHITENED)
         for _ in range(MAX_ROUNDS):
             revised = fit.revised()
-            if revised is fit and fit.free == free:
+            if revised is fit:
                 break
-            fit = revised.refined(free=free, channelling=channelling)
-        return fit
+            fit = revised.refined(free=free, channelling=channelling, whitened=WHITENED)
+        return replace(fit, dropped_A=NOWHERE)
 
     def revised(self) -> "_Fit":
-        """Atoms merged and the hopeless dropped, else those that the residuals show added; itself if nothing changes.
+        """Atoms merged, the hopeless dropped, and those added that the residuals show; itself if nothing changes.
 
-        Before the channelling term the frames agree less, hence half the agreement is enough to stay.
+        Before the channelling term the frames agree less, hence half the agreement is enough to stay. What was dropped
+        once is not added again.
         """
-        stay = ~self.doubtful(share=0.5)
+        hopeless = self.doubtful(share=ENOUGH_TO_STAY)
+        dropped_A = np.concatenate([self.dropped_A, self.positions_A[hopeless]])
         near_A = self.settings.min_distance_A
-        positions_A, weights = merged(self.positions_A[stay], self.weights[stay], within_A=near_A)
-        if len(weights) < len(stay):
-            return self.with_atoms(positions_A, weights)
+        positions_A, weights = merged(self.positions_A[~hopeless], self.weights[~hopeless], within_A=near_A)
+        if len(weights) == 0:
+            raise NotAtoms(NO_AGREEMENT)
         more_A, more = candidates(
-            (self.frames.frames - self.frames.whole(self.p, features=self.features)).cpu().numpy(),
-            self.spot(),
+            self.frames.residuals(self.p, features=self.features),
+            self.frames.spots(float(self.p["sigma_A"]))[0],
+            whitening=self.frames.whitening,
             series=self.series,
-            positions_A=self.positions_A,
+            positions_A=np.concatenate([positions_A, dropped_A]),
             min_distance_A=near_A,
             least_weight=self.settings.least_weight * float(np.median(weights)),
             false_alarms=self.settings.false_alarms,
+            share=ENOUGH_TO_ADD,
         )
-        if len(more) == 0:
+        if len(more) == 0 and len(weights) == len(hopeless):
             return self
-        return self.with_atoms(np.concatenate([self.positions_A, more_A]), np.concatenate([self.weights, more]))
-
-    def spot(self) -> np.ndarray:
-        """Image (n_y, n_x) of an atom of weight 1 in the middle of a frame."""
-        place = torch.zeros((1, 1), device=self.p["offset"].device)
-        with torch.no_grad():
-            image = self.frames.renderer(place, place, place, place + 1, self.p["sigma_A"])[0]
-        return image.cpu().numpy()
+        changed = self.with_atoms(np.concatenate([positions_A, more_A]), np.concatenate([weights, more]))
+        return replace(changed, dropped_A=dropped_A)
 
     def settled(self) -> "_Fit":
-        """Atoms dropped until the frames agree on all of them."""
-        fit, channelling = self, self.features is not None
+        """Atoms dropped until the frames agree on all of them; then what is not a place fitted once more.
+
+        Where atoms are, the finest detail tells; how bright the frames are, it does not.
+        """
+        channelling = self.features is not None
+        fit = self.refined(free=self.free, channelling=channelling)
         while (doubtful := fit.doubtful(share=1.0)).any():
             fit = fit.with_atoms(fit.positions_A[~doubtful], fit.weights[~doubtful])
             fit = fit.refined(free=self.free, channelling=channelling)
+        bright = tuple(name for name in self.free if name in BRIGHTNESS)
+        fit = fit.refined(free=bright, channelling=channelling, whitened=WHITENED)
         fit.check()
         return fit
 
     def explained(self) -> float:
         """Part of the variance of the frames' detail, white noise and what is finer than an atom left aside."""
         frames = self.frames.frames.cpu().numpy()
-        rest = frames - self.frames.whole(self.p, features=self.features).cpu().numpy()
+        rest = self.frames.residuals(self.p, features=self.features).cpu().numpy()
         point = np.zeros_like(frames[:1])
         point[0, point.shape[1] // 2, point.shape[2] // 2] = 1
         noise = white_noise_bound(rest) * float((self._atomic(point) ** 2).sum())

@@ -174,9 +174,11 @@ def _blend(weights: np.ndarray, predicted: Sequence[np.ndarray | None]) -> tuple
 
 def _pixel_errors(left_out, trend: ErrorTrend, fixed: np.ndarray | None) -> PixelErrors:
     def frames():
-        for k in np.flatnonzero(left_out.halved):
-            weights = trend.blend(float(left_out.spacing_deg[k]))[0] if fixed is None else fixed
-            yield left_out.truth[k], *_blend(weights, left_out.predicted[:, k])
+        for k in np.flatnonzero(left_out.near):
+            spacing_deg = float(left_out.spacing_deg[k])
+            weights = trend.blend(spacing_deg)[0] if fixed is None else fixed
+            expected = trend.blended(weights, spacing_deg)
+            yield left_out.truth[k], *_blend(weights, left_out.predicted[:, k]), expected
 
     return learn_pixel_errors(frames())
 

@@ -117,8 +117,9 @@ def _reconstruction(parameters: Parameters) -> Work:
 
 def _off_model(parameters: Parameters) -> Work:
     settings = parameters["09_one_object"]
-    n_particles = len(settings["particles"]) + settings["n_test_particles"]
-    n_series = n_particles * len(settings["microscopes"]) * len(settings["spacings_deg"])
+    n_test = min(settings["n_test_particles"], parameters["01_structures"]["n_test"])
+    n_multislice = len(settings["particles"]) * len(settings["spacings_deg"])
+    n_series = (n_multislice + n_test * settings["test_rates_each"]) * len(settings["microscopes"])
     text = f"{len(settings['methods'])} methods on {n_series:,} sparse series"
     return Work(text=text, amount=n_series * len(settings["methods"]))
 

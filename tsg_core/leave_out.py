@@ -1,8 +1,9 @@
 """How well methods predict measured frames that are left out, and what that foretells for angles nobody measured.
 
-Only frames that the user has are needed. Leaving out every second frame doubles the spacing, so that each method looks
-worse than it will be; how fast its error falls with the spacing is learnt from leaving out three of four as well, and
-carried on to the spacing of the whole series.
+Only frames that the user has are needed. Leaving out a frame doubles the spacing there, so that each method looks worse
+than it will be; how fast its error falls with the spacing is learnt from leaving out three in a row as well, and carried
+on to the spacing of the whole series. Most of the frames are kept each time: a method that fits an object to all of them
+is to be judged by nearly as many as it will have.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +16,8 @@ from .errors import TsgError
 from .residual import white_noise_bound
 from .tilt_series import TiltSeries
 
-STEEPEST = 5.0  # power of the spacing with which a squared error may fall: cubic splines of particles reach it
+STEEPEST = 8.0  # power of the spacing with which a squared error may fall: that of cubic splines, whose error is of fourth order
+ENOUGH = 12  # left-out frames by which methods are judged, where a series has so many
 USUAL = 2.0  # the power taken where there are too few frames to learn it
 RIDGE = 1e-4  # of the mean squared error: added to every method's own, so that methods that agree share their weight
 Predict = Callable[[str, TiltSeries, np.ndarray], np.ndarray]
@@ -29,14 +31,14 @@ class LeftOut:
     spacing_deg (n,) `effective_spacing_deg` to the frames that were kept
     truth       (n, n_y, n_x), as measured
     predicted   (n_method, n, n_y, n_x)
-    halved      (n,) True where every second frame was kept, False where every fourth
+    near        (n,) True where both neighbours were kept, False where frames two away were the nearest
     """
 
     tilt_deg: np.ndarray
     spacing_deg: np.ndarray
     truth: np.ndarray
     predicted: np.ndarray
-    halved: np.ndarray
+    near: np.ndarray
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -101,20 +103,23 @@ def effective_spacing_deg(measured_deg: np.ndarray, tilt_deg: np.ndarray) -> np.
 
 
 def folds(n: int) -> Iterator[tuple[np.ndarray, np.ndarray, bool]]:
-    """Indices that are kept, indices that are left out, and whether every second frame is kept: at most three folds.
+    """Indices that are kept, indices that are to be predicted, and whether these have their direct neighbours kept.
 
-    First and last are always kept, since nothing is extrapolated. Every inner frame is left out once with its direct
-    neighbours kept; and frames half-way between every fourth are left out, from seven frames on.
+    Near ones are every fourth frame, in as many folds as bring `ENOUGH` of them, at most four, by when every inner frame
+    was left out. Of three frames in a row that are left out the middle one is far; there are two folds of these, every
+    eighth frame, where there are seven frames at least, and one where there are many. First and last are always kept,
+    since nothing is extrapolated.
     """
     every, inner = np.arange(n), np.arange(1, n - 1)
-    for first in (0, 1):
-        out = inner[first::2]
+    n_near = min(4, -(-4 * ENOUGH // max(n - 2, 1)))
+    for first in range(n_near):
+        out = inner[first::4]
         if len(out):
             yield np.setdiff1d(every, out), out, True
-    if n >= 7:
-        kept = np.union1d(every[::4], n - 1)
-        out = every[2::4]
-        yield kept, out[out < kept[-2] if kept[-1] % 4 else out < n], False
+    for first in (3, 7) if n_near > 1 else (3,):
+        out = np.arange(first, n - 2, 8)
+        if len(out) and n >= 7:
+            yield np.setdiff1d(every, np.concatenate([out - 1, out, out + 1])), out, False
 
 
 def leave_out(
@@ -122,15 +127,15 @@ def leave_out(
 ) -> tuple[LeftOut | None, tuple[str, ...], dict[str, str]]:
     """What the methods predict of frames that are left out, the methods that apply, and why the others don't.
 
-    `predict(method, series, tilt_deg)` gives frames. A method that raises TsgError with every second frame kept does
-    not apply; one that only needs more than every fourth is given NaN for those.
+    `predict(method, series, tilt_deg)` gives frames. A method that raises TsgError with all neighbours kept does not
+    apply; one that only needs more than the folds with wider gaps leave is given NaN for those.
     None for a series of two frames, of which none can be left out.
     """
     parts = list(folds(len(series)))
     n_out = sum(len(out) for _, out, _ in parts)
     predicted = np.full((len(methods), n_out, *series.frames.shape[1:]), np.nan, np.float32)
     spacing_deg, failed, first = [], {}, 0
-    for kept, out, halved in parts:
+    for kept, out, near in parts:
         known, tilt_deg = series.subset(kept), series.tilt_deg[out]
         spacing_deg.append(effective_spacing_deg(known.tilt_deg, tilt_deg))
         for i, method in enumerate(methods):
@@ -139,7 +144,7 @@ def leave_out(
             try:
                 predicted[i, first : first + len(out)] = predict(method, known, tilt_deg)
             except TsgError as error:
-                if halved:
+                if near:
                     failed[method] = str(error)
         first += len(out)
     applying = tuple(m for m in methods if m not in failed)
@@ -151,18 +156,18 @@ def leave_out(
         spacing_deg=np.concatenate(spacing_deg),
         truth=series.frames[left],
         predicted=predicted[[m not in failed for m in methods]] if failed else predicted,
-        halved=np.concatenate([np.full(len(out), halved) for _, out, halved in parts]),
+        near=np.concatenate([np.full(len(out), near) for _, out, near in parts]),
     )
     return left_out, applying, failed
 
 
 def error_trend(left_out: LeftOut) -> ErrorTrend:
-    """The trend of every method's error with the spacing, a power law between the halved and the quartered series.
+    """The trend of every method's error with the spacing, a power law between frames with near and with far neighbours.
 
     Levels are geometric means over the frames, as a mean of PSNR is: one frame along a zone axis, that none foretells,
     would else be all that counts. For the same reason every frame has the same part in the correlations. The noise that the left-out frames themselves hold is taken out of the law, and no error falls below it.
     """
-    near, far = left_out.halved, ~left_out.halved
+    near, far = left_out.near, ~left_out.near
     n_method, n_out = left_out.predicted.shape[:2]
     mse, shared = np.empty((n_method, n_out)), np.zeros((n_method, n_method))
     for k in range(n_out):  # a frame at a time, so that no errors as large as all predictions are held

@@ -61,6 +61,12 @@ def spacing_case(series: TiltSeries, *, spacing_deg: float) -> tuple[TiltSeries,
     return series.subset(np.union1d(trios[:, 0], trios[:, 2])), series.subset(trios[:, 1])
 
 
+def dealt(values: Sequence, *, to: int, each: int) -> list:
+    """The `each` values that number `to` gets where they are dealt out evenly; the next number gets others."""
+    hands = max(1, len(values) // each)
+    return list(values[to % hands :: hands])[:each]
+
+
 def method_scores(measured: TiltSeries, targets: TiltSeries, methods: Sequence[str]) -> list[dict]:
     """A row for each method: `psnr_dB`, `gain` over linear, `coverage_50`, `_90`, `_95`, and `reason`.
 

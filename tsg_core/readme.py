@@ -54,12 +54,13 @@ def _off_model_lines(*, root: Path | None) -> list[str]:
         for _, row in means.iterrows()
     }
     counts = means.groupby("model", sort=False)["particles"].max()
-    spacings = ", ".join(f"{s:g}°" for s in sorted(table["spacing_deg"].unique()))
+    deg = table.groupby("model")["spacing_deg"].unique()
+    spacings = ", ".join(f"{s:g}°" for s in sorted(deg["multislice"]))
     lines = [
         "",
         f"The same off the methods' own model: {counts['multislice']} particles by multislice, a frame measured every "
         f"{spacings}; beside it {counts['incoherent']} test particles by the incoherent model, which flatters methods "
-        f"that fit it. Profile `{found.sidecar['profile']}`, recorded on {found.sidecar['made'][:10]}.",
+        f"that fit it, a frame measured every {min(deg['incoherent']):g}° to {max(deg['incoherent']):g}°. Profile `{found.sidecar['profile']}`, recorded on {found.sidecar['made'][:10]}.",
         "",
         "| microscope | method | gain over linear, multislice (dB) | incoherent (dB) |",
         "|---|---|---|---|",

@@ -30,22 +30,24 @@ class PixelErrors:
         return (self.scale * np.sqrt(shape * mse[:, None, None])).astype(np.float32)
 
 
-def learn_pixel_errors(frames: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> PixelErrors:
-    """From left-out frames: the truth, its prediction and the variance between the methods, each (n_y, n_x).
+def learn_pixel_errors(frames: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray, float]]) -> PixelErrors:
+    """From left-out frames: the truth, its prediction and the variance between the methods, each (n_y, n_x), and the
+    mean squared error that is expected of the frame.
 
     The squared error of a pixel, in units of its frame's, is taken for a sum of three parts with shares >= 0 (least
-    squares); the scale makes the normal interval of 90 % hold 90 % of the left-out pixels, or of an even choice of them
-    where frames are large.
+    squares). The scale makes the normal interval of 90 %, as it follows from the expected error, hold 90 % of the
+    left-out pixels, or of an even choice of them where frames are large: so it covers that some frames, along zone axes
+    say, are further off than is expected.
     """
     gram, moment, drawn = np.zeros((3, 3)), np.zeros(3), []
-    for truth, predicted, spread in frames:
+    for truth, predicted, spread, expected in frames:
         squared = (truth.astype(np.float64) - predicted).ravel() ** 2
         relative = squared / squared.mean() if squared.any() else squared
         features = _features(predicted[None], spread[None]).reshape(3, -1)
         gram += features @ features.T
         moment += features @ relative
         every = -(-relative.size // DRAWN_px)
-        drawn.append(np.vstack([features[:, ::every], relative[::every]]))
+        drawn.append(np.vstack([features[:, ::every], squared[::every] / max(expected, np.finfo(float).tiny)]))
     *features, relative = np.concatenate(drawn, axis=1)
     shares = _least_squares(gram, moment)
     shares = shares / shares.sum() if shares.sum() > 0 else np.array([1.0, 0.0, 0.0])
