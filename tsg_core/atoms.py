@@ -103,7 +103,8 @@ def fit_atoms(
     series = series.measured_only()
     _check_device(settings.device)
     _check_frames(series)
-    fit = _Fit.start(series, settings=settings, microscope=microscope or microscope_of(series)).refined(free=OBJECT, whitened=0)
+    fit = _Fit.start(series, settings=settings, microscope=microscope or microscope_of(series))
+    fit = fit.refined(free=OBJECT, whitened=0, rough=True)
     fit = fit.searched(free=settings.free)
     fit.check()
     if settings.channelling:
@@ -162,13 +163,15 @@ class _Fit:
     def weights(self) -> np.ndarray:
         return self.p["log_weight"].exp().cpu().double().numpy()
 
-    def refined(self, *, free: tuple[str, ...], channelling: bool = False, whitened: float = 1.0) -> "_Fit":
-        """Fitted once more, what the fit misses now whitened by this part."""
+    def refined(
+        self, *, free: tuple[str, ...], channelling: bool = False, whitened: float = 1.0, rough: bool = False
+    ) -> "_Fit":
+        """Fitted once more, what the fit misses now whitened by this part; a rough fit takes half of the iterations."""
         part = whitened if self.settings.whitened else 0.0
         missed = self.frames.residuals(self.p, features=self.features)
         frames = replace(self.frames, whitening=Whitening.of(missed, self.frames.frames, part=part))
         features = frames.features(self.p) if channelling else None
-        n_iterations = self.settings.n_iterations * (2 if channelling else 1)
+        n_iterations = self.settings.n_iterations * (2 if channelling else 1) // (2 if rough else 1)
         p = frames.fitted(self.p, free=free, n_iterations=n_iterations, features=features)
         return replace(self, p=p, free=free, features=features, frames=frames)
 
@@ -240,7 +243,7 @@ class _Fit:
             fit = fit.with_atoms(fit.positions_A[~doubtful], fit.weights[~doubtful])
             fit = fit.refined(free=self.free, channelling=channelling)
         bright = tuple(name for name in self.free if name in BRIGHTNESS)
-        fit = fit.refined(free=bright, channelling=channelling, whitened=WHITENED)
+        fit = fit.refined(free=bright, channelling=channelling, whitened=WHITENED, rough=True)
         fit.check()
         return fit
 
