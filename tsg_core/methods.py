@@ -88,8 +88,8 @@ def predict(method: str, series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint
 
 
 def not_darker(frames: np.ndarray, series: TiltSeries) -> np.ndarray:
-    """Frames without what is darker than zero, or than the darkest pixel of the series, where that is negative."""
-    return np.maximum(frames, min(0.0, float(series.frames.min())))
+    """The frames, in place, without what is darker than zero, or than the darkest pixel of the series if negative."""
+    return np.maximum(frames, min(0.0, float(series.frames.min())), out=frames)
 
 
 def nearest_frame(measured_deg: np.ndarray, tilt_deg: np.ndarray) -> np.ndarray:
