@@ -14,6 +14,7 @@ from scipy.interpolate import CubicSpline
 from scipy.ndimage import map_coordinates
 from skimage.registration import optical_flow_ilk
 
+from .large_series import is_large
 from .reprojection import kriging, reprojection, sirt_reprojection
 from .tilt_series import TiltSeries
 
@@ -59,14 +60,15 @@ def tsgnet(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.n
     from .prediction import predict_frames
     from .weights import network
 
-    return predict_frames(network(checkpoint), series, tilt_deg=tilt_deg)
+    little = {"batch_size": 1, "tile_px": 256} if is_large(series.frames) else {}
+    return predict_frames(network(checkpoint), series, tilt_deg=tilt_deg, **little)
 
 
 def informed(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
     """The reprojection, corrected by the shipped network that sees what the object misses."""
     from .informed import predict_informed, shipped_net
 
-    return predict_informed(shipped_net(), series, tilt_deg)[0]
+    return predict_informed(shipped_net(), series, tilt_deg, with_sigma=False)[0]
 
 
 def atoms(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:

@@ -37,13 +37,15 @@ class Rays:
         _project(block, self.cos, self.sin, self.sharpness, sums)
         return sums
 
-    def multiply_back(self, block: np.ndarray, ratio: np.ndarray, *, over: np.ndarray, least: float) -> None:
-        """Multiply a block, in place, by the back-projection of frames times `over` (n_z, n_x).
+    def correct(
+        self, block: np.ndarray, frames: np.ndarray, *, over: np.ndarray, least: float = 0.0, add: bool = False
+    ) -> None:
+        """Multiply a block, in place, by the back-projection of frames times `over` (n_z, n_x); or add that to it.
 
-        Where `over` is 0 voxels stay as they are; those at `least` or below are emptied. What `ratio` holds beside the
-        frame must be 0.
+        Where `over` is 0 voxels stay as they are; those at `least` or below are emptied. What the frames hold beside
+        their pixels must be 0.
         """
-        _multiply_back(block, ratio, self.cos, self.sin, self.sharpness, over, np.float32(least))
+        _correct(block, frames, self.cos, self.sin, self.sharpness, over, np.float32(least), add)
 
     def sensitivity(self, n_x: int) -> np.ndarray:
         """(n_z, n_x): the back-projection of frames of ones, n_x pixels wide."""
@@ -86,7 +88,7 @@ def _project(block, cos, sin, sharpness, sums):
 
 
 @_compiled
-def _multiply_back(block, ratio, cos, sin, sharpness, over, least):
+def _correct(block, frames, cos, sin, sharpness, over, least, add):
     n, n_tilt = block.shape[0], len(cos)
     at = np.empty((n, n_tilt), np.int32)
     lower, upper = np.empty((n, n_tilt), np.float32), np.empty((n, n_tilt), np.float32)
@@ -97,12 +99,14 @@ def _multiply_back(block, ratio, cos, sin, sharpness, over, least):
             voxels, scale = block[z, x], over[z, x]
             gain[:] = np.float32(0)
             for t in range(n_tilt):
-                a, b = ratio[t, at[x, t]], ratio[t, at[x, t] + 1]
+                a, b = frames[t, at[x, t]], frames[t, at[x, t] + 1]
                 of_a, of_b = lower[x, t], upper[x, t]
                 for row in range(N_ROWS):
                     gain[row] += of_a * a[row] + of_b * b[row]
             for row in range(N_ROWS):
-                value = voxels[row] * gain[row] * scale if scale > 0 else voxels[row]
+                value = voxels[row]
+                if scale > 0:
+                    value = value + gain[row] * scale if add else value * gain[row] * scale
                 voxels[row] = value if value > least else np.float32(0)
 
 

@@ -9,8 +9,8 @@ from .kriging import kriged
 from .large_series import is_large
 from .projection import project
 from .reconstruction import os_em, sirt
-from .residual import N_BANDS, carried_residual, residual_weights, spectrum_of
-from .stored_object import StoredObject, fitted_in_blocks
+from .residual import N_BANDS, carried_residual, residual_weights, spectrum_of, white_noise_bound
+from .stored_object import StoredObject, fitted_in_blocks, sirt_in_blocks
 from .tilt_series import TiltSeries
 
 FINE_PX = 128  # frames up to this width get voxels of half a pixel
@@ -37,6 +37,8 @@ class ReprojectionSettings:
 
 def sirt_reprojection(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
     """Projections of the volume that SIRT (100 iterations, non-negative) makes of the frames."""
+    if series.frames.shape[2] > FINE_PX:
+        return _sirt_object(series).projections(tilt_deg)
     return project(_sirt_volume(series), tilt_deg=tilt_deg)
 
 
@@ -142,9 +144,24 @@ def missed_by_object(series: TiltSeries, settings: ReprojectionSettings) -> np.n
     return _kept_missed(series, settings)
 
 
+def missed_frames(series: TiltSeries, settings: ReprojectionSettings, indices: np.ndarray) -> np.ndarray:
+    """`missed_by_object` (..., n_y, n_x) of the frames at these indices (...), of which there may be few."""
+    if not is_large(series.frames):
+        return missed_by_object(series, settings)[indices]
+    wanted, where = np.unique(indices, return_inverse=True)
+    missed = _missed(fitted_object(series, settings), series.frames[wanted], series.tilt_deg[wanted])
+    return missed[where.reshape(indices.shape)]
+
+
+@lru_cache(maxsize=2)
+def missed_noise(series: TiltSeries, settings: ReprojectionSettings) -> float:
+    """The largest variance that white noise in what the object misses can have."""
+    return white_noise_bound(missed_by_object(series, settings))
+
+
 def forget_objects() -> None:
-    """Forget all that is kept of any series: objects, with their files, and residuals."""
-    for kept in (fitted_object, residual_weights_of, _kept_missed, _sirt_volume):
+    """Forget all that is kept of any series: objects, with their files, and what was learnt from them."""
+    for kept in (fitted_object, residual_weights_of, missed_noise, _kept_missed, _sirt_volume, _sirt_object):
         kept.cache_clear()
 
 
@@ -183,6 +200,11 @@ def _fit(series: TiltSeries, settings: ReprojectionSettings) -> FittedObject | S
 @lru_cache(maxsize=1)
 def _sirt_volume(series: TiltSeries) -> np.ndarray:
     return sirt(series, n_iterations=100, non_negative=True, allow_negative=True)
+
+
+@lru_cache(maxsize=1)
+def _sirt_object(series: TiltSeries) -> StoredObject:
+    return sirt_in_blocks(series, n_iterations=100)
 
 
 def _wide_probe(series: TiltSeries, settings: ReprojectionSettings):

@@ -13,7 +13,7 @@ import numpy as np
 
 from .errors import TsgError
 from .expectation_maximisation import FLOOR, GONE, SEEN, even_density, usual_subsets
-from .linear_system import tilts_of_subsets
+from .linear_system import inverse, tilts_of_subsets
 from .projection import in_threads, n_threads
 from .ray_sums import MAX_TILTS, N_ROWS, Rays
 from .tilt_series import TiltSeries
@@ -107,6 +107,28 @@ def fitted_in_blocks(
     return stored
 
 
+def sirt_in_blocks(series: TiltSeries, *, n_iterations: int) -> StoredObject:
+    """The volume that `algebraic.sirt` makes of the frames, from zero and nowhere negative."""
+    stored, rays = StoredObject(series.frames.shape), Rays.at(series.tilt_deg)
+    over = inverse(rays.sensitivity(stored.n_x)).reshape(stored.n_x, -1)
+    lengths = rays.project(np.ones((stored.n_x, stored.n_x, N_ROWS), np.float32))
+    per_length = inverse(lengths).reshape(lengths.shape)
+
+    def solve(k: int) -> None:
+        measured = _padded(series.frames[:, stored.rows[k]])
+        block = np.zeros((stored.n_x, stored.n_x, N_ROWS), np.float32)
+        for _ in range(n_iterations):
+            missing = rays.project(block)
+            np.subtract(measured, missing, out=missing)
+            missing *= per_length
+            missing[:, 0] = missing[:, stored.n_x + 1 :] = 0
+            rays.correct(block, missing, over=over, add=True)
+        stored.put(k, block)
+
+    in_threads(solve, range(len(stored.rows)), at_most=stored.at_once, label="block of rows")
+    return stored
+
+
 def _sharpened(frames: np.ndarray, blur, regularisation: float) -> np.ndarray:
     sharp = np.empty_like(frames)
     for some in _few(len(frames)):
@@ -128,23 +150,23 @@ def _improve(
     overs = [_inverse_of_seen(r.sensitivity(stored.n_x)) for r in rays]
 
     def improve(k: int) -> None:
-        measured = _padded(frames[:, stored.rows[k]])
+        measured = _padded(frames[:, stored.rows[k]]).clip(0)
         block = stored.block(k) if started else _even(frames[:, stored.rows[k]], mean=mean)
         for _ in range(n_iterations):
             for tilts, seen_by, over in zip(subsets, rays, overs, strict=True):
                 ratio = seen_by.project(block)
                 np.divide(measured[tilts], np.maximum(ratio, floor, out=ratio), out=ratio)
-                seen_by.multiply_back(block, ratio, over=over, least=least)
+                seen_by.correct(block, ratio, over=over, least=least)
         stored.put(k, block)
 
     in_threads(improve, range(len(stored.rows)), at_most=stored.at_once, label="block of rows")
 
 
 def _padded(frames: np.ndarray) -> np.ndarray:
-    """Frames (n_tilt, rows, n_x) -> (n_tilt, n_x + 3, N_ROWS) as `ray_sums` has them, without what is negative."""
+    """Frames (n_tilt, rows, n_x) -> (n_tilt, n_x + 3, N_ROWS) as `ray_sums` has them."""
     n_tilt, n_rows, n_x = frames.shape
     padded = np.zeros((n_tilt, n_x + 3, N_ROWS), np.float32)
-    np.maximum(frames.transpose(0, 2, 1), 0, out=padded[:, 1 : n_x + 1, :n_rows])
+    padded[:, 1 : n_x + 1, :n_rows] = frames.transpose(0, 2, 1)
     return padded
 
 
