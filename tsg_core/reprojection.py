@@ -20,7 +20,8 @@ FINE_PX = 128  # frames up to this width get voxels of half a pixel
 class ReprojectionSettings:
     """How the object is found.
 
-    n_iterations    of OS-EM, in all
+    n_iterations    of OS-EM, in all; None is 10 for frames more than 128 px wide whose probe is not, which gain nothing
+                    from more and fit their noise, and 30 for others
     n_rounds        in which they are done where the probe is wide: each begins with sharpening what is still missing
     regularisation  of that sharpening, see `ProbeBlur.sharpen`: frequencies that the probe passes with less than the
                     root of it are left out; noise in the frames raises it
@@ -28,7 +29,7 @@ class ReprojectionSettings:
     oversampling    voxels per pixel along x and z; None is 2 for frames up to 128 px wide, and 1 for larger ones
     """
 
-    n_iterations: int = 30
+    n_iterations: int | None = None
     n_rounds: int = 10
     regularisation: float = 2e-3
     wide_px: float = 2.0
@@ -59,9 +60,7 @@ def reprojection(
     residual = missed_by_object(series, settings)
     mean = residual.mean(axis=0)
     residual = np.subtract(residual, mean, out=residual if is_large(residual) else None)
-    carried = partial(
-        carried_residual, spectrum_of(residual), measured_deg=series.tilt_deg, weights=weights
-    )
+    carried = partial(carried_residual, spectrum_of(residual), measured_deg=series.tilt_deg, weights=weights)
     frames = fitted_object(series, settings).frames(tilt_deg)
     if not is_large(series.frames):
         return frames + mean + carried(tilt_deg=tilt_deg)
@@ -180,8 +179,10 @@ def _fit(series: TiltSeries, settings: ReprojectionSettings) -> FittedObject | S
     oversampling = settings.oversampling or (2 if n_x <= FINE_PX else 1)
     blur = _wide_probe(series, settings)
     n_rounds = 1 if blur is None else settings.n_rounds
-    n_iterations = max(1, settings.n_iterations // n_rounds)
-    if oversampling == 1 and n_x > FINE_PX:
+    wide = oversampling == 1 and n_x > FINE_PX
+    n_iterations = settings.n_iterations or (10 if wide and blur is None else 30)
+    n_iterations = max(1, n_iterations // n_rounds)
+    if wide:
         return fitted_in_blocks(
             series, n_iterations=n_iterations, n_rounds=n_rounds, blur=blur, regularisation=settings.regularisation
         )
