@@ -5,9 +5,10 @@
     python benchmarks/own_sample.py --methods linear kriging
 
 One frame is predicted between each pair. Memory is the largest resident set of the command less that of the same command
-on a tiny series, which is Python and its packages (for auto, that of its method with most). It is compared with the series that is written, measured and predicted frames together,
-and with the one that is read. Beside the seconds that pass stand those that the processors worked, which other work on
-the machine hardly changes: on two cores that are free, a fit of an object takes little more than half of these.
+on a tiny series, which is Python and its packages (for auto, those of the method that needs most). It is compared with
+the series that is written, measured and predicted frames together, and with the one that is read. Beside the seconds
+that pass stand those that the processors worked, which other work on the machine hardly changes: on two cores that are
+free, a fit of an object takes little more than half of these.
 """
 
 import argparse
@@ -72,8 +73,9 @@ def compare(series: TiltSeries, methods: list[str]) -> None:
     n_tilt, n_y, n_x = series.frames.shape
     read_MB = series.frames.nbytes / 1e6
     written_MB = (2 * n_tilt - 1) / n_tilt * read_MB
-    print(f"tsg densify, {n_tilt} frames of {n_x} x {n_y} px, one frame predicted between each pair, {os.cpu_count()} cores")
-    print(f"{'method':14} {'MB':>6} {'of the written':>15} {'of the read':>12} {'seconds':>8} {'of processors':>14} {'relative':>9}")
+    print(f"tsg densify, {n_tilt} frames of {n_x} x {n_y} px, one predicted between each pair, {os.cpu_count()} cores")
+    columns = ("of the written", 15), ("of the read", 12), ("seconds", 8), ("of processors", 14), ("relative", 9)
+    print(f"{'method':14} {'MB':>6} " + " ".join(f"{title:>{width}}" for title, width in columns))
     tiny = TiltSeries(series.frames[TINY], series.tilt_deg[TINY[0]], series.pixel_size_A)
     with tempfile.TemporaryDirectory() as folder:
         for method in methods:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from phantoms import spots
 
-from tsg_core import informed, large_series
-from tsg_core.automatic import choose, predict_automatically
+from tsg_core import informed, kriging, large_series
+from tsg_core.automatic import candidates_of, choose, predict_automatically
 from tsg_core.informed import InformedNet, predict_informed
 from tsg_core.interpolation import densify_with_uncertainty
 from tsg_core.judged_rows import N_JUDGED
@@ -91,7 +91,8 @@ def test_standard_deviations_hold_beyond_the_judged_rows(large):
 
 
 @pytest.mark.parametrize("method", ["sirt_reprojection", "reprojection", "kriging"])
-def test_three_times_what_is_written_is_enough(large, method):
+def test_three_times_what_is_written_is_enough(large, monkeypatch, method):
+    monkeypatch.setattr(kriging, "AT_ONCE", 2000)
     tilt_deg = np.linspace(-70, 70, 80)
     series = TiltSeries(np.tile(MEASURED.frames, (6, 1, 1))[:80], tilt_deg, 0.5)
     wanted_deg = (tilt_deg[1:] + tilt_deg[:-1]) / 2
@@ -101,3 +102,8 @@ def test_three_times_what_is_written_is_enough(large, method):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak + series.frames.nbytes < 3 * (series.frames.nbytes + predicted.nbytes)
+
+
+def test_a_network_that_sees_more_rows_than_the_band_is_not_judged_by_it(large):
+    assert "tsgnet" not in candidates_of(MEASURED) and "informed" in candidates_of(MEASURED)
+    assert "tsgnet" in candidates_of(TiltSeries(MEASURED.frames[:, :100], MEASURED.tilt_deg, 0.5))

@@ -9,7 +9,7 @@ import pandas as pd
 
 from .errors import TsgError
 from .judged_rows import judged_part, judged_rows
-from .large_series import is_large
+from .large_series import hand_back_memory, is_large
 from .leave_out import ErrorTrend, Predict, effective_spacing_deg, error_trend, leave_out
 from .methods import METHODS, predict
 from .running_blend import RunningBlend
@@ -88,6 +88,7 @@ def predict_automatically(
                 if running is None:
                     predicted[i] = predict_by(method, series, tilt_deg)
                 else:
+                    hand_back_memory()
                     running.add(predict_by(method, series, tilt_deg), weights[:, i])
             except TsgError:  # though it did apply to every part of the series
                 weights[:, i] = 0
@@ -115,12 +116,12 @@ def choose(
 ) -> Choice:
     """Leave out measured frames, predict them by every method, and weigh the methods by what that foretells.
 
-    Of large frames only the `judged_rows` are predicted. `methods` are those of `methods.METHODS`; by default `CANDIDATES`, less those that take long for so large a
-    series and TSGNet where no network is there. Left-out frames have twice the spacing: a power law between two and
-    four times the spacing carries each method's error on to the real one. The weights minimise the expected squared
-    error of the blend, for every target by its own distance to the measured frames. Linear interpolation is taken where
-    nothing is expected to gain 0.2 dB over it. `predict_by(method, series, tilt_deg)` stands in for `methods.predict`
-    where predictions are kept or watched.
+    Of large frames only the `judged_rows` are predicted. `methods` are some of `methods.METHODS`; by default those of
+    `candidates_of`. Left-out frames have twice the spacing: a power law between two and four times the spacing carries
+    each method's error on to the real one. The weights minimise the expected squared error of the blend, for every
+    target by its own distance to the measured frames. Linear interpolation is taken where nothing is expected to gain
+    0.2 dB over it. `predict_by(method, series, tilt_deg)` stands in for `methods.predict` where predictions are kept or
+    watched.
     Raises TsgError for an unknown method, and where none of the methods applies.
     """
     candidates = candidates_of(series, checkpoint) if methods is None else methods
@@ -156,10 +157,14 @@ def choose(
 
 
 def candidates_of(series: TiltSeries, checkpoint=None) -> tuple[str, ...]:
-    """`CANDIDATES`, less those that take long for so large a series and TSGNet where no network is there."""
+    """`CANDIDATES`, less those that take long for so large a series, and TSGNet where there is no network.
+
+    Nor is TSGNet tried where a band of rows is judged: it sees several hundred, and fails where they are missing.
+    """
     from .weights import shipped
 
-    missing = set() if checkpoint is not None or shipped() else {"tsgnet"}
+    there = (checkpoint is not None or shipped()) and judged_rows(series) is None
+    missing = set() if there else {"tsgnet"}
     return tuple(m for m in CANDIDATES if m not in missing and series.frames.size <= COSTLY.get(m, np.inf))
 
 

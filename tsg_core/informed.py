@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .large_series import is_large
+from .large_series import is_wide
 from .reprojection import (
     ReprojectionSettings,
     fitted_object,
@@ -33,6 +33,7 @@ N_NEAREST = 4
 N_CHANNELS = 12 + N_NEAREST
 STRIDE = 4
 STRIP_px, REACH_px = 128, 32  # multiples of the stride
+SEEN_px = 100_000  # of wide frames, at a time: a strip of them takes about 0.1 GB
 _SMALLEST_SPREAD = 0.05  # of the difference between linear interpolation and prior, in the scale of an exact fit
 
 
@@ -143,11 +144,11 @@ def predict_informed(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Frames and their standard deviations, or None instead, (n, n_y, n_x) each, in the unit of the series.
 
-    Of a large series one frame after another is seen, and in strips.
+    Of wide frames a few are seen at a time, and in strips.
     """
     frames = reprojection(series, tilt_deg)
     sigma = np.empty_like(frames) if with_sigma else None
-    n_at_once = 1 if is_large(series.frames) else len(tilt_deg)
+    n_at_once = max(1, SEEN_px // series.frames[0].size) if is_wide(series.frames) else len(tilt_deg)
     for first in range(0, len(tilt_deg), n_at_once):
         some = slice(first, first + n_at_once)
         seen = views(series, tilt_deg[some], prior=frames[some])
@@ -160,7 +161,7 @@ def predict_informed(
 
 
 def _seen_by(net: InformedNet, channels: np.ndarray, *, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Correction and Laplace scale (n, n_y, n_x) of channels (n, N_CHANNELS, n_y, n_x), in units of the views' scale."""
+    """Correction and Laplace scale (n, n_y, n_x), in units of the views' scale, of channels (n, N_CHANNELS, n_y, n_x)."""
     device = next(net.parameters()).device
     corrections, sizes = [], []
     with torch.inference_mode():

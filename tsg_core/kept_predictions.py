@@ -12,6 +12,7 @@ import numpy as np
 from .artifacts import digest_of
 from .errors import TsgError
 from .judged_rows import judged_part
+from .large_series import is_wide
 from .leave_out import folds
 from .methods import predict
 from .progress import track
@@ -21,6 +22,7 @@ from .tilt_series import TiltSeries
 # kriging and informed go on from the object that reprojection has fitted
 COST = {"reprojection": 1e4, "sirt_reprojection": 5e3, "atoms": 1e4}
 COST |= {"kriging": 1e3, "informed": 1e3, "tsgnet": 1e3, "flow": 100}
+WIDE_COST = COST | {"sirt_reprojection": 5e4, "kriging": 2e3, "informed": 1e4, "tsgnet": 2e4}  # of wide frames
 LEAST_COST = 1  # of the methods that are not named: weighted sums of frames
 
 
@@ -34,8 +36,8 @@ class KeptPredictions:
     def __init__(self, folder: Path, *, series: TiltSeries, checkpoint=None):
         self.folder, self.checkpoint = folder, checkpoint
         self.recalled = 0  # how many predictions an earlier run had made
-        inputs = [_content(series), series.tilt_deg, series.pixel_size_A, series.metadata.get("microscope"), str(checkpoint)]
-        owner = digest_of([*inputs, code_version(["methods", "leave_out"])])
+        made_of = [_content(series), series.tilt_deg, series.pixel_size_A, series.metadata.get("microscope")]
+        owner = digest_of([*made_of, str(checkpoint), code_version(["methods", "leave_out"])])
         if (folder / "owner").is_file():
             if (folder / "owner").read_text() != owner:
                 shutil.rmtree(folder)
@@ -92,7 +94,8 @@ class Tracked:
         known.append((np.asarray(tilt_deg), series.frames.size))
         self.predictor = predictor
         self.steps = [(method, digest_of(wanted)) for wanted, _ in known for method in methods]
-        self.costs = [COST.get(method, LEAST_COST) * n for _, n in known for method in methods]
+        cost = WIDE_COST if is_wide(series.frames) else COST
+        self.costs = [cost.get(method, LEAST_COST) * n for _, n in known for method in methods]
 
     def __enter__(self) -> Self:
         self.loop = track(self.steps, label="prediction", costs=self.costs)

@@ -28,7 +28,7 @@ RANGES = (
     8.0,
 )  # over which values are kept, in spacings of the measured frames
 LASTING = (0.0, 0.2, 0.4, 0.6, 0.8, 0.95)  # share of the variance that all frames have in common
-AT_ONCE = 32768  # coefficients of each spectrum, in double precision
+AT_ONCE = 16384  # coefficients of each spectrum, in double precision
 NOISE = (1e-4, 1e-3, 1e-2, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0)  # over the variance
 
 

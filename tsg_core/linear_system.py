@@ -37,7 +37,7 @@ class Subset:
 
 
 def subsets_of(series: TiltSeries, *, n_subsets: int = 1, axis_shift_px: float = 0.0) -> list[Subset]:
-    """The tilts in the subsets of `tilts_of_subsets`, all in one by default, each with its matrix; errors are the same."""
+    """The tilts in `tilts_of_subsets`, all in one by default, each with its matrix. Raises TsgError likewise."""
     tilts = tilts_of_subsets(len(series), n_subsets=n_subsets)
     matrices = system_matrices(
         groups_deg=[series.tilt_deg[t] for t in tilts], n_x=series.frames.shape[2], axis_shift_px=axis_shift_px

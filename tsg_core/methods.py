@@ -14,7 +14,7 @@ from scipy.interpolate import CubicSpline
 from scipy.ndimage import map_coordinates
 from skimage.registration import optical_flow_ilk
 
-from .large_series import is_large
+from .large_series import is_wide
 from .reprojection import kriging, reprojection, sirt_reprojection
 from .tilt_series import TiltSeries
 
@@ -60,7 +60,7 @@ def tsgnet(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.n
     from .prediction import predict_frames
     from .weights import network
 
-    little = {"batch_size": 1, "tile_px": 256} if is_large(series.frames) else {}
+    little = {"batch_size": 1, "tile_px": 256} if is_wide(series.frames) else {}
     return predict_frames(network(checkpoint), series, tilt_deg=tilt_deg, **little)
 
 

@@ -13,7 +13,15 @@ import numpy as np
 
 N_ROWS = 32  # long enough to hide what finding the weights costs, short enough for rays to stay in the cache
 MAX_TILTS = 12  # at once, for the same reason
-_compiled = numba.njit(nogil=True, fastmath=True, cache=True)
+
+
+def _compiled(function):
+    """Machine code of the function, kept for the next start where there is a folder for it."""
+    options = {"nogil": True, "fastmath": True}
+    try:
+        return numba.njit(**options, cache=True)(function)
+    except RuntimeError:  # no folder that can be written to
+        return numba.njit(**options)(function)
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +64,7 @@ class Rays:
 
 @_compiled
 def _weights_of_line(z, cos, sin, sharpness, at, lower, upper):
-    """For each voxel of a line along x, and each tilt: the pixel below its centre, and the shares of that and the next."""
+    """For each voxel of a line along x, and each tilt: the pixel below its centre, the shares of that and of the next."""
     n = len(at)
     middle = np.float32((n - 1) / 2)
     for t in range(len(cos)):

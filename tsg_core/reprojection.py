@@ -96,12 +96,12 @@ def residual_weights_of(series: TiltSeries, settings: ReprojectionSettings) -> n
     out = np.arange(1, len(series) - 1, 2)
     if len(out) == 0:
         return np.ones((N_BANDS, N_BANDS))
-    kept = series.subset(np.setdiff1d(np.arange(len(series)), out))
-    fitted = _fit(kept, settings)
+    kept = np.setdiff1d(np.arange(len(series)), out)
+    fitted = _fit(series.subset(kept), settings)
     return residual_weights(
-        _missed(fitted, kept.frames, kept.tilt_deg),
-        measured_deg=kept.tilt_deg,
-        left_out=_missed(fitted, series.frames[out], series.tilt_deg[out]),
+        _missed(fitted, series, kept),
+        measured_deg=series.tilt_deg[kept],
+        left_out=_missed(fitted, series, out),
         left_out_deg=series.tilt_deg[out],
     )
 
@@ -139,7 +139,7 @@ def missed_by_object(series: TiltSeries, settings: ReprojectionSettings) -> np.n
     Those of a large series are made anew each time; others are kept, and not to be written to.
     """
     if is_large(series.frames):
-        return _missed(fitted_object(series, settings), series.frames, series.tilt_deg)
+        return _missed(fitted_object(series, settings), series, np.arange(len(series)))
     return _kept_missed(series, settings)
 
 
@@ -148,7 +148,7 @@ def missed_frames(series: TiltSeries, settings: ReprojectionSettings, indices: n
     if not is_large(series.frames):
         return missed_by_object(series, settings)[indices]
     wanted, where = np.unique(indices, return_inverse=True)
-    missed = _missed(fitted_object(series, settings), series.frames[wanted], series.tilt_deg[wanted])
+    missed = _missed(fitted_object(series, settings), series, wanted)
     return missed[where.reshape(indices.shape)]
 
 
@@ -166,12 +166,15 @@ def forget_objects() -> None:
 
 @lru_cache(maxsize=2)
 def _kept_missed(series: TiltSeries, settings: ReprojectionSettings) -> np.ndarray:
-    return _missed(fitted_object(series, settings), series.frames, series.tilt_deg)
+    return _missed(fitted_object(series, settings), series, np.arange(len(series)))
 
 
-def _missed(fitted: FittedObject | StoredObject, frames: np.ndarray, tilt_deg: np.ndarray) -> np.ndarray:
-    drawn = fitted.frames(tilt_deg)
-    return np.subtract(frames, drawn, out=drawn)
+def _missed(fitted: FittedObject | StoredObject, series: TiltSeries, indices: np.ndarray) -> np.ndarray:
+    """The frames at these indices less the object's, without a copy of them."""
+    drawn = fitted.frames(series.tilt_deg[indices])
+    for missed, i in zip(drawn, indices, strict=True):
+        np.subtract(series.frames[i], missed, out=missed)
+    return drawn
 
 
 def _fit(series: TiltSeries, settings: ReprojectionSettings) -> FittedObject | StoredObject:

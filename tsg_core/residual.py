@@ -39,7 +39,7 @@ def carried_residual(
 def residual_weights(
     residual: np.ndarray, *, measured_deg: np.ndarray, left_out: np.ndarray, left_out_deg: np.ndarray
 ) -> np.ndarray:
-    """Weight (5, 5) from 0 to 1 of each band of frequencies along y and x, the lowest first; both arrays are overwritten.
+    """Weight (5, 5) from 0 to 1 of each band of frequencies along y and x, the lowest first. Both arrays are overwritten.
 
     `residual` (n_measured, n_y, n_x) is that of the frames that a model was made of, `left_out` (n_left_out, n_y, n_x)
     that of frames between them. A weight is c S / (S + N): S and N are the powers of signal and noise in the spline's

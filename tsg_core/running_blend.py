@@ -17,7 +17,11 @@ class RunningBlend:
     def add(self, predicted: np.ndarray, weights: np.ndarray) -> None:
         """Take in a prediction (n, n_y, n_x), with a weight (n,) for each of its frames."""
         for k in np.flatnonzero(weights):
+            first = self._weight[k] == 0
             self._weight[k] += weights[k]
+            if first:  # memory that nothing is written to is not taken
+                self.frames[k] = predicted[k]
+                continue
             difference = predicted[k] - self.frames[k]
             self.frames[k] += np.float32(weights[k] / self._weight[k]) * difference
             self.squares[k] += np.float32(weights[k]) * difference * (predicted[k] - self.frames[k])

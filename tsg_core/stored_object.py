@@ -39,7 +39,7 @@ class StoredObject:
         if needed > free:
             raise TsgError(
                 f"the volume of frames of {self.n_x} x {self.n_y} px takes {needed / 1e9:.1f} GB in "
-                f"{Path(self._folder.name).parent}, where {free / 1e9:.1f} GB are free; set TMPDIR to a folder with room"
+                f"{Path(self._folder.name).parent}, where {free / 1e9:.1f} GB are free; set TMPDIR to one with room"
             )
 
     @property
@@ -139,7 +139,7 @@ def _sharpened(frames: np.ndarray, blur, regularisation: float) -> np.ndarray:
 def _improve(
     stored: StoredObject, frames: np.ndarray, tilt_deg: np.ndarray, *, n_iterations: int, started: bool
 ) -> None:
-    """OS-EM on every block, from an even density or from where it was: `expectation_maximisation.os_em` without a probe.
+    """OS-EM on every block, from an even density or from where it was, as `os_em` does it without a probe.
 
     Negative pixels of the frames (n_tilt, n_y, n_x) are taken for zero.
     """
