@@ -96,7 +96,7 @@ def test_three_times_what_is_written_is_enough(large, monkeypatch, method):
     tilt_deg = np.linspace(-70, 70, 80)
     series = TiltSeries(np.tile(MEASURED.frames, (6, 1, 1))[:80], tilt_deg, 0.5)
     wanted_deg = (tilt_deg[1:] + tilt_deg[:-1]) / 2
-    predict("linear", series, wanted_deg)  # what is only allocated once
+    predict(method, series.subset(range(5)), wanted_deg[:1])  # what is only allocated once
     tracemalloc.start()
     predicted = predict(method, series, wanted_deg)
     peak = tracemalloc.get_traced_memory()[1]
