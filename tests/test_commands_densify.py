@@ -10,7 +10,7 @@ import pytest
 from phantoms import series_of, spots
 from tsg_command import one_line, series, tsg  # noqa: F401
 
-from tsg_core import methods
+from tsg_core import large_series, methods
 from tsg_core.tilt_series import TiltSeries
 
 
@@ -148,3 +148,23 @@ def test_wrong_options_of_densify(tsg, series, tmp_path, options, message):
     status, _, error = tsg("densify", series[0], "-o", tmp_path / "out.npz", *options)
     assert status == 2 and message in error and one_line(error)
     assert {path.name for path in tmp_path.iterdir()} == {"series.npz"}
+
+
+def test_large_frames_are_judged_by_a_band_and_the_report_says_so(tsg, tmp_path, monkeypatch):
+    monkeypatch.setattr(large_series, "LARGE_px", 100_000)
+    frames, shapes = np.random.default_rng(0).random((7, 130, 132), dtype=np.float32), []
+    linear = methods.METHODS["linear"]
+
+    def watched(given, tilt_deg, *, checkpoint=None):
+        shapes.append(given.frames.shape[1])
+        return linear(given, tilt_deg)
+
+    monkeypatch.setitem(methods.METHODS, "linear", watched)
+    path = TiltSeries(frames, np.arange(-30, 31, 10.0), 0.5).write(tmp_path / "in.npz")
+    status, said, error = tsg("densify", path, "-o", tmp_path / "dense.npz", "--method", "linear", "--step", 5)
+    assert (status, error) == (0, "") and "only rows were left out and judged" in said
+    assert shapes == [64, 64, 64, 130]  # the report asks for nothing anew
+    assert TiltSeries.read(tmp_path / "dense.npz").frames.shape == (13, 130, 132)
+    report = (tmp_path / "dense_report.html").read_text()
+    first, last = re.search(r"judged by their rows (\d+) to (\d+)", report).groups()
+    assert int(last) - int(first) == 63

@@ -8,8 +8,11 @@ import numpy as np
 import pandas as pd
 
 from .errors import TsgError
+from .judged_rows import judged_part, judged_rows
+from .large_series import hand_back_memory, is_large
 from .leave_out import ErrorTrend, Predict, effective_spacing_deg, error_trend, leave_out
 from .methods import METHODS, predict
+from .running_blend import RunningBlend
 from .tilt_series import TiltSeries
 from .uncertainty import PixelErrors, learn_pixel_errors
 
@@ -31,6 +34,7 @@ class Choice:
     trend     of the errors with the spacing; None of two frames, of which none can be left out
     errors    where in a frame errors lie; None likewise
     fixed     weights at every spacing, where linear interpolation is as good; None where they depend on it
+    rows      of the frames, by which the methods were judged; None for all
     """
 
     table: pd.DataFrame
@@ -40,11 +44,13 @@ class Choice:
     trend: ErrorTrend | None = None
     errors: PixelErrors | None = None
     fixed: np.ndarray | None = None
+    rows: slice | None = None
 
     def summary(self) -> dict:
         """What goes into the metadata of a series: numbers and text alone."""
         table = self.table.astype(object).where(self.table.notna(), None).to_dict("records")
-        return {"method": self.method, "weights": self.weights, "verdict": self.verdict, "left_out": table}
+        found = {"method": self.method, "weights": self.weights, "verdict": self.verdict, "left_out": table}
+        return found if self.rows is None else found | {"judged_rows": [self.rows.start, self.rows.stop]}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -74,24 +80,29 @@ def predict_automatically(
     predict_by = predict_by or partial(predict, checkpoint=checkpoint)
     spacing_deg = effective_spacing_deg(series.tilt_deg, tilt_deg)
     weights = np.array([_weights(choice, spacing) for spacing in spacing_deg])
-    predicted = [None] * weights.shape[1]
+    shape = len(tilt_deg), *series.frames.shape[1:]
+    predicted, running = [None] * weights.shape[1], RunningBlend(shape) if is_large(series.frames) else None
     for i, method in enumerate(choice.weights):
         if weights[:, i].any():
             try:
-                predicted[i] = predict_by(method, series, tilt_deg)
+                if running is None:
+                    predicted[i] = predict_by(method, series, tilt_deg)
+                else:
+                    hand_back_memory()
+                    running.add(predict_by(method, series, tilt_deg), weights[:, i])
             except TsgError:  # though it did apply to every part of the series
                 weights[:, i] = 0
     lost = weights.sum(axis=1) == 0
     if lost.any():
         raise TsgError(f"{choice.method} applied to parts of the series and not to all of it; name other methods")
     weights /= weights.sum(axis=1, keepdims=True)
-    frames = np.empty((len(tilt_deg), *series.frames.shape[1:]), np.float32)
-    sigma = None if choice.errors is None else np.empty_like(frames)
+    frames = np.empty(shape, np.float32) if running is None else running.frames
+    sigma = None if choice.errors is None else np.empty_like(frames) if running is None else running.squares
     for k, w in enumerate(weights):  # a frame at a time: only predictions and results are as large as the series
-        frames[k], spread = _blend(w, [None if p is None else p[k] for p in predicted])
+        blend = _blend(w, [None if p is None else p[k] for p in predicted]) if running is None else running.frame(k)
+        frames[k], spread = blend
         if sigma is not None:
-            mse = np.array([choice.trend.blended(w, spacing_deg[k])])
-            sigma[k] = choice.errors.sigma(frames[k : k + 1], spread[None], mse=mse)[0]
+            sigma[k] = _sigma(choice, frames[k], spread, mse=choice.trend.blended(w, spacing_deg[k]))
     return AutomaticPrediction(frames=frames, sigma=sigma, choice=choice)
 
 
@@ -105,17 +116,18 @@ def choose(
 ) -> Choice:
     """Leave out measured frames, predict them by every method, and weigh the methods by what that foretells.
 
-    `methods` are those of `methods.METHODS`; by default `CANDIDATES`, less those that take long for so large a
-    series and TSGNet where no network is there. Left-out frames have twice the spacing: a power law between two and
-    four times the spacing carries each method's error on to the real one. The weights minimise the expected squared
-    error of the blend, for every target by its own distance to the measured frames. Linear interpolation is taken where
-    nothing is expected to gain 0.2 dB over it. `predict_by(method, series, tilt_deg)` stands in for `methods.predict`
-    where predictions are kept or watched.
+    Of large frames only the `judged_rows` are predicted. `methods` are some of `methods.METHODS`; by default those of
+    `candidates_of`. Left-out frames have twice the spacing: a power law between two and four times the spacing carries
+    each method's error on to the real one. The weights minimise the expected squared error of the blend, for every
+    target by its own distance to the measured frames. Linear interpolation is taken where nothing is expected to gain
+    0.2 dB over it. `predict_by(method, series, tilt_deg)` stands in for `methods.predict` where predictions are kept or
+    watched.
     Raises TsgError for an unknown method, and where none of the methods applies.
     """
     candidates = candidates_of(series, checkpoint) if methods is None else methods
     _check_methods(candidates)
-    left_out, applying, failed = leave_out(series, candidates, predict_by or partial(predict, checkpoint=checkpoint))
+    rows, part = judged_rows(series), judged_part(series)
+    left_out, applying, failed = leave_out(part, candidates, predict_by or partial(predict, checkpoint=checkpoint))
     if left_out is None and len(series) > 2:
         raise TsgError("none of the methods applies: " + "; ".join(f"{m}: {why}" for m, why in failed.items()))
     if left_out is None:
@@ -140,14 +152,19 @@ def choose(
         trend=trend,
         errors=_pixel_errors(left_out, trend, fixed),
         fixed=fixed,
+        rows=rows,
     )
 
 
 def candidates_of(series: TiltSeries, checkpoint=None) -> tuple[str, ...]:
-    """`CANDIDATES`, less those that take long for so large a series and TSGNet where no network is there."""
+    """`CANDIDATES`, less those that take long for so large a series, and TSGNet where there is no network.
+
+    Nor is TSGNet tried where a band of rows is judged: it sees several hundred, and fails where they are missing.
+    """
     from .weights import shipped
 
-    missing = set() if checkpoint is not None or shipped() else {"tsgnet"}
+    there = (checkpoint is not None or shipped()) and judged_rows(series) is None
+    missing = set() if there else {"tsgnet"}
     return tuple(m for m in CANDIDATES if m not in missing and series.frames.size <= COSTLY.get(m, np.inf))
 
 
@@ -170,6 +187,15 @@ def _blend(weights: np.ndarray, predicted: Sequence[np.ndarray | None]) -> tuple
     used = [(w, p) for w, p in zip(weights, predicted, strict=True) if w]
     frame = sum(w * p for w, p in used).astype(np.float32)
     return frame, sum(w * (p - frame) ** 2 for w, p in used).astype(np.float32)
+
+
+def _sigma(choice: Choice, frame: np.ndarray, spread: np.ndarray, *, mse: float) -> np.ndarray:
+    """Standard deviations (n_y, n_x) of a frame, whose expected error `mse` is that of the judged rows."""
+    sigma = choice.errors.sigma(frame[None], spread[None], mse=np.array([mse]))[0]
+    if choice.rows is None:
+        return sigma
+    found = float((sigma[choice.rows] ** 2).mean(dtype=np.float64))
+    return sigma * np.float32(choice.errors.scale * np.sqrt(mse / found)) if found > 0 else sigma
 
 
 def _pixel_errors(left_out, trend: ErrorTrend, fixed: np.ndarray | None) -> PixelErrors:

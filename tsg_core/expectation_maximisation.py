@@ -72,7 +72,7 @@ def os_em(
         sigma_A=sigma_A,
     )
     rows = row_blocks(n_y)
-    n_subsets = min(8, max(1, len(series) // 3)) if n_subsets is None else n_subsets
+    n_subsets = usual_subsets(len(series)) if n_subsets is None else n_subsets
     subsets = subsets_of(series, n_subsets=n_subsets, axis_shift_px=axis_shift_px)
     sensitivities = [_Sensitivity(subset, blur(np.ones((n_y, n_x), np.float32))) for subset in subsets]
     least = GONE * series.frames.mean() / n_x
@@ -129,9 +129,22 @@ class _Sensitivity:
         return self.in_slice @ self.along_y[:, rows]
 
 
+def usual_subsets(n_tilt: int) -> int:
+    """The number of subsets where none is given: at most 8, of three frames at least."""
+    return min(8, max(1, n_tilt // 3))
+
+
+def even_density(frames: np.ndarray, *, mean: float) -> np.ndarray:
+    """Density (n_y,) of an even volume that projects to what frames (n_tilt, n_y, n_x) hold, and never nothing.
+
+    `mean` is that of the frames of the series, of which these are some rows.
+    """
+    n_x = frames.shape[2]
+    return np.maximum(frames.clip(0).mean(axis=(0, 2)) / n_x, 1e-3 * mean / n_x)
+
+
 def _even(series: TiltSeries, rows: slice) -> np.ndarray:
-    """Slices (rows, n_z, n_x) of even density, with what the frames hold in the rows on average, and never nothing."""
+    """Slices (rows, n_z, n_x) of even density."""
     n_x = series.frames.shape[2]
-    density = series.frames[:, rows].clip(0).mean(axis=(0, 2)) / n_x
-    least = 1e-3 * series.frames.mean() / n_x
-    return np.broadcast_to(np.maximum(density, least)[:, None, None], (len(density), n_x, n_x))
+    density = even_density(series.frames[:, rows], mean=series.frames.mean())
+    return np.broadcast_to(density[:, None, None], (len(density), n_x, n_x))

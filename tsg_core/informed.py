@@ -16,14 +16,15 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .large_series import is_wide
 from .reprojection import (
     ReprojectionSettings,
     fitted_object,
-    missed_by_object,
+    missed_frames,
+    missed_noise,
     reprojection,
     residual_weights_of,
 )
-from .residual import white_noise_bound
 from .tilt_series import TiltSeries
 
 WEIGHTS = Path(__file__).parent / "data" / "informed.safetensors"
@@ -31,6 +32,8 @@ GAINS = WEIGHTS.with_name("informed_validation.csv")  # over the prior, of every
 N_NEAREST = 4
 N_CHANNELS = 12 + N_NEAREST
 STRIDE = 4
+STRIP_px, REACH_px = 128, 32  # multiples of the stride
+SEEN_px = 100_000  # of wide frames, at a time: a strip of them takes about 0.1 GB
 _SMALLEST_SPREAD = 0.05  # of the difference between linear interpolation and prior, in the scale of an exact fit
 
 
@@ -48,8 +51,8 @@ class Views:
     scale: np.ndarray
 
 
-def views(series: TiltSeries, tilt_deg: np.ndarray) -> Views:
-    """The network's view of the frames at `tilt_deg` (n,), made of all frames of `series`.
+def views(series: TiltSeries, tilt_deg: np.ndarray, *, prior: np.ndarray | None = None) -> Views:
+    """The network's view of the frames at `tilt_deg` (n,), made of all frames of `series`; their prior may be given.
 
     Channels: prior and object over the brightest pixel; linear and cubic interpolation less the prior, the carried
     residual, and the residuals of the four nearest frames, in ascending angle, all over the scale; then, even over the
@@ -59,14 +62,13 @@ def views(series: TiltSeries, tilt_deg: np.ndarray) -> Views:
     from .methods import cubic, linear  # which hold this method too
 
     settings = ReprojectionSettings()
-    prior = reprojection(series, tilt_deg, settings=settings)
+    prior = reprojection(series, tilt_deg, settings=settings) if prior is None else prior
     fitted = fitted_object(series, settings)
     drawn = fitted.frames(tilt_deg)
-    missed = missed_by_object(series, settings)
     differences = np.stack([linear(series, tilt_deg) - prior, cubic(series, tilt_deg) - prior], axis=1)
     upper = np.clip(np.searchsorted(series.tilt_deg, tilt_deg), 1, len(series) - 1)
     nearest = np.clip(upper[:, None] + np.arange(-2, 2), 0, len(series) - 1)
-    around = missed[nearest]
+    around = missed_frames(series, settings, nearest)
     scale = _rms(around[:, 1:3]) + _SMALLEST_SPREAD * _rms(differences[:, :1]) + 1e-6 * series.intensity_scale
     peak = series.intensity_scale or 1.0
     below_deg, above_deg = series.tilt_deg[upper - 1], series.tilt_deg[upper]
@@ -75,7 +77,7 @@ def views(series: TiltSeries, tilt_deg: np.ndarray) -> Views:
             (tilt_deg - below_deg) / (above_deg - below_deg) - 0.5,
             np.log10((above_deg - below_deg) / 6),
             np.log10(scale / peak) / 2 + 1,
-            np.full(len(tilt_deg), np.log10(np.sqrt(white_noise_bound(missed)) / peak + 1e-6) / 2 + 1),
+            np.full(len(tilt_deg), np.log10(np.sqrt(missed_noise(series, settings)) / peak + 1e-6) / 2 + 1),
             np.full(len(tilt_deg), residual_weights_of(series, settings).mean()),
             np.full(len(tilt_deg), np.log10(len(series) / 20)),
             np.full(len(tilt_deg), 0.0 if fitted.blur is None else 1.0),
@@ -138,20 +140,49 @@ def shipped_net() -> InformedNet:
 
 
 def predict_informed(
-    net: InformedNet, series: TiltSeries, tilt_deg: np.ndarray, *, batch_size: int = 16
-) -> tuple[np.ndarray, np.ndarray]:
-    """Frames and their standard deviations, (n, n_y, n_x) each, in the unit of the series."""
-    seen = views(series, tilt_deg)
+    net: InformedNet, series: TiltSeries, tilt_deg: np.ndarray, *, batch_size: int = 16, with_sigma: bool = True
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Frames and their standard deviations, or None instead, (n, n_y, n_x) each, in the unit of the series.
+
+    Of wide frames a few are seen at a time, and in strips.
+    """
+    frames = reprojection(series, tilt_deg)
+    sigma = np.empty_like(frames) if with_sigma else None
+    n_at_once = max(1, SEEN_px // series.frames[0].size) if is_wide(series.frames) else len(tilt_deg)
+    for first in range(0, len(tilt_deg), n_at_once):
+        some = slice(first, first + n_at_once)
+        seen = views(series, tilt_deg[some], prior=frames[some])
+        correction, size = _seen_by(net, seen.channels, batch_size=batch_size)
+        scale = seen.scale[:, None, None].astype(np.float32)
+        frames[some] = seen.prior + correction * scale
+        if with_sigma:
+            sigma[some] = np.sqrt(2) * size * scale
+    return frames, sigma
+
+
+def _seen_by(net: InformedNet, channels: np.ndarray, *, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Correction and Laplace scale (n, n_y, n_x), in units of the views' scale, of channels (n, N_CHANNELS, n_y, n_x)."""
     device = next(net.parameters()).device
     corrections, sizes = [], []
     with torch.inference_mode():
-        for batch in torch.from_numpy(seen.channels).split(batch_size):
-            correction, log_size = net(batch.to(device))
+        for batch in torch.from_numpy(channels).split(batch_size):
+            correction, log_size = _in_strips(net, batch.to(device))
             corrections.append(correction.cpu())
             sizes.append(log_size.exp().cpu())
-    scale = seen.scale[:, None, None].astype(np.float32)
-    frames = seen.prior + torch.cat(corrections).numpy() * scale
-    return frames, np.sqrt(2) * torch.cat(sizes).numpy() * scale
+    return torch.cat(corrections).numpy(), torch.cat(sizes).numpy()
+
+
+def _in_strips(net: InformedNet, channels: Tensor) -> list[Tensor]:
+    """`net(channels)`, of high frames strip by strip: nothing beyond `REACH_px` matters to a pixel."""
+    n_y = channels.shape[2]
+    if n_y <= STRIP_px:
+        return list(net(channels))
+    parts = []
+    for first in range(0, n_y, STRIP_px):
+        start = max(first - REACH_px, 0)
+        own = slice(first - start, min(first + STRIP_px, n_y) - start)
+        parts.append([out[:, own] for out in net(channels[:, :, start : first + STRIP_px + REACH_px])])
+    return [torch.cat(outs, dim=1) for outs in zip(*parts, strict=True)]
 
 
 def _rms(frames: np.ndarray) -> np.ndarray:

@@ -8,7 +8,9 @@ import numpy as np
 from . import methods
 from .automatic import Choice, predict_automatically
 from .errors import TsgError
+from .large_series import hand_back_memory, is_large
 from .leave_out import Predict
+from .reprojection import forget_objects
 from .tilt_series import SAME_ANGLE_deg, TiltSeries
 
 
@@ -81,6 +83,9 @@ def densify_with_uncertainty(
     found = predict_automatically(
         measured, tilt_deg=missing_deg, methods=methods, checkpoint=checkpoint, predict_by=predict_by
     )
+    if is_large(measured.frames):
+        forget_objects()
+        hand_back_memory()
     method = "auto" if methods is None or len(methods) > 1 else methods[0]
     metadata = {**series.metadata, "method": method, "choice": found.choice.summary()}
     dense = _between_measured(measured, found.frames, tilt_deg, metadata=metadata)

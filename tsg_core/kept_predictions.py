@@ -11,6 +11,8 @@ import numpy as np
 
 from .artifacts import digest_of
 from .errors import TsgError
+from .judged_rows import judged_part
+from .large_series import is_wide
 from .leave_out import folds
 from .methods import predict
 from .progress import track
@@ -20,6 +22,7 @@ from .tilt_series import TiltSeries
 # kriging and informed go on from the object that reprojection has fitted
 COST = {"reprojection": 1e4, "sirt_reprojection": 5e3, "atoms": 1e4}
 COST |= {"kriging": 1e3, "informed": 1e3, "tsgnet": 1e3, "flow": 100}
+WIDE_COST = COST | {"sirt_reprojection": 5e4, "kriging": 2e3, "informed": 1e4, "tsgnet": 2e4}  # of wide frames
 LEAST_COST = 1  # of the methods that are not named: weighted sums of frames
 
 
@@ -33,9 +36,8 @@ class KeptPredictions:
     def __init__(self, folder: Path, *, series: TiltSeries, checkpoint=None):
         self.folder, self.checkpoint = folder, checkpoint
         self.recalled = 0  # how many predictions an earlier run had made
-        content = hashlib.sha256(np.ascontiguousarray(series.frames)).hexdigest()
-        inputs = [content, series.tilt_deg, series.pixel_size_A, series.metadata.get("microscope"), str(checkpoint)]
-        owner = digest_of([*inputs, code_version(["methods", "leave_out"])])
+        made_of = [_content(series), series.tilt_deg, series.pixel_size_A, series.metadata.get("microscope")]
+        owner = digest_of([*made_of, str(checkpoint), code_version(["methods", "leave_out"])])
         if (folder / "owner").is_file():
             if (folder / "owner").read_text() != owner:
                 shutil.rmtree(folder)
@@ -46,7 +48,7 @@ class KeptPredictions:
 
     def __call__(self, method: str, series: TiltSeries, tilt_deg: np.ndarray) -> np.ndarray:
         """The frames, or the TsgError, that the method gives."""
-        name = digest_of([method, series.tilt_deg, tilt_deg])
+        name = digest_of([method, _content(series), series.tilt_deg, tilt_deg])
         frames, refusal = self.folder / f"{method}-{name}.npy", self.folder / f"{method}-{name}.txt"
         if frames.is_file():
             self.recalled += 1
@@ -71,20 +73,32 @@ class KeptPredictions:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def _content(series: TiltSeries) -> str:
+    """Digest of the frames, frame by frame: rows of larger frames do not lie together."""
+    digest = hashlib.sha256(str(series.frames.shape).encode())
+    for frame in series.frames:
+        digest.update(np.ascontiguousarray(frame))
+    return digest.hexdigest()
+
+
 class Tracked:
     """A predictor whose calls are shown as the steps of one loop, with the time left: a context manager.
 
-    The steps are those of `predict_automatically`: every method for each of the `leave_out.folds`, then for `tilt_deg`.
+    The steps are those of `predict_automatically`: every method for each of the `leave_out.folds` of the `judged_part`,
+    then for `tilt_deg`. Their costs go with the pixels that are known.
     """
 
     def __init__(self, predictor, *, methods: Sequence[str], series: TiltSeries, tilt_deg: np.ndarray):
-        targets = [series.tilt_deg[out] for _, out, _ in folds(len(series))] + [np.asarray(tilt_deg)]
+        judged = judged_part(series).frames
+        known = [(series.tilt_deg[out], len(kept) * judged[0].size) for kept, out, _ in folds(len(series))]
+        known.append((np.asarray(tilt_deg), series.frames.size))
         self.predictor = predictor
-        self.steps = [(method, digest_of(wanted)) for wanted in targets for method in methods]
+        self.steps = [(method, digest_of(wanted)) for wanted, _ in known for method in methods]
+        cost = WIDE_COST if is_wide(series.frames) else COST
+        self.costs = [cost.get(method, LEAST_COST) * n for _, n in known for method in methods]
 
     def __enter__(self) -> Self:
-        costs = [COST.get(method, LEAST_COST) for method, _ in self.steps]
-        self.loop = track(self.steps, label="prediction", costs=costs)
+        self.loop = track(self.steps, label="prediction", costs=self.costs)
         return self
 
     def __exit__(self, *_) -> None:

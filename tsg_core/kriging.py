@@ -8,9 +8,12 @@ follows it within that range, and falls back to the mean beyond.
 """
 
 import itertools
+from collections.abc import Iterator
 
 import numpy as np
 from scipy.fft import dctn, idctn
+
+from .large_series import is_large
 
 EDGES = (0.03, 0.06, 0.12, 0.25, 0.5)  # of the Nyquist frequency, radially; the mean of a frame is a band of its own
 RANGES = (
@@ -25,27 +28,36 @@ RANGES = (
     8.0,
 )  # over which values are kept, in spacings of the measured frames
 LASTING = (0.0, 0.2, 0.4, 0.6, 0.8, 0.95)  # share of the variance that all frames have in common
+AT_ONCE = 16384  # coefficients of each spectrum, in double precision
 NOISE = (1e-4, 1e-3, 1e-2, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0)  # over the variance
 
 
-def kriged(frames: np.ndarray, *, measured_deg: np.ndarray, tilt_deg: np.ndarray) -> np.ndarray:
+def kriged(
+    frames: np.ndarray, *, measured_deg: np.ndarray, tilt_deg: np.ndarray, overwrite: bool = False
+) -> np.ndarray:
     """The best linear prediction (n_target, n_y, n_x) at `tilt_deg` from frames (n_measured, n_y, n_x), float32.
 
     Coefficients of the cosine transform are taken for independent, those of a band for equally distributed, with the
     covariance lasting + (1 - lasting) exp(-(d / range)^2 / 2) at the angle d apart, besides noise. Range, lasting share
     and noise of each band are the likeliest of a grid. See Rasmussen and Williams, Gaussian Processes for Machine
     Learning (2006), sections 2.2 and 5.4.1.
+    Large frames are transformed in their own precision, in their place if they may be overwritten.
     """
-    spectrum, bands = dctn(frames.astype(np.float64), axes=(1, 2), norm="ortho"), _bands(frames.shape[1:])
+    if is_large(frames):
+        spectrum = dctn(frames, axes=(1, 2), norm="ortho", overwrite_x=overwrite)
+    else:
+        spectrum = dctn(frames.astype(np.float64), axes=(1, 2), norm="ortho")
+    bands = _bands(frames.shape[1:])
     spacing_deg = np.median(np.diff(measured_deg))
     apart = np.abs(measured_deg[:, None] - measured_deg) / spacing_deg
     wanted = np.abs(np.asarray(tilt_deg, np.float64)[:, None] - measured_deg) / spacing_deg
-    predicted = np.zeros((len(wanted), *frames.shape[1:]))
+    predicted = np.empty((len(wanted), *frames.shape[1:]), spectrum.dtype)
     for band, (reach, lasting, noise) in enumerate(likeliest(spectrum, bands, apart)):
         known = _covariance(apart, reach, lasting) + noise * np.eye(len(apart))
         weights = np.linalg.solve(known, _covariance(wanted, reach, lasting).T).T
-        predicted[:, bands == band] = weights @ spectrum[:, bands == band]
-    return idctn(predicted, axes=(1, 2), norm="ortho").astype(np.float32)
+        for some in _coefficients(bands, band):
+            predicted.reshape(len(wanted), -1)[:, some] = weights @ _values(spectrum, some)
+    return idctn(predicted, axes=(1, 2), norm="ortho", overwrite_x=True).astype(np.float32, copy=False)
 
 
 def likeliest(spectrum: np.ndarray, bands: np.ndarray, apart: np.ndarray) -> list[tuple[float, float, float]]:
@@ -55,7 +67,7 @@ def likeliest(spectrum: np.ndarray, bands: np.ndarray, apart: np.ndarray) -> lis
     """
     n, n_bands = len(apart), int(bands.max()) + 1
     counts = np.bincount(bands.ravel())
-    products = np.stack([spectrum[:, bands == band] @ spectrum[:, bands == band].T for band in range(n_bands)])
+    products = np.stack([_products(spectrum, bands, band) for band in range(n_bands)])
     best, found = np.full(n_bands, -np.inf), [(RANGES[0], 0.0, 1.0)] * n_bands
     for reach, lasting in itertools.product(RANGES, LASTING):
         values, vectors = np.linalg.eigh(_covariance(apart, reach, lasting))
@@ -67,6 +79,22 @@ def likeliest(spectrum: np.ndarray, bands: np.ndarray, apart: np.ndarray) -> lis
             for band in np.flatnonzero(likelihood > best):
                 best[band], found[band] = likelihood[band], (reach, lasting, noise)
     return found
+
+
+def _products(spectrum: np.ndarray, bands: np.ndarray, band: int) -> np.ndarray:
+    """(n, n): sums over the coefficients of a band."""
+    values = (_values(spectrum, some) for some in _coefficients(bands, band))
+    return sum(part @ part.T for part in values)
+
+
+def _coefficients(bands: np.ndarray, band: int) -> Iterator[np.ndarray]:
+    """Where, in a flat spectrum, the coefficients of a band are, `AT_ONCE` after the other."""
+    places = np.flatnonzero(bands == band)
+    return (places[first : first + AT_ONCE] for first in range(0, len(places), AT_ONCE))
+
+
+def _values(spectrum: np.ndarray, places: np.ndarray) -> np.ndarray:
+    return np.take(spectrum.reshape(len(spectrum), -1), places, axis=1).astype(np.float64, copy=False)
 
 
 def _covariance(apart: np.ndarray, reach: float, lasting: float) -> np.ndarray:

@@ -37,18 +37,23 @@ class Subset:
 
 
 def subsets_of(series: TiltSeries, *, n_subsets: int = 1, axis_shift_px: float = 0.0) -> list[Subset]:
-    """The tilts in subsets of every n-th, in an order in which neighbours lie far apart; all tilts in one by default.
-
-    The order is that of the multiples of the golden section (Koehler, IEEE NSS Conf. Rec. 5, 2961, 2004).
-    Raises TsgError for a number of subsets below 1 or above that of the frames.
-    """
-    if not 1 <= n_subsets <= len(series):
-        raise TsgError(f"n_subsets={n_subsets} must lie between 1 and the number of frames, {len(series)}")
-    tilts = [np.arange(q, len(series), n_subsets) for q in np.argsort(np.arange(n_subsets) * GOLDEN % 1)]
+    """The tilts in `tilts_of_subsets`, all in one by default, each with its matrix. Raises TsgError likewise."""
+    tilts = tilts_of_subsets(len(series), n_subsets=n_subsets)
     matrices = system_matrices(
         groups_deg=[series.tilt_deg[t] for t in tilts], n_x=series.frames.shape[2], axis_shift_px=axis_shift_px
     )
     return [Subset(t, matrix) for t, matrix in zip(tilts, matrices, strict=True)]
+
+
+def tilts_of_subsets(n_tilt: int, *, n_subsets: int) -> list[np.ndarray]:
+    """The indices of the tilts in subsets of every n-th, in an order in which neighbours lie far apart.
+
+    The order is that of the multiples of the golden section (Koehler, IEEE NSS Conf. Rec. 5, 2961, 2004).
+    Raises TsgError for a number of subsets below 1 or above that of the tilts.
+    """
+    if not 1 <= n_subsets <= n_tilt:
+        raise TsgError(f"n_subsets={n_subsets} must lie between 1 and the number of frames, {n_tilt}")
+    return [np.arange(q, n_tilt, n_subsets) for q in np.argsort(np.arange(n_subsets) * GOLDEN % 1)]
 
 
 def volume_of(slices: list[np.ndarray], rows: list[slice], n_x: int) -> np.ndarray:

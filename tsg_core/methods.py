@@ -14,6 +14,7 @@ from scipy.interpolate import CubicSpline
 from scipy.ndimage import map_coordinates
 from skimage.registration import optical_flow_ilk
 
+from .large_series import is_wide
 from .reprojection import kriging, reprojection, sirt_reprojection
 from .tilt_series import TiltSeries
 
@@ -59,14 +60,15 @@ def tsgnet(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.n
     from .prediction import predict_frames
     from .weights import network
 
-    return predict_frames(network(checkpoint), series, tilt_deg=tilt_deg)
+    little = {"batch_size": 1, "tile_px": 256} if is_wide(series.frames) else {}
+    return predict_frames(network(checkpoint), series, tilt_deg=tilt_deg, **little)
 
 
 def informed(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
     """The reprojection, corrected by the shipped network that sees what the object misses."""
     from .informed import predict_informed, shipped_net
 
-    return predict_informed(shipped_net(), series, tilt_deg)[0]
+    return predict_informed(shipped_net(), series, tilt_deg, with_sigma=False)[0]
 
 
 def atoms(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
@@ -88,8 +90,8 @@ def predict(method: str, series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint
 
 
 def not_darker(frames: np.ndarray, series: TiltSeries) -> np.ndarray:
-    """Frames without what is darker than zero, or than the darkest pixel of the series, where that is negative."""
-    return np.maximum(frames, min(0.0, float(series.frames.min())))
+    """The frames, in place, without what is darker than zero, or than the darkest pixel of the series if negative."""
+    return np.maximum(frames, min(0.0, float(series.frames.min())), out=frames)
 
 
 def nearest_frame(measured_deg: np.ndarray, tilt_deg: np.ndarray) -> np.ndarray:

@@ -82,7 +82,7 @@ def predict_frames(
     device = torch.device(device) if device else next(model.parameters()).device
     model = model.to(device=device, memory_format=torch.channels_last).eval()
     scale = series.intensity_scale or 1.0
-    measured = series.frames[series.measured]
+    measured = series.measured_only().frames
     prediction = np.empty((len(tilt_deg), *series.frames.shape[1:]), np.float32)
     batches = [slice(i, i + batch_size) for i in range(0, len(tilt_deg), batch_size)]
     for batch in track(batches, label="frames predicted"):

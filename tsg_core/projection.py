@@ -9,7 +9,7 @@ agree with it on band-limited images, and cost twice the memory and time.
 """
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import TypeVar
@@ -19,6 +19,7 @@ from scipy import sparse
 
 from .errors import TsgError
 from .geometry import pixel_centres_A
+from .progress import track
 
 T, R = TypeVar("T"), TypeVar("R")
 MATRIX_BYTES = 14  # for each tilt and voxel of a slice: 1.7 entries of 8 bytes
@@ -121,10 +122,16 @@ def row_blocks(n_y: int) -> list[slice]:
     return [slice(int(low), int(high)) for low, high in zip(edges[:-1], edges[1:], strict=True)]
 
 
-def in_threads(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
-    """`work` on every item, on all cores: SciPy's sparse products let other threads run meanwhile."""
-    with ThreadPoolExecutor(n_threads()) as pool:
-        return list(pool.map(work, items))
+def in_threads(
+    work: Callable[[T], R], items: Sequence[T], *, at_most: int | None = None, label: str | None = None
+) -> list[R]:
+    """`work` on every item, on all cores or `at_most` so many: SciPy's sparse products let other threads run meanwhile.
+
+    A `label` has the progress shown.
+    """
+    with ThreadPoolExecutor(min(n_threads(), at_most or n_threads())) as pool:
+        done = pool.map(work, items)
+        return list(track(done, label=label, total=len(items)) if label else done)
 
 
 def n_threads() -> int:

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from .artifacts import checksum, digest_of
 from .interpolation import Densified
+from .judged_rows import judged_part
 from .leave_out import Predict, folds
 from .provenance import package_versions
 from .scale_bar import draw_scale_bar
@@ -36,7 +37,8 @@ def densify_report(found: Densified, measured: TiltSeries, *, predict_by: Predic
     `source` is the file, or the pattern of files, that the series came from. `predict_by` gives the predictions of
     left-out frames again, best from where they were kept.
     """
-    left_out = _left_out(measured, methods=[m for m in found.choice.weights], predict_by=predict_by)
+    judged = judged_part(measured)
+    left_out = _left_out(judged, methods=[m for m in found.choice.weights], predict_by=predict_by)
     template = Environment(
         loader=PackageLoader("tsg_core", "data"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     ).get_template("densify_report.html")
@@ -46,8 +48,9 @@ def densify_report(found: Densified, measured: TiltSeries, *, predict_by: Predic
         warnings=warnings_of(measured),
         rows=found.choice.summary()["left_out"],
         left_out_figure=_left_out_curve(left_out, measured) if left_out else None,
-        left_out_examples=_left_out_examples(left_out, measured, method=found.choice.method) if left_out else None,
+        left_out_examples=_left_out_examples(left_out, judged, method=found.choice.method) if left_out else None,
         method=found.choice.method,
+        judged_rows=found.choice.rows,
         examples=_predicted_examples(found),
         facts=facts(found.series),
         history=measured.history,

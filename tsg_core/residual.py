@@ -20,21 +20,26 @@ def spline_weights(measured_deg: np.ndarray, tilt_deg: np.ndarray) -> np.ndarray
     return CubicSpline(measured_deg, np.eye(len(measured_deg)))(tilt_deg)
 
 
+def spectrum_of(frames: np.ndarray) -> np.ndarray:
+    """The cosine transform of frames (n, n_y, n_x), in their place: they are overwritten."""
+    return dctn(frames, axes=(1, 2), norm="ortho", overwrite_x=True)
+
+
 def carried_residual(
-    residual: np.ndarray, *, measured_deg: np.ndarray, tilt_deg: np.ndarray, weights: np.ndarray
+    spectrum: np.ndarray, *, measured_deg: np.ndarray, tilt_deg: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
-    """Residuals (n_target, n_y, n_x) at `tilt_deg` of the residuals (n_measured, n_y, n_x) at `measured_deg`.
+    """Residuals (n_target, n_y, n_x) at `tilt_deg` of those at `measured_deg`, whose `spectrum_of` this is.
 
     A cubic spline over the angles, each band of spatial frequency times its weight, as from `residual_weights`.
     """
-    spectrum = _along_angle(spline_weights(measured_deg, tilt_deg), _spectrum(residual))
-    return idctn(spectrum * weights.ravel()[_bands(residual.shape[1:])], axes=(1, 2), norm="ortho")
+    spectrum = _along_angle(spline_weights(measured_deg, tilt_deg), spectrum)
+    return idctn(spectrum * weights.ravel()[_bands(spectrum.shape[1:])], axes=(1, 2), norm="ortho")
 
 
 def residual_weights(
     residual: np.ndarray, *, measured_deg: np.ndarray, left_out: np.ndarray, left_out_deg: np.ndarray
 ) -> np.ndarray:
-    """Weight (5, 5) from 0 to 1 of each band of frequencies along y and x, the lowest first.
+    """Weight (5, 5) from 0 to 1 of each band of frequencies along y and x, the lowest first. Both arrays are overwritten.
 
     `residual` (n_measured, n_y, n_x) is that of the frames that a model was made of, `left_out` (n_left_out, n_y, n_x)
     that of frames between them. A weight is c S / (S + N): S and N are the powers of signal and noise in the spline's
@@ -44,23 +49,25 @@ def residual_weights(
     is taken to be white, and as strong as the quietest band of the left-out frames and of the prediction's error allow.
     """
     spline = spline_weights(measured_deg, left_out_deg)
-    predicted, true = _along_angle(spline, _spectrum(residual)), _spectrum(left_out)
-    total = _band_means(predicted**2)
+    predicted, true = _along_angle(spline, spectrum_of(residual)), spectrum_of(left_out)
+    total = _band_means(p**2 for p in predicted)
     passed = np.mean((spline**2).sum(axis=1))  # by the spline, of the noise's variance
-    allowed = np.minimum(_band_means(true**2), _band_means((true - predicted) ** 2) / (1 + passed))
+    unlike = _band_means((t - p) ** 2 for t, p in zip(true, predicted, strict=True))
+    allowed = np.minimum(_band_means(t**2 for t in true), unlike / (1 + passed))
     noise = np.nanmin(allowed)
     signal = (total - noise * passed).clip(0)
-    confirmed = _ratio(_band_means(predicted * true), signal).clip(0, 1)
+    alike = _band_means(t * p for t, p in zip(true, predicted, strict=True))
+    confirmed = _ratio(alike, signal).clip(0, 1)
     return np.nan_to_num(confirmed ** (1 / 8) * _ratio(signal, total)).reshape(N_BANDS, N_BANDS)
 
 
 def white_noise_bound(frames: Iterable[np.ndarray]) -> float:
     """The largest variance that white noise in frames (n_y, n_x) can have: the power of their quietest band."""
-    return float(np.nanmin(np.mean([_band_means(_spectrum(frame[None]) ** 2) for frame in frames], axis=0)))
+    return float(np.nanmin(np.mean([_band_means([_spectrum(frame) ** 2]) for frame in frames], axis=0)))
 
 
-def _spectrum(frames: np.ndarray) -> np.ndarray:
-    return dctn(frames, axes=(1, 2), norm="ortho")
+def _spectrum(frame: np.ndarray) -> np.ndarray:
+    return dctn(frame, norm="ortho")
 
 
 def _bands(shape: tuple[int, int]) -> np.ndarray:
@@ -69,10 +76,13 @@ def _bands(shape: tuple[int, int]) -> np.ndarray:
     return along_y[:, None] * N_BANDS + along_x
 
 
-def _band_means(products: np.ndarray) -> np.ndarray:
-    """Mean (25,) over spectra (n, n_y, n_x) and the frequencies of each band; NaN for bands that small frames lack."""
-    bands = _bands(products.shape[1:]).ravel()
-    sums = np.bincount(bands, products.mean(axis=0, dtype=np.float64).ravel(), minlength=N_BANDS**2)
+def _band_means(products: Iterable[np.ndarray]) -> np.ndarray:
+    """Mean (25,) over spectra (n_y, n_x) and the frequencies of each band; NaN for bands that small frames lack."""
+    n, total = 0, 0.0
+    for n, product in enumerate(products, start=1):  # noqa: B007
+        total = total + product.astype(np.float64)
+    bands = _bands(total.shape).ravel()
+    sums = np.bincount(bands, (total / n).ravel(), minlength=N_BANDS**2)
     counts = np.bincount(bands, minlength=N_BANDS**2).astype(float)
     return np.divide(sums, counts, out=np.full(N_BANDS**2, np.nan), where=counts > 0)
 

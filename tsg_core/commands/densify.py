@@ -163,4 +163,6 @@ def _say(choice) -> None:
             scores = (row.get("left_out_psnr_dB"), row.get("expected_psnr_dB"))
             left_out, expected = (f"{score:.1f} dB" if score is not None else "" for score in scores)
             click.echo(f"{row['method']:18s} {left_out:>16s} {expected:>10s} {row['weight']:7.2f}")
+    if choice.rows is not None:
+        click.echo(f"of large frames only rows were left out and judged: {choice.rows.start} to {choice.rows.stop - 1}")
     click.echo(choice.verdict)

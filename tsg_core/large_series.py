@@ -1,0 +1,25 @@
+"""Which series are large: predictions of them are made with little memory, and judged by a band of their rows."""
+
+import ctypes
+from contextlib import suppress
+
+import numpy as np
+
+LARGE_px = 4_000_000  # in all frames together; those of the book are smaller, and so are handled whole
+WIDE_px = 128  # frames up to this width never count as large, nor as wide
+
+
+def hand_back_memory() -> None:
+    """Let the system have what is free: glibc keeps what many arrays of middling size took, of networks above all."""
+    with suppress(AttributeError, OSError, TypeError):  # another C library, or none
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def is_wide(frames: np.ndarray) -> bool:
+    """Whether networks see a few of the frames (n, n_y, n_x) at a time."""
+    return frames.shape[2] > WIDE_px
+
+
+def is_large(frames: np.ndarray) -> bool:
+    """Whether frames (n, n_y, n_x) are too many or too big for copies in double precision, and for several of them."""
+    return is_wide(frames) and frames.size > LARGE_px
