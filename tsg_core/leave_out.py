@@ -105,9 +105,9 @@ def effective_spacing_deg(measured_deg: np.ndarray, tilt_deg: np.ndarray) -> np.
 def folds(n: int) -> Iterator[tuple[np.ndarray, np.ndarray, bool]]:
     """Indices that are kept, indices that are to be predicted, and whether these have their direct neighbours kept.
 
-    Near ones are every fourth frame, in as many folds as bring `ENOUGH` of them, at most four, by when every inner frame
-    was left out. Of three frames in a row that are left out the middle one is far; there are two folds of these, every
-    eighth frame, where there are seven frames at least, and one where there are many. First and last are always kept,
+    Near ones have their direct neighbours kept: every fourth frame, in as many folds as bring `ENOUGH` of them, or four,
+    with which every inner frame was left out once. Far ones are the middle of three in a row that are left out, every
+    eighth frame, from seven frames on; where there are many, one fold of them is enough. First and last are always kept,
     since nothing is extrapolated.
     """
     every, inner = np.arange(n), np.arange(1, n - 1)

@@ -74,7 +74,7 @@ def _left_out(measured: TiltSeries, *, methods: Sequence[str], predict_by: Predi
 
     method -> (mean squared error of each, predictions of the first fold's)
     """
-    parts = [(kept, out) for kept, out, halved in folds(len(measured)) if halved]
+    parts = [(kept, out) for kept, out, near in folds(len(measured)) if near]
     if not parts:
         return {}
     order = np.argsort(np.concatenate([out for _, out in parts]))
