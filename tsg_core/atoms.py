@@ -93,7 +93,7 @@ def fit_atoms(
     for a device that PyTorch does not have.
     """
     settings = settings or AtomSettings()
-    series = series if series.measured.all() else series.subset(series.measured)
+    series = series.measured_only()
     _check_device(settings.device)
     _check_frames(series)
     fit = _Fit.start(series, settings=settings, microscope=microscope or microscope_of(series)).refined(free=OBJECT)

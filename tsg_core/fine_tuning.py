@@ -49,7 +49,7 @@ def fine_tune(series: TiltSeries, *, checkpoint=None, n_steps: int = 100, seed: 
 
     Raises TsgError for fewer than nine measured frames, or frames smaller than 16 pixels.
     """
-    measured = series if series.measured.all() else series.subset(series.measured)
+    measured = series.measured_only()
     if len(measured) < FEWEST:
         raise TsgError(f"{len(measured)} measured frames are too few to tune a network; at least {FEWEST} are needed")
     untuned = network(checkpoint)

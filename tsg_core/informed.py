@@ -16,7 +16,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .reprojection import ReprojectionSettings, fitted_object, reprojection, residual_weights_of
+from .reprojection import (
+    ReprojectionSettings,
+    fitted_object,
+    missed_by_object,
+    reprojection,
+    residual_weights_of,
+)
 from .residual import white_noise_bound
 from .tilt_series import TiltSeries
 
@@ -56,7 +62,7 @@ def views(series: TiltSeries, tilt_deg: np.ndarray) -> Views:
     prior = reprojection(series, tilt_deg, settings=settings)
     fitted = fitted_object(series, settings)
     drawn = fitted.frames(tilt_deg)
-    missed = series.frames - fitted.frames(series.tilt_deg)
+    missed = missed_by_object(series, settings)
     differences = np.stack([linear(series, tilt_deg) - prior, cubic(series, tilt_deg) - prior], axis=1)
     upper = np.clip(np.searchsorted(series.tilt_deg, tilt_deg), 1, len(series) - 1)
     nearest = np.clip(upper[:, None] + np.arange(-2, 2), 0, len(series) - 1)

@@ -18,6 +18,7 @@ from .microscope import MICROSCOPES
 from .noise import with_dose
 from .progress import track
 from .recipes import RecipeData
+from .schedule import learning_rate_at
 from .simulation import simulate_tilt_series
 from .sparsity import MAX_GAP
 from .tilt_series import TiltSeries
@@ -175,7 +176,7 @@ def train_informed(training: Cases, validation: Cases, *, settings: InformedSett
         rng = np.random.default_rng([settings.seed, step])
         channels, error = _augmented(*training.batch(rng.integers(len(training), size=settings.batch_size)), rng)
         for group in optimizer.param_groups:
-            group["lr"] = _learning_rate(settings, step)
+            group["lr"] = learning_rate_at(settings, step)
         optimizer.zero_grad()
         with torch.autocast("cpu", torch.bfloat16, enabled=torch.cpu._is_avx512_bf16_supported()):
             loss = objective(net, channels.contiguous(memory_format=torch.channels_last), error)
@@ -234,12 +235,3 @@ def _augmented(channels: Tensor, error: Tensor, rng: np.random.Generator) -> tup
         channels, error = channels.flip(3), error.flip(2)
         channels = torch.cat([channels[:, :5], channels[:, 5:9].flip(1), -channels[:, 9:10], channels[:, 10:]], dim=1)
     return channels, error
-
-
-def _learning_rate(settings: InformedSettings, step: int) -> float:
-    if step < settings.warmup_steps:
-        return settings.learning_rate * (step + 1) / settings.warmup_steps
-    done = (step - settings.warmup_steps) / max(settings.n_steps - settings.warmup_steps, 1)
-    return settings.final_learning_rate + (settings.learning_rate - settings.final_learning_rate) * (
-        0.5 + 0.5 * math.cos(math.pi * done)
-    )

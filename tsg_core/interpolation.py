@@ -96,7 +96,7 @@ METHODS = {**methods.METHODS, "auto": auto}
 
 
 def _measured(series: TiltSeries) -> TiltSeries:
-    measured = series if series.measured.all() else series.subset(series.measured)
+    measured = series.measured_only()
     if len(measured) < 2:
         raise TsgError(f"{len(measured)} measured frame(s) cannot be interpolated; at least two are needed")
     return measured

@@ -52,7 +52,7 @@ def reprojection(
     `residual_weights_of`.
     """
     fitted = fitted_object(series, settings)
-    residual = series.frames - fitted.frames(series.tilt_deg)
+    residual = missed_by_object(series, settings)
     mean = residual.mean(axis=0)
     weights = residual_weights_of(series, settings)
     carried = carried_residual(residual - mean, measured_deg=series.tilt_deg, tilt_deg=tilt_deg, weights=weights)
@@ -72,7 +72,7 @@ def kriging(
     nearer than a spline; where it changes slowly, the spline of `reprojection` is.
     """
     fitted = fitted_object(series, settings)
-    residual = series.frames - fitted.frames(series.tilt_deg)
+    residual = missed_by_object(series, settings)
     return fitted.frames(tilt_deg) + kriged(residual, measured_deg=series.tilt_deg, tilt_deg=tilt_deg)
 
 
@@ -135,6 +135,12 @@ def fitted_object(series: TiltSeries, settings: ReprojectionSettings) -> FittedO
         volume = os_em(replace(series, frames=target.clip(0)), n_iterations=n_iterations, microscope=None, start=start)
         fitted = FittedObject(volume, oversampling, blur)
     return fitted
+
+
+@lru_cache(maxsize=2)
+def missed_by_object(series: TiltSeries, settings: ReprojectionSettings) -> np.ndarray:
+    """Residuals (n_tilt, n_y, n_x): the frames less the `fitted_object`'s; kept, and not to be written to."""
+    return series.frames - fitted_object(series, settings).frames(series.tilt_deg)
 
 
 @lru_cache(maxsize=1)

@@ -64,6 +64,10 @@ class TiltSeries:
         """Brightest pixel of the measured frames: the one scale by which methods may divide a series."""
         return float(self.frames.max(axis=(1, 2))[self.measured].max(initial=0.0))  # frames[measured] would be a copy
 
+    def measured_only(self) -> "TiltSeries":
+        """The measured frames: the series itself where all of them are."""
+        return self if self.measured.all() else self.subset(self.measured)
+
     def subset(self, indices: Sequence[int] | np.ndarray) -> "TiltSeries":
         """The frames at these indices (or where a mask is True), in the order of their angles."""
         return replace(

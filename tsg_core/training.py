@@ -21,6 +21,7 @@ from .losses import GEOMETRY_WEIGHT, gain_loss, tsgnet_loss
 from .model import STRIDE, TSGNet
 from .prediction import model_metadata, save_model
 from .progress import track
+from .schedule import learning_rate_at
 from .sparsity import MAX_GAP
 from .tilt_series import TiltSeries
 from .training_samples import Batch, SampleSource
@@ -97,12 +98,7 @@ class TrainingSettings:
 
     def learning_rate_at(self, step: int) -> float:
         """The learning rate of step 0, 1, ..."""
-        if step < self.warmup_steps:
-            return self.learning_rate * (step + 1) / self.warmup_steps
-        done = (step - self.warmup_steps) / max(self.n_steps - self.warmup_steps, 1)
-        return self.final_learning_rate + (self.learning_rate - self.final_learning_rate) * (
-            0.5 + 0.5 * math.cos(math.pi * done)
-        )
+        return learning_rate_at(self, step)
 
 
 def train(

@@ -51,8 +51,7 @@ def densify(source, tilts, pixel_size_A, output, overwrite, step, at, method, ch
     check_writable(output)
     if method not in METHODS:
         raise TsgError(f"method {method!r} is not known; choose one of {', '.join(METHODS)}")
-    series = read_with_contrast(source, tilts=tilts, pixel_size_A=pixel_size_A)
-    series = series if series.measured.all() else series.subset(series.measured)
+    series = read_with_contrast(source, tilts=tilts, pixel_size_A=pixel_size_A).measured_only()
     if align:
         series = _aligned(series)
     tilt_deg, missing_deg = _targets(series, step=step, at=at)
