@@ -5,7 +5,7 @@ import torch
 
 from tsg_core.atoms import fitted_atoms
 from tsg_core.informed import GAINS, InformedNet, predict_informed
-from tsg_core.informed_views import ATOMS
+from tsg_core.informed_views import ATOMS, CUBIC, N_CHANNELS
 from tsg_core.methods import predict
 from tsg_core.microscope import NON_ABERRATED
 from tsg_core.simulation import simulate_tilt_series
@@ -48,7 +48,7 @@ def test_with_atoms_an_untrained_network_leans_to_what_misses_less_of_the_measur
 
 def test_the_atoms_weight_is_one_of_three_outputs():
     net = InformedNet()
-    channels = torch.zeros(1, net.fine[0].in_channels, 8, 8)
+    channels = torch.zeros(1, N_CHANNELS, 8, 8)
     channels[:, ATOMS.start : ATOMS.start + 2] = 1.0
     with torch.no_grad():
         for believed, expected in ((-30.0, 0.0), (0.0, 0.5), (30.0, 1.0)):
@@ -58,17 +58,18 @@ def test_the_atoms_weight_is_one_of_three_outputs():
         assert net(channels)[0].abs().max() == 0
 
 
-def test_the_correction_shrinks_with_what_atoms_miss_where_they_are_believed():
+@pytest.mark.parametrize(
+    "reach, believed, unit", [(0.5, -30.0, 0.5), (0.5, 30.0, 0.1), (0.05, 30.0, 0.05), (7.0, -30.0, 1.0)]
+)
+def test_a_correction_is_counted_in_what_cubic_or_the_believed_atoms_are_off(reach, believed, unit):
     net = InformedNet()
-    channels = torch.zeros(1, net.fine[0].in_channels, 8, 8)
-    channels[:, ATOMS.start + 1], channels[:, ATOMS.start + 2] = 1.0, -1.0
+    channels = torch.zeros(1, N_CHANNELS, 8, 8)
+    channels[:, CUBIC], channels[:, ATOMS.start + 1], channels[:, ATOMS.start + 2] = reach, 1.0, -1.0
     with torch.no_grad():
-        net.last.bias[:] = torch.tensor([1.0, 0.0, 30.0])
+        net.last.bias[:] = torch.tensor([1.0, 0.0, believed])
         correction, log_size = net(channels)
-        assert correction.mean() == pytest.approx(0.1, rel=1e-3)
-        assert log_size.mean() == pytest.approx(np.log(0.1), rel=1e-3)
-        net.last.bias[2] = -30.0
-        assert net(channels)[0].mean() == pytest.approx(1.0, rel=1e-3)
+    assert correction.mean() == pytest.approx(unit, rel=1e-3)
+    assert log_size.mean() == pytest.approx(np.log(unit), abs=1e-3)
 
 
 @pytest.mark.parametrize("known", ["sparse", "smooth"])

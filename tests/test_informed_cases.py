@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from ase import Atoms
 
 from tsg_core import informed_cases
 from tsg_core.errors import TsgError
@@ -12,7 +13,7 @@ from tsg_core.recipes import RecipeData
 def settings(monkeypatch):
     monkeypatch.setattr(informed_cases, "GAPS", (12, 24))
     data = RecipeData(n_training=1, n_validation=1, n_pixels=32, pixel_sizes_A=(0.4,), relative_diameter=(0.35, 0.75))
-    return CaseSettings(data=data, n_cases=1, n_targets=4, n_validation_cases=2, n_validation_targets=3, most_frames=8)
+    return CaseSettings(data=data, n_cases=1, n_validation_cases=2, n_targets=4, most_frames=8)
 
 
 def test_cases_hold_what_the_network_is_told_and_how_far_off_the_prior_is(settings, tmp_path):
@@ -41,3 +42,12 @@ def test_validation_deals_out_the_gaps_in_turn():
 def test_no_files_are_an_error():
     with pytest.raises(TsgError, match="no cases to train with"):
         Cases([])
+
+
+def test_an_alloy_has_a_second_element_at_some_of_the_places():
+    pure = Atoms("Au60", positions=np.random.default_rng(0).normal(size=(60, 3)))
+    mixed = informed_cases._alloyed(pure, np.random.default_rng(0))
+    others = np.array(mixed.get_chemical_symbols()) != "Au"
+    assert 0.1 <= others.mean() <= 0.8 and len(set(mixed.symbols)) == 2
+    np.testing.assert_array_equal(mixed.positions, pure.positions)
+    assert set(pure.symbols) == {"Au"}

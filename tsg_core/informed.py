@@ -1,8 +1,8 @@
 """A network that corrects the reprojection: it sees what the object explains, what it misses, and what changes nearby.
 
-TSGNet is told two frames; this one is told what `informed_views` describes. It returns, for every pixel, a correction of
-the prior, how far the frame of the fitted atoms is to be believed, where there are atoms, and how far off it expects to
-be.
+TSGNet is told two frames; this one is told what `informed_views` describes. It returns, for every pixel, a correction
+of the prior, how far the frame of the fitted atoms is to be believed, where there are atoms, and how far off it expects
+to be.
 """
 
 import math
@@ -15,17 +15,19 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .informed_views import ATOMS, N_CHANNELS, views
+from .informed_views import ATOMS, CUBIC, N_CHANNELS, views
 from .tilt_series import TiltSeries
 
 WEIGHTS = Path(__file__).parent / "data" / "informed.safetensors"
 GAINS = WEIGHTS.with_name("informed_validation.csv")  # over the prior and the atoms, of every validation target
 N_OUT = 3  # correction, logarithm of the error, and weight of the atoms
 STRIDE = 4
+_MORE = 3  # channels that the network makes of those of the views: cubic and atoms over the reach, and the reach
+_LEAST_REACH = 1e-3
 
 
 class InformedNet(nn.Module):
-    """A small U-Net (Ronneberger et al., MICCAI 2015) from `N_CHANNELS` to the atoms' weight, a correction, and its size.
+    """A small U-Net (Ronneberger et al., MICCAI 2015) from views to the atoms' weight, a correction, and its size.
 
     It begins at no correction: untrained, it returns the prior, or where there are atoms the mean of both, weighted by
     the inverse squares of what they miss of the measured frames.
@@ -35,7 +37,8 @@ class InformedNet(nn.Module):
         super().__init__()
         self.widths = tuple(widths)
         a, b, c = widths
-        self.fine, self.middle, self.coarse = _Block(N_CHANNELS, a), _Block(a, b, stride=2), _Block(b, c, stride=2)
+        self.fine = _Block(N_CHANNELS + _MORE, a)
+        self.middle, self.coarse = _Block(a, b, stride=2), _Block(b, c, stride=2)
         self.to_middle, self.to_fine = nn.ConvTranspose2d(c, b, 2, 2), nn.ConvTranspose2d(b, a, 2, 2)
         self.middle_again, self.fine_again = _Block(2 * b, b), _Block(2 * a, a)
         self.last = nn.Conv2d(a, N_OUT, 3, padding=1)
@@ -43,19 +46,24 @@ class InformedNet(nn.Module):
         nn.init.zeros_(self.last.bias)
 
     def forward(self, channels: Tensor) -> tuple[Tensor, Tensor]:
-        """Difference from the prior and logarithm of its Laplace scale, (n, n_y, n_x) each, in units of the views' scale.
+        """Difference from the prior and logarithm of its Laplace scale, (n, n_y, n_x) each, for a scale of 1.
 
-        A pixel's difference is w times the atoms' own, plus the correction. Correction and size are counted in a unit
-        that goes with w from what the object misses to what the atoms miss.
+        A pixel's difference is w times the atoms' own, plus the correction. Correction and size are counted in the
+        frame's reach, how far the cubic spline is from the prior: that is about how far off the prior is where frames
+        are dense. Where atoms are believed the unit is what they miss, if that is less.
         """
-        correction, log_size, believed = self._outputs(channels).float().unbind(1)
         difference, there, log_ratio = channels[:, ATOMS][:, :3].unbind(1)
         log_ratio = log_ratio * math.log(10)
+        reach = channels[:, CUBIC].square().mean(dim=(1, 2)).sqrt().clamp(_LEAST_REACH, 1)[:, None, None]
+        log_reach = reach.log().expand_as(difference)
+        more = torch.stack([channels[:, CUBIC] / reach, difference / reach, log_reach], dim=1)
+        correction, log_size, believed = self._outputs(torch.cat([channels, more], dim=1)).float().unbind(1)
         weight = there * torch.sigmoid(believed - 2 * log_ratio)
-        log_unit = weight.detach() * log_ratio.clamp(max=0)
+        log_unit = log_reach + weight.detach() * (log_ratio - log_reach).clamp(max=0)
         return weight * difference + log_unit.exp() * correction, log_unit + log_size.clamp(-8, 4)
 
     def _outputs(self, channels: Tensor) -> Tensor:
+        """Correction, logarithm of its size, and logit of the atoms' weight (n, N_OUT, n_y, n_x), each in its unit."""
         n_y, n_x = channels.shape[2:]
         x = F.pad(channels.clamp(-20, 20), (0, -n_x % STRIDE, 0, -n_y % STRIDE), mode="replicate")
         fine = self.fine(x)

@@ -1,10 +1,11 @@
-"""Cases that the network of the method `informed` is trained with: frames left out of sparse series of known particles."""
+"""Cases that the network of the method `informed` is trained with: frames left out of series of known particles."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from ase import Atoms
 from torch import Tensor
 
 from .errors import TsgError
@@ -19,26 +20,28 @@ from .sparsity import MAX_GAP
 from .tilt_series import TiltSeries
 
 GAPS = range(2, 2 * MAX_GAP + 1)
+COMPANIONS = ("Al", "Ti", "Cu", "Ag", "Pt")  # elements of alloys, of which fitted atoms may miss the lighter ones
 
 
 @dataclass(frozen=True, kw_only=True)
 class CaseSettings:
     """What is drawn for the cases: sparse series, of each of which some frames are to be predicted.
 
-    data                 the particles, their pixel sizes and frames, as of TSGNet's recipes
-    n_cases, n_targets   series of each particle and microscope to train with, their gaps drawn, and frames of each
-    n_validation_cases, n_validation_targets   likewise for validation; their gaps are dealt out in turn, so that
-                         every gap has its share
-    channelling          (low, high) part of the channelling correction that a series' frames have; half have none
-    dose_per_A2          (low, high) dose of the measured frames, log-uniform; half of the cases have no noise
-    most_frames          of a series to which atoms are fitted: more take minutes
+    data                the particles, their pixel sizes and frames, as of TSGNet's recipes
+    n_cases             of each particle and microscope to train with, their gaps drawn
+    n_validation_cases  likewise for validation, their gaps dealt out in turn, so that every gap has its share
+    n_targets           of each series
+    alloys              part of the training series that show one; the particles themselves are of one element
+    channelling         (low, high) part of the channelling correction that a series' frames have; half have none
+    dose_per_A2         (low, high) dose of the measured frames, log-uniform; half of the cases have no noise
+    most_frames         of a series to which atoms are fitted: more take minutes
     """
 
     data: RecipeData
-    n_cases: int = 4
-    n_targets: int = 12
+    n_cases: int = 3
     n_validation_cases: int = 10
-    n_validation_targets: int = 16
+    n_targets: int = 16
+    alloys: float = 1 / 3
     channelling: tuple[float, float] = (0.3, 1.5)
     dose_per_A2: tuple[float, float] = (1e3, 1e6)
     most_frames: int = 50
@@ -62,8 +65,10 @@ def write_cases(settings: CaseSettings, folder: Path, *, validation: bool) -> li
         if path.exists():
             continue
         rng = np.random.default_rng([data.seed, int(validation), int(1000 * pixel_size_A), k, name == "aberrated"])
+        if not validation and rng.random() < settings.alloys:
+            atoms = _alloyed(atoms, rng)
         series = _dense_series(atoms, pixel_size_A, name, settings, rng)
-        cases = [_case(series, gap, settings, rng, validation) for gap in _gaps(settings, i, rng, validation)]
+        cases = [_case(series, gap, settings, rng) for gap in _gaps(settings, i, rng, validation)]
         arrays = {key: np.concatenate([case[key] for case in cases]) for key in cases[0]}
         with replaced_when_whole(path) as (partial,):
             np.savez(partial, **arrays, microscope=np.full(len(arrays["gap"]), name))
@@ -78,8 +83,15 @@ def _gaps(settings: CaseSettings, i: int, rng: np.random.Generator, validation: 
     return rng.choice(GAPS, settings.n_cases).tolist()
 
 
+def _alloyed(atoms: Atoms, rng: np.random.Generator) -> Atoms:
+    """The particle with some of its atoms, at random, of one other element."""
+    mixed = atoms.copy()
+    mixed.symbols[rng.random(len(mixed)) < rng.uniform(0.1, 0.75)] = rng.choice(COMPANIONS)
+    return mixed
+
+
 def _dense_series(
-    atoms, pixel_size_A: float, microscope: str, settings: CaseSettings, rng: np.random.Generator
+    atoms: Atoms, pixel_size_A: float, microscope: str, settings: CaseSettings, rng: np.random.Generator
 ) -> TiltSeries:
     """A full series, half of them with a random part of the channelling correction."""
     n = settings.data.n_pixels
@@ -98,18 +110,15 @@ def _dense_series(
     return TiltSeries(frames.clip(0), plain.tilt_deg, plain.pixel_size_A, metadata=plain.metadata)
 
 
-def _case(
-    series: TiltSeries, gap: int, settings: CaseSettings, rng: np.random.Generator, validation: bool
-) -> dict[str, np.ndarray]:
+def _case(series: TiltSeries, gap: int, settings: CaseSettings, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """An offset, a dose, a wedge and targets: what the network is told of them, and the truth."""
-    n_targets = settings.n_validation_targets if validation else settings.n_targets
     edge = int(rng.choice([0, 0, 15, 30]))  # frames left out at both ends: a missing wedge in one of two cases
     measured = np.arange(edge + rng.integers(min(gap, 12)), len(series) - edge, gap)
     between = np.setdiff1d(np.arange(measured[0], measured[-1]), measured)
     middle = np.intersect1d(between, measured[:-1] + gap // 2)
-    middles = rng.choice(middle, min(len(middle), n_targets // 2), replace=False)
+    middles = rng.choice(middle, min(len(middle), settings.n_targets // 2), replace=False)
     others = np.setdiff1d(between, middles)
-    more = rng.choice(others, min(len(others), n_targets - len(middles)), replace=False)
+    more = rng.choice(others, min(len(others), settings.n_targets - len(middles)), replace=False)
     targets = np.union1d(middles, more)
     sparse = series.subset(measured)
     if rng.random() < 0.5:

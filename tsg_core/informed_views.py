@@ -18,6 +18,7 @@ from .reprojection import ReprojectionSettings, fitted_object, missed_by_object,
 from .residual import white_noise_bound
 from .tilt_series import TiltSeries
 
+CUBIC = 3  # channel of the cubic interpolation less the prior
 AROUND = slice(5, 9)  # channels of the residuals of the nearest frames, in ascending angle
 PLACE = 9  # that of the place between the two neighbours, which changes its sign where time runs backwards
 ATOMS = slice(16, 21)  # those that are zero without atoms
