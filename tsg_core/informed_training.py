@@ -34,7 +34,7 @@ class InformedSettings:
     warmup_steps: int = 100
     weight_decay: float = 0.01
     ema_decay: float = 0.998
-    validate_every: int = 250
+    validate_every: int = 500
     seed: int = 0
 
 
