@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -8,6 +9,7 @@ from tsg_core.informed_training import (
     WITHOUT_ATOMS,
     InformedSettings,
     _augmented,
+    _scores,
     objective,
     train_informed,
     validation_gains,
@@ -91,3 +93,16 @@ def test_widened_weights_do_what_the_narrower_ones_did():
     before = torch.nn.functional.conv2d(channels[:, : ATOMS.start], weight, bias, padding=1)
     assert torch.allclose(wide.fine[0](channels), before, atol=1e-4)
     assert torch.equal(wide.last.weight[:2], narrow["last.weight"]) and not wide.last.weight[2].any()
+
+
+def test_a_gap_that_loses_counts_against_the_weights():
+    gains = pd.DataFrame(
+        {
+            "microscope": "aberrated",
+            "gap": [4, 4, 8, 8],
+            "gain_dB": [1.0, 1.0, -0.4, 0.0],
+            "gain_over_atoms_dB": [0.5, np.nan, np.nan, np.nan],
+            "atoms": [True, False, False, False],
+        }
+    )
+    assert _scores(gains) == pytest.approx({"gain_dB": 0.275, "worst_gap_dB": -0.2, "score_dB": 0.275 - 1.0})
