@@ -1,11 +1,12 @@
-"""Training of the network behind the method `informed`: `python benchmarks/train_informed.py` (an hour), resumable."""
+"""Training of the network behind the method `informed`: `python benchmarks/train_informed.py` (two hours)."""
 
 from pathlib import Path
 
 import click
+from safetensors.torch import load_file
 
-from tsg_core.informed_training import Cases, CaseSettings, InformedSettings, ship, train_informed, write_cases
-from tsg_core.microscope import MICROSCOPES
+from tsg_core.informed_cases import Cases, CaseSettings, write_cases
+from tsg_core.informed_training import InformedSettings, ship, train_informed
 from tsg_core.recipes import RecipeData
 
 DATA = RecipeData(
@@ -22,22 +23,23 @@ DATA = RecipeData(
 @click.command()
 @click.option("--work", "folder", default="artifacts/training/informed", show_default=True, type=Path)
 @click.option("--steps", default=5000, show_default=True)
+@click.option("--start", type=click.Path(exists=True), help="Weights to begin with, of a network that is told less.")
 @click.option("--cases-only", is_flag=True, help="Make the cases and stop.")
-def main(folder, steps, cases_only):
-    """Make the cases, train, and put the best weights into the package."""
+def main(folder, steps, start, cases_only):
+    """Make the cases, train, and put the best weights into the package; go on where that was interrupted."""
     settings = CaseSettings(data=DATA)
     validation, training = (write_cases(settings, folder / "cases", validation=choice) for choice in (True, False))
     if not cases_only:
+        held_out = Cases(validation)
         path = train_informed(
-            Cases(training), Cases(validation), settings=InformedSettings(n_steps=steps), folder=folder
+            Cases(training),
+            held_out,
+            settings=InformedSettings(n_steps=steps),
+            folder=folder,
+            start=None if start is None else load_file(start),
         )
-        for written in ship(path, {name: Cases(_of(name, validation)) for name in MICROSCOPES}):
+        for written in ship(path, held_out):
             click.echo(f"wrote {written}")
-
-
-def _of(microscope: str, paths: list[Path]) -> list[Path]:
-    """The files of one microscope: aberrated is the end of non_aberrated, too."""
-    return [path for path in paths if path.stem.split("_", 3)[3] == microscope]
 
 
 if __name__ == "__main__":

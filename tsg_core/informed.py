@@ -1,12 +1,11 @@
 """A network that corrects the reprojection: it sees what the object explains, what it misses, and what changes nearby.
 
-TSGNet is told two frames. Here the prior is the frame that an object fitted to all frames projects to (`reprojection`),
-and the network is given that frame, what the object misses in the four measured frames around it, and the
-interpolations' difference from it. It returns a correction and, for every pixel, how far off it expects to be.
-Everything is divided by the size of what the object misses, so that one network serves dense and sparse series.
+TSGNet is told two frames; this one is told what `informed_views` describes. It returns, for every pixel, a correction
+of the prior, how far the frame of the fitted atoms is to be believed, where there are atoms, and how far off it expects
+to be.
 """
 
-from dataclasses import dataclass
+import math
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,105 +15,60 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .informed_views import ATOMS, CUBIC, N_CHANNELS, views
 from .large_series import is_wide
-from .reprojection import (
-    ReprojectionSettings,
-    fitted_object,
-    missed_frames,
-    missed_noise,
-    reprojection,
-    residual_weights_of,
-)
+from .reprojection import reprojection
 from .tilt_series import TiltSeries
 
 WEIGHTS = Path(__file__).parent / "data" / "informed.safetensors"
-GAINS = WEIGHTS.with_name("informed_validation.csv")  # over the prior, of every frame of the validation particles
-N_NEAREST = 4
-N_CHANNELS = 12 + N_NEAREST
+GAINS = WEIGHTS.with_name("informed_validation.csv")  # over the prior and the atoms, of every validation target
+N_OUT = 3  # correction, logarithm of the error, and weight of the atoms
 STRIDE = 4
 STRIP_px, REACH_px = 128, 32  # multiples of the stride
 SEEN_px = 100_000  # of wide frames, at a time: a strip of them takes about 0.1 GB
-_SMALLEST_SPREAD = 0.05  # of the difference between linear interpolation and prior, in the scale of an exact fit
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Views:
-    """What the network is told of n targets.
-
-    prior     (n, n_y, n_x) the reprojection's frames, in the unit of the series
-    channels  (n, N_CHANNELS, n_y, n_x) float32, see `views`
-    scale     (n,) by which differences were divided, in the unit of the series
-    """
-
-    prior: np.ndarray
-    channels: np.ndarray
-    scale: np.ndarray
-
-
-def views(series: TiltSeries, tilt_deg: np.ndarray, *, prior: np.ndarray | None = None) -> Views:
-    """The network's view of the frames at `tilt_deg` (n,), made of all frames of `series`; their prior may be given.
-
-    Channels: prior and object over the brightest pixel; linear and cubic interpolation less the prior, the carried
-    residual, and the residuals of the four nearest frames, in ascending angle, all over the scale; then, even over the
-    frame, t - 1/2, the logarithms of the spacing, of the scale and of the noise over the brightest pixel, the share of
-    the residual that left-out frames confirm, the number of frames, and the probe's width.
-    """
-    from .methods import cubic, linear  # which hold this method too
-
-    settings = ReprojectionSettings()
-    prior = reprojection(series, tilt_deg, settings=settings) if prior is None else prior
-    fitted = fitted_object(series, settings)
-    drawn = fitted.frames(tilt_deg)
-    differences = np.stack([linear(series, tilt_deg) - prior, cubic(series, tilt_deg) - prior], axis=1)
-    upper = np.clip(np.searchsorted(series.tilt_deg, tilt_deg), 1, len(series) - 1)
-    nearest = np.clip(upper[:, None] + np.arange(-2, 2), 0, len(series) - 1)
-    around = missed_frames(series, settings, nearest)
-    scale = _rms(around[:, 1:3]) + _SMALLEST_SPREAD * _rms(differences[:, :1]) + 1e-6 * series.intensity_scale
-    peak = series.intensity_scale or 1.0
-    below_deg, above_deg = series.tilt_deg[upper - 1], series.tilt_deg[upper]
-    even = np.stack(
-        [
-            (tilt_deg - below_deg) / (above_deg - below_deg) - 0.5,
-            np.log10((above_deg - below_deg) / 6),
-            np.log10(scale / peak) / 2 + 1,
-            np.full(len(tilt_deg), np.log10(np.sqrt(missed_noise(series, settings)) / peak + 1e-6) / 2 + 1),
-            np.full(len(tilt_deg), residual_weights_of(series, settings).mean()),
-            np.full(len(tilt_deg), np.log10(len(series) / 20)),
-            np.full(len(tilt_deg), 0.0 if fitted.blur is None else 1.0),
-        ],
-        axis=1,
-    )
-    over = scale[:, None, None, None]
-    channels = np.concatenate(
-        [
-            np.stack([prior, drawn], axis=1) / peak,
-            np.concatenate([differences, (prior - drawn)[:, None], around], axis=1) / over,
-            np.broadcast_to(even[:, :, None, None], (*even.shape, *prior.shape[1:])),
-        ],
-        axis=1,
-    )
-    return Views(prior=prior, channels=channels.astype(np.float32), scale=scale)
+_MORE = 3  # channels that the network makes of those of the views: cubic and atoms over the reach, and the reach
+_LEAST_REACH = 1e-3
 
 
 class InformedNet(nn.Module):
-    """A small U-Net (Ronneberger et al., MICCAI 2015) from `N_CHANNELS` to a correction and the logarithm of its error.
+    """A small U-Net (Ronneberger et al., MICCAI 2015) from views to the atoms' weight, a correction, and its size.
 
-    It begins at no correction: untrained, it returns the prior.
+    It begins at no correction: untrained, it returns the prior, or where there are atoms the mean of both, weighted by
+    the inverse squares of what they miss of the measured frames.
     """
 
     def __init__(self, widths: tuple[int, int, int] = (32, 48, 72)):
         super().__init__()
         self.widths = tuple(widths)
         a, b, c = widths
-        self.fine, self.middle, self.coarse = _Block(N_CHANNELS, a), _Block(a, b, stride=2), _Block(b, c, stride=2)
+        self.fine = _Block(N_CHANNELS + _MORE, a)
+        self.middle, self.coarse = _Block(a, b, stride=2), _Block(b, c, stride=2)
         self.to_middle, self.to_fine = nn.ConvTranspose2d(c, b, 2, 2), nn.ConvTranspose2d(b, a, 2, 2)
         self.middle_again, self.fine_again = _Block(2 * b, b), _Block(2 * a, a)
-        self.last = nn.Conv2d(a, 2, 3, padding=1)
+        self.last = nn.Conv2d(a, N_OUT, 3, padding=1)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
 
-    def forward(self, channels: Tensor) -> tuple[Tensor, Tensor]:
-        """Correction and logarithm of the Laplace scale, (n, n_y, n_x) each, in units of the views' scale."""
+    def forward(self, channels: Tensor, *, reach: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Difference from the prior and logarithm of its Laplace scale, (n, n_y, n_x) each, for a scale of 1.
+
+        A pixel's difference is w times the atoms' own, plus the correction. Correction and size are counted in the
+        frame's reach, how far the cubic spline is from the prior: that is about how far off the prior is where frames
+        are dense. Where atoms are believed the unit is what they miss, if that is less. Of parts of frames the
+        `reach_of` the whole ones is to be given.
+        """
+        difference, there, log_ratio = channels[:, ATOMS][:, :3].unbind(1)
+        log_ratio = log_ratio * math.log(10)
+        reach = (reach_of(channels) if reach is None else reach)[:, None, None]
+        log_reach = reach.log().expand_as(difference)
+        more = torch.stack([channels[:, CUBIC] / reach, difference / reach, log_reach], dim=1)
+        correction, log_size, believed = self._outputs(torch.cat([channels, more], dim=1)).float().unbind(1)
+        weight = there * torch.sigmoid(believed - 2 * log_ratio)
+        log_unit = log_reach + weight.detach() * (log_ratio - log_reach).clamp(max=0)
+        return weight * difference + log_unit.exp() * correction, log_unit + log_size.clamp(-8, 4)
+
+    def _outputs(self, channels: Tensor) -> Tensor:
+        """Correction, logarithm of its size, and logit of the atoms' weight (n, N_OUT, n_y, n_x), each in its unit."""
         n_y, n_x = channels.shape[2:]
         x = F.pad(channels.clamp(-20, 20), (0, -n_x % STRIDE, 0, -n_y % STRIDE), mode="replicate")
         fine = self.fine(x)
@@ -122,8 +76,12 @@ class InformedNet(nn.Module):
         coarse = self.coarse(middle)
         middle = self.middle_again(torch.cat([middle, self.to_middle(coarse)], dim=1))
         fine = self.fine_again(torch.cat([fine, self.to_fine(middle)], dim=1))
-        correction, log_size = self.last(fine)[..., :n_y, :n_x].unbind(1)
-        return correction, log_size.clamp(-8, 4)
+        return self.last(fine)[..., :n_y, :n_x]
+
+
+def reach_of(channels: Tensor) -> Tensor:
+    """(n,): how far the cubic spline is from the prior in each frame, root mean square over its pixels."""
+    return channels[:, CUBIC].square().mean(dim=(1, 2)).sqrt().clamp(_LEAST_REACH, 1)
 
 
 class _Block(nn.Sequential):
@@ -144,7 +102,9 @@ def predict_informed(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Frames and their standard deviations, or None instead, (n, n_y, n_x) each, in the unit of the series.
 
-    Of wide frames a few are seen at a time, and in strips.
+    The standard deviations are those of frames without noise, as sure as the network is of its training's frames; see
+    `informed_calibration` for what the series at hand says of them. Of wide frames a few are seen at a time, and in
+    strips.
     """
     frames = reprojection(series, tilt_deg)
     sigma = np.empty_like(frames) if with_sigma else None
@@ -152,38 +112,35 @@ def predict_informed(
     for first in range(0, len(tilt_deg), n_at_once):
         some = slice(first, first + n_at_once)
         seen = views(series, tilt_deg[some], prior=frames[some])
-        correction, size = _seen_by(net, seen.channels, batch_size=batch_size)
+        difference, size = _seen_by(net, seen.channels, batch_size=batch_size)
         scale = seen.scale[:, None, None].astype(np.float32)
-        frames[some] = seen.prior + correction * scale
+        frames[some] = seen.prior + difference * scale
         if with_sigma:
             sigma[some] = np.sqrt(2) * size * scale
     return frames, sigma
 
 
 def _seen_by(net: InformedNet, channels: np.ndarray, *, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Correction and Laplace scale (n, n_y, n_x), in units of the views' scale, of channels (n, N_CHANNELS, n_y, n_x)."""
+    """Difference and Laplace scale (n, n_y, n_x), in units of the views' scale, of channels (n, N_CHANNELS, n_y, n_x)."""
     device = next(net.parameters()).device
-    corrections, sizes = [], []
+    differences, sizes = [], []
     with torch.inference_mode():
         for batch in torch.from_numpy(channels).split(batch_size):
-            correction, log_size = _in_strips(net, batch.to(device))
-            corrections.append(correction.cpu())
+            difference, log_size = _in_strips(net, batch.to(device))
+            differences.append(difference.cpu())
             sizes.append(log_size.exp().cpu())
-    return torch.cat(corrections).numpy(), torch.cat(sizes).numpy()
+    return torch.cat(differences).numpy(), torch.cat(sizes).numpy()
 
 
 def _in_strips(net: InformedNet, channels: Tensor) -> list[Tensor]:
     """`net(channels)`, of high frames strip by strip: nothing beyond `REACH_px` matters to a pixel."""
-    n_y = channels.shape[2]
+    n_y, reach = channels.shape[2], reach_of(channels)
     if n_y <= STRIP_px:
-        return list(net(channels))
+        return list(net(channels, reach=reach))
     parts = []
     for first in range(0, n_y, STRIP_px):
         start = max(first - REACH_px, 0)
         own = slice(first - start, min(first + STRIP_px, n_y) - start)
-        parts.append([out[:, own] for out in net(channels[:, :, start : first + STRIP_px + REACH_px])])
+        seen = net(channels[:, :, start : first + STRIP_px + REACH_px], reach=reach)
+        parts.append([out[:, own] for out in seen])
     return [torch.cat(outs, dim=1) for outs in zip(*parts, strict=True)]
-
-
-def _rms(frames: np.ndarray) -> np.ndarray:
-    return np.sqrt((frames.astype(np.float64) ** 2).mean(axis=tuple(range(1, frames.ndim))))

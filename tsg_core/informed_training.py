@@ -1,7 +1,8 @@
-"""Training `informed.InformedNet`: cases of sparse series of training particles, and the steps that follow."""
+"""Training `informed.InformedNet`: the objective, the steps, and what comes out of them."""
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -11,36 +12,16 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from .errors import TsgError
 from .files import replaced_when_whole
-from .informed import GAINS, WEIGHTS, InformedNet, views
-from .microscope import MICROSCOPES
-from .noise import with_dose
-from .progress import track
-from .recipes import RecipeData
+from .informed import GAINS, WEIGHTS, InformedNet
+from .informed_cases import Cases
+from .informed_views import AROUND, ATOMS, ATOMS_AROUND, N_CHANNELS, PLACE
 from .schedule import learning_rate_at
-from .simulation import simulate_tilt_series
-from .sparsity import MAX_GAP
-from .tilt_series import TiltSeries
 
 NLL_WEIGHT = 0.2  # of the likelihood of the uncertainty beside the gain
-
-
-@dataclass(frozen=True, kw_only=True)
-class CaseSettings:
-    """What is drawn for the cases: sparse series, of each of which `n_targets` frames are to be predicted.
-
-    data           the particles, their pixel sizes and frames, as of TSGNet's recipes
-    n_cases        of each particle and microscope
-    channelling    (low, high) part of the channelling correction that a series' frames have; half of them have none
-    dose_per_A2    (low, high) dose of the measured frames, log-uniform; half of the cases have no noise
-    """
-
-    data: RecipeData
-    n_cases: int = 6
-    n_targets: int = 8
-    channelling: tuple[float, float] = (0.3, 1.5)
-    dose_per_A2: tuple[float, float] = (1e3, 1e6)
+WORSE_WEIGHT = 3.0  # of what targets lose that end up further off than what the network was given
+LEAST_GAIN_dB = -0.1  # of a gap in the mean, over the prior or the atoms: what falls short of it counts tenfold
+WITHOUT_ATOMS = 1 / 3  # of the targets: their atoms are kept from the network
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,112 +35,43 @@ class InformedSettings:
     warmup_steps: int = 100
     weight_decay: float = 0.01
     ema_decay: float = 0.998
-    validate_every: int = 250
+    validate_every: int = 500
     seed: int = 0
 
 
-def write_cases(settings: CaseSettings, folder: Path, *, validation: bool) -> list[Path]:
-    """Files of the cases of every particle and microscope, made where they are not there yet."""
-    folder.mkdir(parents=True, exist_ok=True)
-    data = settings.data
-    jobs = [
-        (pixel_size_A, k, atoms, name)
-        for pixel_size_A in data.pixel_sizes_A
-        for k, atoms in enumerate(data.particles(pixel_size_A, validation=validation))
-        for name in MICROSCOPES
-    ]
-    use = "validation" if validation else "training"
-    paths = []
-    for pixel_size_A, k, atoms, name in track(jobs, label=f"{use} particles"):
-        path = folder / f"{use}_{pixel_size_A:g}A_{k}_{name}.npz"
-        paths.append(path)
-        if not path.exists():
-            rng = np.random.default_rng([data.seed, int(validation), int(1000 * pixel_size_A), k, name == "aberrated"])
-            series = _dense_series(atoms, pixel_size_A, name, settings, rng)
-            cases = [_case(series, settings, rng) for _ in range(settings.n_cases)]
-            arrays = {key: np.concatenate([case[key] for case in cases]) for key in cases[0]}
-            with replaced_when_whole(path) as (partial,):
-                np.savez(partial, **arrays)
-    return paths
-
-
-def _dense_series(atoms, pixel_size_A: float, microscope: str, settings: CaseSettings, rng) -> TiltSeries:
-    """A full series, half of them with a random part of the channelling correction."""
-    n = settings.data.n_pixels
-    options = {
-        "microscope": MICROSCOPES[microscope],
-        "tilt_deg": np.arange(-90.0, 90.5, settings.data.tilt_step_deg),
-        "shape": n,
-        "field_of_view_A": n * pixel_size_A,
-    }
-    plain = simulate_tilt_series(atoms, **options)
-    if rng.random() < 0.5:
-        return plain
-    part = rng.uniform(*settings.channelling)
-    channelled = simulate_tilt_series(atoms, **options, channelling=True)
-    frames = plain.frames + np.float32(part) * (channelled.frames - plain.frames)
-    return TiltSeries(frames.clip(0), plain.tilt_deg, plain.pixel_size_A, metadata=plain.metadata)
-
-
-def _case(series: TiltSeries, settings: CaseSettings, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """A gap, an offset, a dose, a wedge and targets: what the network is told of them, and the truth."""
-    gap = int(rng.integers(2, 2 * MAX_GAP + 1))
-    edge = int(rng.choice([0, 0, 15, 30]))  # frames left out at both ends: a missing wedge in one of two cases
-    measured = np.arange(edge + rng.integers(min(gap, 12)), len(series) - edge, gap)
-    between = np.setdiff1d(np.arange(measured[0], measured[-1]), measured)
-    middle = np.intersect1d(between, measured[:-1] + gap // 2)
-    halves = [rng.choice(middle, min(len(middle), settings.n_targets // 2), replace=False)]
-    halves.append(rng.choice(between, min(len(between), settings.n_targets - len(halves[0])), replace=False))
-    targets = np.unique(np.concatenate(halves))
-    sparse = series.subset(measured)
-    if rng.random() < 0.5:
-        dose_per_A2 = float(np.exp(rng.uniform(*np.log(settings.dose_per_A2))))
-        sparse = with_dose(sparse, dose_per_A2=dose_per_A2, seed=int(rng.integers(2**31)))
-    seen = views(sparse, series.tilt_deg[targets])
-    error = (series.frames[targets] - seen.prior) / seen.scale[:, None, None]
-    return {
-        "channels": seen.channels.astype(np.float16),
-        "error": error.astype(np.float16),
-        "gap": np.full(len(targets), gap),
-        "scale": seen.scale,
-    }
-
-
-class Cases:
-    """All targets of some files in memory: channels (n, N_CHANNELS, n_y, n_x), error of the prior (n, n_y, n_x)."""
-
-    def __init__(self, paths: list[Path]):
-        if not paths:
-            raise TsgError("there are no cases to train with")
-        loaded = [np.load(path) for path in paths]
-        self.channels, self.error, self.gap = (
-            np.concatenate([arrays[key] for arrays in loaded]) for key in ("channels", "error", "gap")
-        )
-
-    def __len__(self) -> int:
-        return len(self.error)
-
-    def batch(self, chosen: np.ndarray) -> tuple[Tensor, Tensor]:
-        return tuple(torch.from_numpy(a[chosen].astype(np.float32)) for a in (self.channels, self.error))
-
-
 def objective(net: InformedNet, channels: Tensor, error: Tensor) -> Tensor:
-    """Mean over targets of log(squared error / the prior's), and the Laplace likelihood of what is left.
+    """Mean over targets of log(squared error / that before), what is lost once more, and the Laplace likelihood.
 
-    All targets count alike, whatever their spacing. Gains beyond 30 dB count no further.
+    Before the network stands the nearer of the prior and, where there are atoms, their frame. All targets count alike,
+    whatever their spacing. Gains beyond 30 dB count no further.
     """
-    correction, log_size = net(channels)
-    left = error - correction
-    now, before = ((x**2).mean(dim=(1, 2)) for x in (left, error))
+    difference, log_size = net(channels)
+    left = error - difference
+    now, prior, atoms = ((x**2).mean(dim=(1, 2)) for x in (left, error, error - channels[:, ATOMS.start]))
+    before = torch.minimum(prior, atoms)  # the same without atoms
     floor = 1e-3 * before + 1e-8
+    relative = torch.log((now + floor) / (before + floor))
     likelihood = (left.detach().abs() / log_size.exp() + log_size).mean()
-    return torch.log((now + floor) / (before + floor)).mean() + NLL_WEIGHT * likelihood
+    return relative.mean() + WORSE_WEIGHT * relative.relu().mean() + NLL_WEIGHT * likelihood
 
 
-def train_informed(training: Cases, validation: Cases, *, settings: InformedSettings, folder: Path) -> Path:
-    """Train, going on from the folder's state; returns the path of the weights that were best in validation."""
+def train_informed(
+    training: Cases,
+    validation: Cases,
+    *,
+    settings: InformedSettings,
+    folder: Path,
+    start: Mapping[str, Tensor] | None = None,
+) -> Path:
+    """Train, going on from the folder's state; returns the path of the weights that were best in validation.
+
+    `start` are weights to begin with, of a network that may be told or say less: see `widened`.
+    """
     torch.manual_seed(settings.seed)
-    net = InformedNet().to(memory_format=torch.channels_last)
+    net = InformedNet()
+    if start is not None:
+        net.load_state_dict(widened(start, net.state_dict()))
+    net = net.to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(net.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
     average = torch.optim.swa_utils.AveragedModel(
         net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(settings.ema_decay)
@@ -185,53 +97,101 @@ def train_informed(training: Cases, validation: Cases, *, settings: InformedSett
         optimizer.step()
         average.update_parameters(net)
         if (step + 1) % settings.validate_every == 0 or step + 1 == settings.n_steps:
-            gain_dB = validation_gain_dB(average.module, validation)
-            if gain_dB.mean() > best:
-                best = float(gain_dB.mean())
-                torch.save({"net": average.module.state_dict(), "step": step + 1, "gain_dB": best}, best_path)
+            scores = _scores(validation_gains(average.module, validation))
+            if scores["score_dB"] > best:
+                best = scores["score_dB"]
+                torch.save({"net": average.module.state_dict(), "step": step + 1} | scores, best_path)
             with log_path.open("a") as log:
-                record = {"step": step + 1, "loss": loss.item(), "gain_dB": float(gain_dB.mean())}
-                log.write(json.dumps(record) + "\n")
+                log.write(json.dumps({"step": step + 1, "loss": loss.item()} | scores) + "\n")
             state = {"net": net.state_dict(), "optimizer": optimizer.state_dict(), "average": average.state_dict()}
             with replaced_when_whole(state_path, overwrite=True) as (partial,):
                 torch.save(state | {"step": step + 1, "best": best, "settings": asdict(settings)}, partial)
     return best_path
 
 
-def validation_gain_dB(net: InformedNet, cases: Cases) -> np.ndarray:
-    """Gain over the prior of every target, (n,) in dB."""
-    gains = []
+def widened(start: Mapping[str, Tensor], to: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights `start` in the shapes of `to`, with zeros for the channels, the last of their layer, that they lack."""
+    wide = {name: torch.zeros_like(value) for name, value in to.items()}
+    for name, value in start.items():
+        wide[name][tuple(slice(n) for n in value.shape)] = value
+    return wide
+
+
+def validation_gains(net: InformedNet, cases: Cases) -> pd.DataFrame:
+    """Every target without its atoms, and those that have some with them, too.
+
+    Columns: microscope, gap, gain_dB over the prior, gain_over_atoms_dB (NaN without), atoms (True where told of them).
+    """
     with torch.inference_mode():
-        for chosen in np.array_split(np.arange(len(cases)), max(1, len(cases) // 32)):
-            channels, error = cases.batch(chosen)
-            left = error - net(channels)[0]
-            gains.append(10 * torch.log10((error**2).mean(dim=(1, 2)) / (left**2).mean(dim=(1, 2))))
-    return torch.cat(gains).numpy()
+        parts = [
+            _gains(net, cases, chosen, atoms=atoms)
+            for atoms, every in ((False, np.arange(len(cases))), (True, np.flatnonzero(cases.atoms)))
+            for chosen in np.array_split(every, -(-len(every) // 32))
+        ]
+    return pd.concat(parts, ignore_index=True)
 
 
-def ship(best_path: Path, validation: dict[str, Cases]) -> list[Path]:
-    """Put the best weights, in 16 bits, and what they gain in validation into the package; `validation` by microscope."""
+def ship(best_path: Path, validation: Cases) -> list[Path]:
+    """Put the best weights, in 16 bits, and what they gain in validation into the package."""
     state = torch.load(best_path, weights_only=True)["net"]
     net = InformedNet()
     net.load_state_dict({name: value.half().float() for name, value in state.items()})
-    rows = [
-        pd.DataFrame({"microscope": name, "gap": cases.gap, "gain_dB": validation_gain_dB(net.eval(), cases)})
-        for name, cases in validation.items()
-    ]
     with replaced_when_whole(WEIGHTS, GAINS, overwrite=True) as (weights, gains):
         save_file({name: value.half().contiguous() for name, value in state.items()}, weights)
-        pd.concat(rows).round(3).to_csv(gains, index=False)
+        validation_gains(net.eval(), validation).round(3).to_csv(gains, index=False)
     return [WEIGHTS, GAINS]
 
 
+def _gains(net: InformedNet, cases: Cases, chosen: np.ndarray, *, atoms: bool) -> pd.DataFrame:
+    channels, error = cases.batch(chosen)
+    told = channels if atoms else _without_atoms(channels, np.ones(len(chosen), bool))
+    now, prior, of_atoms = (
+        (x**2).mean(dim=(1, 2)).log10().numpy() for x in (error - net(told)[0], error, error - told[:, ATOMS.start])
+    )
+    return pd.DataFrame(
+        {
+            "microscope": cases.microscope[chosen],
+            "gap": cases.gap[chosen],
+            "gain_dB": 10 * (prior - now),
+            "gain_over_atoms_dB": 10 * (of_atoms - now) if atoms else math.nan,
+            "atoms": atoms,
+        }
+    )
+
+
+def _scores(gains: pd.DataFrame) -> dict[str, float]:
+    """Mean gain over the nearer of prior and atoms, the least mean gain over either at any gap, and what chooses."""
+    nearer = gains[["gain_dB", "gain_over_atoms_dB"]].min(axis=1)
+    by_gap = gains.groupby(["microscope", "gap", "atoms"])[["gain_dB", "gain_over_atoms_dB"]].mean()
+    gain_dB, worst_dB = float(nearer.mean()), float(by_gap.min().min())
+    score_dB = gain_dB + 10 * min(0.0, worst_dB - LEAST_GAIN_dB)
+    return {"gain_dB": gain_dB, "worst_gap_dB": worst_dB, "score_dB": score_dB}
+
+
 def _augmented(channels: Tensor, error: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Rows mirrored for half of the batches; for half, columns mirrored and time running backwards.
+    """Rows mirrored for half of the batches; for half, columns mirrored and time running backwards; some without atoms.
 
     A particle mirrored along x gives mirrored columns at the opposite tilt.
     """
     if rng.random() < 0.5:
         channels, error = channels.flip(2), error.flip(1)
     if rng.random() < 0.5:
-        channels, error = channels.flip(3), error.flip(2)
-        channels = torch.cat([channels[:, :5], channels[:, 5:9].flip(1), -channels[:, 9:10], channels[:, 10:]], dim=1)
-    return channels, error
+        channels, error = _backwards(channels.flip(3)), error.flip(2)
+    return _without_atoms(channels, rng.random(len(channels)) < WITHOUT_ATOMS), error
+
+
+def _backwards(channels: Tensor) -> Tensor:
+    """What the network is told where the frames come in the opposite order."""
+    order = np.arange(N_CHANNELS)
+    for frames in (AROUND, ATOMS_AROUND):
+        order[frames] = order[frames][::-1].copy()
+    signs = torch.ones(N_CHANNELS, 1, 1)
+    signs[PLACE] = -1
+    return channels[:, order] * signs
+
+
+def _without_atoms(channels: Tensor, which: np.ndarray) -> Tensor:
+    """Channels of which some targets, a mask (n,), are told of no atoms."""
+    told = channels.clone()
+    told[torch.from_numpy(which), ATOMS] = 0
+    return told

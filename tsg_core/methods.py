@@ -3,7 +3,7 @@
 What they know: `nearest`, `linear` and `cubic` know each pixel's values over the angles; `flow` that structures move
 between two frames; `sirt_reprojection` and `reprojection` that all frames show one object, `kriging` also for how long what it
 misses stays the same, `atoms` that it consists of atoms; `tsgnet` and `informed` what a network has learnt from other
-objects.
+objects, `informed` besides what the object and its atoms say.
 """
 
 from collections.abc import Callable
@@ -65,7 +65,7 @@ def tsgnet(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.n
 
 
 def informed(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
-    """The reprojection, corrected by the shipped network that sees what the object misses."""
+    """The reprojection, or the frame of fitted atoms, corrected by the shipped network that sees what both miss."""
     from .informed import predict_informed, shipped_net
 
     return predict_informed(shipped_net(), series, tilt_deg, with_sigma=False)[0]

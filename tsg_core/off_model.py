@@ -182,8 +182,9 @@ def _predicted(
         found = predict_automatically(measured, tilt_deg=tilt_deg, methods=candidates, predict_by=recalled)
         return found.frames, found.sigma
     if method == "informed":
-        from .informed import predict_informed, shipped_net
+        from .informed import shipped_net
+        from .informed_calibration import predict_calibrated
 
-        frames, sigma = predict_informed(shipped_net(), measured, tilt_deg)
+        frames, sigma = predict_calibrated(shipped_net(), measured, tilt_deg)
         return not_darker(frames, measured), sigma
     return predict(method, measured, tilt_deg), None
