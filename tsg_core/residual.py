@@ -62,8 +62,13 @@ def residual_weights(
 
 
 def white_noise_bound(frames: Iterable[np.ndarray]) -> float:
-    """The largest variance that white noise in frames (n_y, n_x) can have: the power of their quietest band."""
-    return float(np.nanmin(np.mean([_band_means([_spectrum(frame) ** 2]) for frame in frames], axis=0)))
+    """The largest variance that white noise in frames (n_y, n_x) can have: the power of their quietest band.
+
+    Two standard errors are added to the power of each band, lest one of few frequencies is quietest by chance.
+    """
+    powers = [_spectrum(frame) ** 2 for frame in frames]
+    counts = len(powers) * np.bincount(_bands(powers[0].shape).ravel(), minlength=N_BANDS**2)
+    return float(np.nanmin(_band_means(powers) * (1 + 2 * np.sqrt(2 / counts.clip(1)))))
 
 
 def _spectrum(frame: np.ndarray) -> np.ndarray:
