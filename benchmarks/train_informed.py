@@ -22,7 +22,7 @@ DATA = RecipeData(
 
 @click.command()
 @click.option("--work", "folder", default="artifacts/training/informed", show_default=True, type=Path)
-@click.option("--steps", default=5000, show_default=True)
+@click.option("--steps", default=9000, show_default=True)
 @click.option("--start", type=click.Path(exists=True), help="Weights to begin with, of a network that is told less.")
 @click.option("--cases-only", is_flag=True, help="Make the cases and stop.")
 def main(folder, steps, start, cases_only):

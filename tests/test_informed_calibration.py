@@ -2,7 +2,10 @@ import numpy as np
 import pytest
 
 from tsg_core import informed_calibration
+from tsg_core.informed import predict_informed, shipped_net
 from tsg_core.informed_calibration import predict_calibrated, shortfall
+from tsg_core.off_model import spacing_case
+from tsg_core.reference_series import PARTICLES, reference_series
 from tsg_core.tilt_series import TiltSeries
 from tsg_core.uncertainty import coverage
 
@@ -54,3 +57,12 @@ def test_intervals_that_are_too_wide_stay(series, monkeypatch):
 
 def test_of_two_frames_none_can_be_left_out(series):
     assert shortfall(NET, series.subset([0, 20])) == (1.0, 0.0)
+
+
+def test_the_shipped_network_is_not_too_sure_of_multislice_frames():
+    measured, targets = spacing_case(reference_series(PARTICLES[2], "aberrated"), spacing_deg=24.0)
+    stated, calibrated = (
+        coverage(*predict(shipped_net(), measured, targets.tilt_deg), targets.frames)[0.9]
+        for predict in (predict_informed, predict_calibrated)
+    )
+    assert stated < 0.6 and 0.8 < calibrated < 0.97

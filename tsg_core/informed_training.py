@@ -28,7 +28,7 @@ WITHOUT_ATOMS = 1 / 3  # of the targets: their atoms are kept from the network
 class InformedSettings:
     """AdamW on a cosine, averaged weights; the best of them in validation are kept."""
 
-    n_steps: int = 5000
+    n_steps: int = 9000
     batch_size: int = 8
     learning_rate: float = 2e-3
     final_learning_rate: float = 1e-5
