@@ -11,7 +11,7 @@ import numpy as np
 import yaml
 from scipy.optimize import least_squares
 
-from tsg_core.channelling import COEFFICIENTS_FILE, LARGEST_EXPONENT, Channelling, strengths_of
+from tsg_core.channelling import COEFFICIENTS_FILE, Channelling, strengths_of
 from tsg_core.references import CASES, REFERENCE_MICROSCOPES, Case, case_series, stored_frame
 
 LATERAL_A, DEPTH_A, SPREAD_A = (0.25, 0.5, 1.0), (3.0, 12.0, 1000.0), 0.3

@@ -13,11 +13,11 @@ import numpy as np
 from tsg_core.detection_matrix import detection_matrix
 from tsg_core.microscope import MICROSCOPES
 from tsg_core.reference_series import (
-    CONE_mrad,
     FIELD_OF_VIEW_A,
     N_PIXELS,
     PARTICLES,
     SERIES_FILE,
+    CONE_mrad,
     TILT_deg,
     packed,
     reference_atoms,

@@ -76,12 +76,13 @@ def compare(series: TiltSeries, methods: list[str]) -> None:
     print(f"tsg densify, {n_tilt} frames of {n_x} x {n_y} px, one predicted between each pair, {os.cpu_count()} cores")
     columns = ("of the written", 15), ("of the read", 12), ("seconds", 8), ("of processors", 14), ("relative", 9)
     print(f"{'method':14} {'MB':>6} " + " ".join(f"{title:>{width}}" for title, width in columns))
+    first = None
     tiny = TiltSeries(series.frames[TINY], series.tilt_deg[TINY[0]], series.pixel_size_A)
     with tempfile.TemporaryDirectory() as folder:
         for method in methods:
             packages = densify(tiny, "informed" if method == "auto" else method, Path(folder))
             cost = densify(series, method, Path(folder))
-            first = cost if method == methods[0] else first
+            first = first or cost
             MB = cost.peak_MB - packages.peak_MB
             print(
                 f"{method:14} {MB:6.0f} {MB / written_MB:14.1f}x {MB / read_MB:11.1f}x {cost.wall_s:8.0f} "

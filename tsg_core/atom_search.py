@@ -118,7 +118,8 @@ def candidates(
 
     `spot` is the image of an atom of weight 1 in the middle of a frame. Its whitened correlation with each residual is
     the weight that an atom would have there; the mean along a place's path through the frames, and its standard error,
-    are judged at every voxel: by a `share` of the agreement that chance cannot give. Candidates are apart from one another and from the atoms at `positions_A`.
+    are judged at every voxel: by a `share` of the agreement that chance cannot give. Candidates are apart from one
+    another and from the atoms at `positions_A`.
     """
     whitened = whitening.weighted(residuals).cpu().numpy()
     template = spot.cpu().numpy()[None, ::-1, ::-1]
@@ -145,9 +146,9 @@ def candidates(
 
 def _offsets(volume: np.ndarray, maxima: tuple[np.ndarray, ...], axis: int) -> np.ndarray:
     """Where between the voxels along an axis a parabola through three of them has its maximum, in voxels, (n,)."""
+    last = volume.shape[axis] - 1
     below, above = (
-        volume[tuple((i + step).clip(0, n - 1) if k == axis else i for k, (i, n) in enumerate(zip(maxima, volume.shape)))]
-        for step in (-1, 1)
+        volume[tuple((i + step).clip(0, last) if k == axis else i for k, i in enumerate(maxima))] for step in (-1, 1)
     )
     curvature = 2 * volume[maxima] - below - above
     return np.divide(above - below, 2 * curvature, out=np.zeros_like(curvature), where=curvature > 0).clip(-0.5, 0.5)

@@ -112,10 +112,20 @@ def fit_atoms(
     return fit.settled().model()
 
 
-@lru_cache(maxsize=2)
 def fitted_atoms(series: TiltSeries) -> AtomModel:
-    """`fit_atoms` with the usual settings, kept for the next call with the same series."""
-    return fit_atoms(series)
+    """`fit_atoms` with the usual settings; it, or the reason why it does not apply, is kept for the same series."""
+    found = _fitted_or_refused(series)
+    if isinstance(found, NotAtoms):
+        raise NotAtoms(*found.args)
+    return found
+
+
+@lru_cache(maxsize=2)
+def _fitted_or_refused(series: TiltSeries) -> AtomModel | NotAtoms:
+    try:
+        return fit_atoms(series)
+    except NotAtoms as refused:
+        return refused
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -16,7 +16,7 @@ from .errors import TsgError
 from .residual import white_noise_bound
 from .tilt_series import TiltSeries
 
-STEEPEST = 8.0  # power of the spacing with which a squared error may fall: that of cubic splines, whose error is of fourth order
+STEEPEST = 8.0  # power of the spacing with which a squared error may fall: a cubic spline's error is of fourth order
 ENOUGH = 12  # left-out frames by which methods are judged, where a series has so many
 USUAL = 2.0  # the power taken where there are too few frames to learn it
 RIDGE = 1e-4  # of the mean squared error: added to every method's own, so that methods that agree share their weight
@@ -164,8 +164,9 @@ def leave_out(
 def error_trend(left_out: LeftOut) -> ErrorTrend:
     """The trend of every method's error with the spacing, a power law between frames with near and with far neighbours.
 
-    Levels are geometric means over the frames, as a mean of PSNR is: one frame along a zone axis, that none foretells,
-    would else be all that counts. For the same reason every frame has the same part in the correlations. The noise that the left-out frames themselves hold is taken out of the law, and no error falls below it.
+    Levels are geometric means over the frames, as a mean of PSNR is: one frame along a zone axis, that none
+    foretells, would else be all that counts. For the same reason every frame has the same part in the correlations.
+    The noise that the left-out frames themselves hold is taken out of the law, and no error falls below it.
     """
     near, far = left_out.near, ~left_out.near
     n_method, n_out = left_out.predicted.shape[:2]

@@ -155,7 +155,8 @@ def furthest_behind(table: pd.DataFrame, *, method: str) -> tuple[tuple, float]:
 def coverages(table: pd.DataFrame) -> pd.DataFrame:
     """Mean share of pixels in the intervals of each level, for each model, microscope and method that states them."""
     columns = [f"coverage_{100 * level:.0f}" for level in LEVELS if f"coverage_{100 * level:.0f}" in table]
-    return _with_numbers(table).dropna(subset=columns).groupby(["model", "microscope", "method"], sort=False)[columns].mean()
+    stated = _with_numbers(table).dropna(subset=columns)
+    return stated.groupby(["model", "microscope", "method"], sort=False)[columns].mean()
 
 
 def _with_numbers(table: pd.DataFrame) -> pd.DataFrame:
@@ -165,7 +166,9 @@ def _with_numbers(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _by_method(table: pd.DataFrame, column: str) -> pd.DataFrame:
-    wide = _with_numbers(table).pivot_table(index=KEYS, columns="method", values=column, sort=False, dropna=False, aggfunc="first")
+    wide = _with_numbers(table).pivot_table(
+        index=KEYS, columns="method", values=column, sort=False, dropna=False, aggfunc="first"
+    )
     return wide[list(table["method"].unique())].dropna(how="all")
 
 

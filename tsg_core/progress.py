@@ -23,10 +23,10 @@ def track(
 ) -> Iterator[T]:
     """The items of `iterable`, while the display tells "label 3/10, 0:42 left".
 
-    `total` is needed where the length is unknown and counts the `done` items of an interrupted loop too. `costs` are the times that the items take relative to one another, where
-    they differ much. Where the
-    variable TSG_PROGRESS_FILE names a file the line is written there, whole; else a bar appears if stderr is a
-    terminal; else nothing is shown. Loops inside loops share one line.
+    `total` is needed where the length is unknown and counts the `done` items of an interrupted loop too. `costs`
+    are the times that the items take relative to one another, where they differ much. Where the variable
+    TSG_PROGRESS_FILE names a file the line is written there, whole; else a bar appears if stderr is a terminal;
+    else nothing is shown. Loops inside loops share one line.
     """
     if total is None and hasattr(iterable, "__len__"):
         total = len(iterable) + done

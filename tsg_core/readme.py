@@ -60,7 +60,8 @@ def _off_model_lines(*, root: Path | None) -> list[str]:
         "",
         f"The same off the methods' own model: {counts['multislice']} particles by multislice, a frame measured every "
         f"{spacings}; beside it {counts['incoherent']} test particles by the incoherent model, which flatters methods "
-        f"that fit it, a frame measured every {min(deg['incoherent']):g}° to {max(deg['incoherent']):g}°. Profile `{found.sidecar['profile']}`, recorded on {found.sidecar['made'][:10]}.",
+        f"that fit it, a frame measured every {min(deg['incoherent']):g}° to {max(deg['incoherent']):g}°. Profile "
+        f"`{found.sidecar['profile']}`, recorded on {found.sidecar['made'][:10]}.",
         "",
         "| microscope | method | gain over linear, multislice (dB) | incoherent (dB) |",
         "|---|---|---|---|",

@@ -14,7 +14,7 @@ import numpy as np
 from .errors import TsgError
 from .expectation_maximisation import FLOOR, GONE, SEEN, even_density, usual_subsets
 from .linear_system import inverse, tilts_of_subsets
-from .projection import in_threads, n_threads
+from .projection import in_threads
 from .ray_sums import MAX_TILTS, N_ROWS, Rays
 from .tilt_series import TiltSeries
 
