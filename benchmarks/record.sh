@@ -34,4 +34,6 @@ record alignment alignment.py accuracy
 record alignment alignment.py methods
 record alignment alignment.py time
 record verdicts verdicts.py
+record atoms atoms.py speed
+record atoms atoms.py fit
 record atom_limits atom_limits.py --ship

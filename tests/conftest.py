@@ -3,6 +3,9 @@
 from pathlib import Path
 
 import pytest
+import torch
+
+torch.set_num_threads(1)  # arrays are small here: threads would spend their time waiting for one another
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -63,7 +63,7 @@ def test_a_method_that_refuses_has_its_reason_and_auto_goes_on_without_it():
     measured, targets = spacing_case(turning_spot(step_deg=30.0), spacing_deg=60.0)
     few = measured.subset(slice(None, 3))
     rows = {row["method"]: row for row in method_scores(few, targets.subset([0, 1]), ["atoms", "cubic", "auto"])}
-    assert "at least 4 are needed" in rows["atoms"]["reason"] and "psnr_dB" not in rows["atoms"]
+    assert "at least 5 are needed" in rows["atoms"]["reason"] and "psnr_dB" not in rows["atoms"]
     assert rows["auto"]["reason"] == "" and rows["auto"]["psnr_dB"] > 0
 
 

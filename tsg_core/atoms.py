@@ -24,7 +24,7 @@ from .residual import white_noise_bound
 from .tilt_series import TiltSeries
 from .whitening import Whitening
 
-MIN_FRAMES = 4  # fewer leave positions open along the beam
+MIN_FRAMES = 5  # fewer leave positions open along the beam, and ghosts where atoms of all frames seem to meet
 COARSEST_PIXEL_A = 1.0  # larger pixels hold several atoms
 START_SIGMA_A = 0.15  # of an atom besides the probe
 START_PROBE_SIGMA_A = 0.45  # of a probe that is not known
