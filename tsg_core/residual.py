@@ -66,9 +66,11 @@ def white_noise_bound(frames: Iterable[np.ndarray]) -> float:
 
     Two standard errors are added to the power of each band, lest one of few frequencies is quietest by chance.
     """
-    powers = [_spectrum(frame) ** 2 for frame in frames]
-    counts = len(powers) * np.bincount(_bands(powers[0].shape).ravel(), minlength=N_BANDS**2)
-    return float(np.nanmin(_band_means(powers) * (1 + 2 * np.sqrt(2 / counts.clip(1)))))
+    n, total = 0, 0.0
+    for n, frame in enumerate(frames, start=1):  # noqa: B007  (a frame at a time: series may be large)
+        total = total + (_spectrum(frame) ** 2).astype(np.float64)
+    counts = n * np.bincount(_bands(total.shape).ravel(), minlength=N_BANDS**2)
+    return float(np.nanmin(_band_means([total / n]) * (1 + 2 * np.sqrt(2 / counts.clip(1)))))
 
 
 def _spectrum(frame: np.ndarray) -> np.ndarray:
