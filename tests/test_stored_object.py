@@ -1,9 +1,10 @@
-"""Objects fitted in blocks of rows are those of one go, and lie in files that go with them."""
+"""Objects fitted in blocks of rows are those of one go, and lie in a file that goes with them."""
 
+import os
 import shutil
+import tempfile
 from collections import namedtuple
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -62,13 +63,19 @@ def test_sirt_in_blocks_is_sirt():
     np.testing.assert_allclose(sirt_in_blocks(noisy, n_iterations=20).volume, whole, atol=1e-4 * whole.max())
 
 
-def test_the_files_go_with_the_object():
+def test_nothing_is_left_of_the_object(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     stored = StoredObject((3, 40, 8))
-    stored.put(1, np.ones((8, 8, N_ROWS), np.float32))
-    folder = Path(stored._folder.name)
-    assert stored.block(1).all() and folder.is_dir()
+    first, second = np.random.default_rng(0).random((2, 8, 8, N_ROWS), np.float32)
+    stored.put(1, second)
+    stored.put(0, first)
+    np.testing.assert_array_equal(stored.block(0), first)
+    np.testing.assert_array_equal(stored.block(1), second)
+    if os.name == "posix":  # nor of a process that is killed: the file has no name
+        assert not list(tmp_path.iterdir())
+    file = stored._file
     del stored
-    assert not folder.exists()
+    assert file.closed and not list(tmp_path.iterdir())
 
 
 def test_a_full_disk_is_said_before_the_fit(monkeypatch):

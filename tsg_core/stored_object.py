@@ -7,7 +7,8 @@ frames of 512 x 512 pixels takes as much memory as six series of 90 of them.
 import shutil
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
+from threading import Lock
+from weakref import finalize
 
 import numpy as np
 
@@ -24,8 +25,9 @@ BLURRED_AT_ONCE = 4  # frames: their spectra take several times their memory
 class StoredObject:
     """A volume of n_x voxels along z and x, of the size of a pixel, and the probe that blurs its frames, if it is wide.
 
-    Made by `fitted_in_blocks` for frames of the shape (n_tilt, n_y, n_x). The files, 4 n_y n_x^2 bytes, lie where
-    `tempfile` puts them, and go with the object. Raises TsgError where there is no room for them.
+    Made by `fitted_in_blocks` for frames of the shape (n_tilt, n_y, n_x). The file, of 4 n_y n_x^2 bytes, lies where
+    `tempfile` puts it, has no name there, and goes with the object, or with a process that is killed. Raises TsgError
+    where there is no room for it.
     """
 
     def __init__(self, shape: tuple[int, int, int], *, blur=None):
@@ -34,13 +36,17 @@ class StoredObject:
         # threads that work, each on a block: together these take twice the memory of the frames
         self.at_once = max(2, 2 * n_tilt * self.n_y // (N_ROWS * self.n_x))
         self.rows = [slice(first, min(first + N_ROWS, self.n_y)) for first in range(0, self.n_y, N_ROWS)]
-        self._folder = tempfile.TemporaryDirectory(prefix="tsg-object-", ignore_cleanup_errors=True)
-        needed, free = len(self.rows) * self._block_bytes, shutil.disk_usage(self._folder.name).free
+        self._shape = self.n_x, self.n_x, N_ROWS
+        self._block_bytes = 4 * N_ROWS * self.n_x**2
+        folder = tempfile.gettempdir()
+        needed, free = len(self.rows) * self._block_bytes, shutil.disk_usage(folder).free
         if needed > free:
             raise TsgError(
-                f"the volume of frames of {self.n_x} x {self.n_y} px takes {needed / 1e9:.1f} GB in "
-                f"{Path(self._folder.name).parent}, where {free / 1e9:.1f} GB are free; set TMPDIR to one with room"
+                f"the volume of frames of {self.n_x} x {self.n_y} px takes {needed / 1e9:.1f} GB in {folder}, where "
+                f"{free / 1e9:.1f} GB are free; set TMPDIR to one with room"
             )
+        self._file, self._one_at_a_time = tempfile.TemporaryFile(), Lock()
+        finalize(self, self._file.close)
 
     @property
     def volume(self) -> np.ndarray:
@@ -52,11 +58,18 @@ class StoredObject:
 
     def block(self, k: int) -> np.ndarray:
         """The k-th block (n_z, n_x, N_ROWS), of `rows[k]`; beyond the last row it is empty."""
-        return np.load(self._path(k))
+        block = np.empty(self._shape, np.float32)
+        with self._one_at_a_time:
+            self._file.seek(k * self._block_bytes)
+            self._file.readinto(block)
+        return block
 
     def put(self, k: int, block: np.ndarray) -> None:
         """Keep a block in the place of the k-th."""
-        np.save(self._path(k), block)
+        with self._one_at_a_time:
+            self._file.seek(k * self._block_bytes)
+            self._file.write(np.ascontiguousarray(block, np.float32))
+            self._file.flush()
 
     def frames(self, tilt_deg: np.ndarray) -> np.ndarray:
         """Frames (n_tilt, n_y, n_x) float32 in the unit of the series."""
@@ -79,13 +92,6 @@ class StoredObject:
 
         in_threads(project, range(len(self.rows)), at_most=self.at_once)
         return frames
-
-    @property
-    def _block_bytes(self) -> int:
-        return 4 * N_ROWS * self.n_x**2
-
-    def _path(self, k: int) -> Path:
-        return Path(self._folder.name) / f"{k}.npy"
 
 
 def fitted_in_blocks(
