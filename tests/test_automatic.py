@@ -10,7 +10,7 @@ from tsg_core import methods
 from tsg_core.automatic import choose, predict_automatically
 from tsg_core.errors import TsgError
 from tsg_core.interpolation import densify
-from tsg_core.leave_out import ErrorTrend, effective_spacing_deg, error_trend, folds, leave_out
+from tsg_core.leave_out import ErrorTrend, LeftOut, effective_spacing_deg, error_trend, folds, leave_out
 from tsg_core.tilt_series import TiltSeries
 from tsg_core.uncertainty import coverage
 
@@ -167,6 +167,20 @@ def test_a_method_that_needs_more_frames_than_wide_gaps_leave_still_competes():
     assert trend.mse[0] == trend.mse[1] and trend.power[1] == 2
 
 
+@pytest.mark.parametrize(("n_pairs", "lowest", "highest"), [(1, 2.2, 2.6), (40, 3.7, 4.0)])
+def test_the_power_is_believed_as_far_as_pairs_of_errors_show_it(n_pairs, lowest, highest):
+    tilt_deg = np.arange(n_pairs, dtype=float)
+    smooth = np.full((1, n_pairs, 16, 16), 1.0)  # errors without noise: nothing in the bands of high frequencies
+    left_out = LeftOut(
+        tilt_deg=np.append(tilt_deg, tilt_deg),
+        spacing_deg=np.repeat([2.0, 4.0], n_pairs),
+        truth=np.zeros((2 * n_pairs, 16, 16)),
+        predicted=np.concatenate([smooth, 4 * smooth], axis=1),  # squared errors 16 times as large at twice the spacing
+        near=np.repeat([True, False], n_pairs),
+    )
+    assert lowest < error_trend(left_out).power[0] < highest
+
+
 @pytest.mark.parametrize("n", [3, 4, 6, 7, 9, 12, 31, 91])
 def test_few_frames_are_left_out_at_a_time_and_nothing_is_extrapolated(n):
     found = list(folds(n))
@@ -178,7 +192,8 @@ def test_few_frames_are_left_out_at_a_time_and_nothing_is_extrapolated(n):
         distance = np.abs(out[:, None] - kept).min(axis=1)
         assert (distance == (1 if direct else 2)).all()
     assert any(not direct for *_, direct in found) == (n >= 7)
-    assert sum(len(kept) for kept, *_ in found) < 5 * n
+    assert sum(len(kept) for kept, *_ in found) < 6.5 * n
+    assert set(np.concatenate([out for _, out, direct in found if not direct] or [[]])) <= set(near)
     assert not list(folds(2))
 
 

@@ -18,7 +18,8 @@ from .tilt_series import TiltSeries
 
 STEEPEST = 8.0  # power of the spacing with which a squared error may fall: a cubic spline's error is of fourth order
 ENOUGH = 12  # left-out frames by which methods are judged, where a series has so many
-USUAL = 2.0  # the power taken where there are too few frames to learn it
+USUAL, LIKE_PAIRS = 2.0, 4  # the power expected before any is learnt, and by how many pairs of errors one is outvoted
+NOISE_ERRORS = 4.0  # standard errors that noise is allowed: counted electrons scatter more than normal noise does
 RIDGE = 1e-4  # of the mean squared error: added to every method's own, so that methods that agree share their weight
 Predict = Callable[[str, TiltSeries, np.ndarray], np.ndarray]
 
@@ -106,19 +107,19 @@ def folds(n: int) -> Iterator[tuple[np.ndarray, np.ndarray, bool]]:
     """Indices that are kept, indices that are to be predicted, and whether these have their direct neighbours kept.
 
     Near ones have their direct neighbours kept: every fourth frame, in as many folds as bring `ENOUGH` of them, or four,
-    with which every inner frame was left out once. Far ones are the middle of three in a row that are left out, every
-    eighth frame, from seven frames on; where there are many, one fold of them is enough. First and last are always kept,
-    since nothing is extrapolated.
+    with which every inner frame was left out once. Far ones are the middle of three in a row that are left out, from
+    seven frames on: every second of the near ones, so that near and far differ by their distance alone. First and last
+    are always kept, since nothing is extrapolated.
     """
     every, inner = np.arange(n), np.arange(1, n - 1)
-    n_near = min(4, -(-4 * ENOUGH // max(n - 2, 1)))
-    for first in range(n_near):
+    firsts = range(min(4, -(-4 * ENOUGH // max(n - 2, 1))))
+    for first in firsts:
         out = inner[first::4]
         if len(out):
             yield np.setdiff1d(every, out), out, True
-    for first in (3, 7) if n_near > 1 else (3,):
-        out = np.arange(first, n - 2, 8)
-        if len(out) and n >= 7:
+    for first in firsts if n >= 7 else ():
+        out = np.arange(first + 1 if first else 5, n - 2, 8)
+        if len(out):
             yield np.setdiff1d(every, np.concatenate([out - 1, out, out + 1])), out, False
 
 
@@ -168,7 +169,7 @@ def error_trend(left_out: LeftOut) -> ErrorTrend:
     foretells, would else be all that counts. For the same reason every frame has the same part in the correlations.
     The noise that the left-out frames themselves hold is taken out of the law, and no error falls below it.
     """
-    near, far = left_out.near, ~left_out.near
+    near = left_out.near
     n_method, n_out = left_out.predicted.shape[:2]
     mse, shared = np.empty((n_method, n_out)), np.zeros((n_method, n_method))
     for k in range(n_out):  # a frame at a time, so that no errors as large as all predictions are held
@@ -176,23 +177,42 @@ def error_trend(left_out: LeftOut) -> ErrorTrend:
         mse[:, k] = (error**2).mean(axis=(1, 2))
         if near[k]:
             shared += np.einsum("iyx,jyx->ij", error, error) / (mse[:, k].mean() or 1.0)
-    log_spacing = np.log(left_out.spacing_deg.clip(1e-6))
     level = _typical(mse[:, near])
-    floor = min(white_noise_bound(_error(left_out, i, k) for k in np.flatnonzero(near)) for i in range(n_method))
-    power = np.full(len(mse), USUAL)
-    if far.any() and (step := log_spacing[far].mean() - log_spacing[near].mean()) > 0.1:
-        above, beyond = ((level - floor).clip(0), (_typical(mse[:, far]) - floor).clip(0))
-        ratio = np.divide(beyond, above, out=np.ones(len(level)), where=above > 0)
-        power = np.where(np.isnan(ratio), USUAL, (np.log(ratio.clip(1e-12)) / step).clip(0, STEEPEST))
+    floor = min([_noise(left_out, i) for i in range(n_method)] + level.tolist())
     size = np.sqrt(np.diag(shared))
     correlation = np.divide(shared, size[:, None] * size, out=np.eye(len(size)), where=size[:, None] * size > 0)
     return ErrorTrend(
-        spacing_deg=float(np.exp(log_spacing[near].mean())),
+        spacing_deg=float(np.exp(np.log(left_out.spacing_deg[near].clip(1e-6)).mean())),
         mse=level,
-        power=power,
+        power=_powers(left_out, mse, floor),
         floor=floor,
         correlation=correlation,
     )
+
+
+def _powers(left_out: LeftOut, mse: np.ndarray, floor: float) -> np.ndarray:
+    """Powers (n_method,) of the spacing, by frames left out both with near and with far neighbours kept.
+
+    A fitted object's error leaps where most of its frames are gone, and how hard a frame is depends on its angle: few
+    pairs of errors (n_method, n) foretell badly, and count as little against the usual power as they are few.
+    """
+    near_ones = {tilt: k for k, tilt in enumerate(left_out.tilt_deg) if left_out.near[k]}
+    pairs = [(near_ones[t], k) for k, t in enumerate(left_out.tilt_deg) if not left_out.near[k] and t in near_ones]
+    usual = np.full(len(mse), USUAL)
+    if not pairs:
+        return usual
+    near, far = np.transpose(pairs)
+    step = np.log(left_out.spacing_deg[far].clip(1e-6) / left_out.spacing_deg[near].clip(1e-6)).mean()
+    above, beyond = ((_typical(mse[:, of]) - floor).clip(0) for of in (near, far))
+    ratio = np.divide(beyond, above, out=np.ones(len(mse)), where=above > 0)
+    found = np.where(np.isnan(ratio), USUAL, (np.log(ratio.clip(1e-12)) / step).clip(0, STEEPEST))
+    return (LIKE_PAIRS * usual + len(pairs) * found) / (LIKE_PAIRS + len(pairs))
+
+
+def _noise(left_out: LeftOut, method: int) -> float:
+    """The largest variance of white noise that the method's errors of the near frames allow."""
+    near = np.flatnonzero(left_out.near)
+    return white_noise_bound((_error(left_out, method, k) for k in near), standard_errors=NOISE_ERRORS)
 
 
 def _typical(mse: np.ndarray) -> np.ndarray:

@@ -61,16 +61,16 @@ def residual_weights(
     return np.nan_to_num(confirmed ** (1 / 8) * _ratio(signal, total)).reshape(N_BANDS, N_BANDS)
 
 
-def white_noise_bound(frames: Iterable[np.ndarray]) -> float:
+def white_noise_bound(frames: Iterable[np.ndarray], *, standard_errors: float = 2.0) -> float:
     """The largest variance that white noise in frames (n_y, n_x) can have: the power of their quietest band.
 
-    Two standard errors are added to the power of each band, lest one of few frequencies is quietest by chance.
+    Standard errors are added to the power of each band, lest one of few frequencies is quietest by chance.
     """
     n, total = 0, 0.0
     for n, frame in enumerate(frames, start=1):  # noqa: B007  (a frame at a time: series may be large)
         total = total + (_spectrum(frame) ** 2).astype(np.float64)
     counts = n * np.bincount(_bands(total.shape).ravel(), minlength=N_BANDS**2)
-    return float(np.nanmin(_band_means([total / n]) * (1 + 2 * np.sqrt(2 / counts.clip(1)))))
+    return float(np.nanmin(_band_means([total / n]) * (1 + standard_errors * np.sqrt(2 / counts.clip(1)))))
 
 
 def _spectrum(frame: np.ndarray) -> np.ndarray:
