@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
+from matplotlib.ticker import MaxNLocator
 
 from .geometry import pixel_centres_A
 from .scale_bar import draw_scale_bar
@@ -73,6 +74,7 @@ def _frames(figure, series: TiltSeries, shown: np.ndarray, *, rows: int, axis_sh
 def _histogram(axis, series: TiltSeries) -> None:
     axis.hist(series.frames.ravel()[:: max(1, series.frames.size // 1_000_000)], bins=100, color="0.4")
     axis.set(title="intensities", yscale="log", xlabel="intensity of a pixel")
+    axis.xaxis.set_major_locator(MaxNLocator(4))
 
 
 def _sinogram(axis, series: TiltSeries) -> None:

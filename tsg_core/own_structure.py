@@ -11,6 +11,7 @@ from ase import Atoms
 from .errors import TsgError
 from .files import existing, readable
 from .microscope import MICROSCOPES, Microscope
+from .probe import probe_radius_A
 from .structures import bounding_diameter_A
 
 MAX_ATOMS = 200_000  # that a sphere may hold
@@ -38,9 +39,9 @@ def particle_from(path: str | Path, *, diameter_A: float | None = None) -> Atoms
     return Atoms(atoms.get_chemical_symbols(), positions=positions)
 
 
-def field_of_view_of(atoms: Atoms) -> float:
-    """Edge in A of a frame that holds the particle at every tilt with some room around it."""
-    return MARGIN * max(bounding_diameter_A(atoms), 5.0)
+def field_of_view_of(atoms: Atoms, microscope: Microscope) -> float:
+    """Edge in A of a frame that holds the particle at every tilt, with room for the probe: half its current at a border."""
+    return MARGIN * max(bounding_diameter_A(atoms), 5.0) + 2 * probe_radius_A(microscope, fraction=0.5)
 
 
 def microscope_from(name: str) -> Microscope:

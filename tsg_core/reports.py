@@ -133,14 +133,18 @@ def _predicted_examples(found: Densified) -> str:
 
 
 def _pictures(rows: list, series: TiltSeries, *, last: str) -> str:
-    """Rows of titled pictures on one grey scale, those in the last column on a colour scale of their own."""
+    """Rows of titled pictures on one grey scale, those in the last column on a colour scale of their own.
+
+    Grey ends at the brightest pixel of what is predicted: single pixels of noise are brighter, and would dim the rest.
+    """
     n_columns = len(rows[0])
     n_y, n_x = series.frames.shape[1:]
     height = min(2.0 * n_y / n_x, 4.0) + 0.3
     figure = Figure(figsize=(2.0 * n_columns + 0.7, height * len(rows)), layout="constrained")
     axes = figure.subplots(len(rows), n_columns, squeeze=False)
     greys = [picture for row in rows for _, picture in (row if last == "gray" else row[:-1])]
-    grey = {"vmin": min(0.0, *(g.min() for g in greys)), "vmax": max(g.max() for g in greys), "cmap": "gray"}
+    brightest = max(picture.max() for row in rows for title, picture in row if title.endswith("predicted"))
+    grey = {"vmin": min(0.0, *(g.min() for g in greys)), "vmax": brightest or 1.0, "cmap": "gray"}
     top = max(np.abs(row[-1][1]).max() for row in rows) or 1.0
     colours = {"vmin": -top if last == "RdBu_r" else 0, "vmax": top, "cmap": last}
     for row, line in zip(rows, axes, strict=True):

@@ -40,9 +40,9 @@ def prepare(
     source, tilts, pixel_size_A, output, overwrite, exclude, rotate, flip_angles, exclude_angles, hot_pixels,
     background, binning, align, axis_deg, gain, crop, report,
 ) -> None:  # fmt: skip
-    """Prepare the recorded tilt series IN for reconstruction: correct its frames and align them.
+    """Correct and align the frames of a recorded series.
 
-    The steps are done in the order of the options from --exclude on, in whatever order these are given, and each prints
+    IN is prepared for reconstruction. The steps are done in the order of the options from --exclude on, in whatever order these are given, and each prints
     one line. The background is subtracted and the frames are aligned unless told otherwise; the rest is done when
     asked.
     """

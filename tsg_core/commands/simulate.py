@@ -50,7 +50,7 @@ def simulate(
         microscope=chosen,
         tilt_deg=tilt_deg,
         shape=shape,
-        field_of_view_A=field_of_view_A or field_of_view_of(atoms),
+        field_of_view_A=field_of_view_A or field_of_view_of(atoms, chosen),
         engine=engine,
         dose_per_A2=dose_per_A2,
         seed=seed,
