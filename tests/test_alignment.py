@@ -1,5 +1,7 @@
 """Shifts and tilt axis are found again, and undone once."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -8,7 +10,7 @@ from misaligned import atoms_series, blobs_series, counted, drift, irregular_til
 from tsg_core.errors import TsgError
 from tsg_core.experiment import recorded_balls
 from tsg_core.preparation.alignment import AlignmentSettings, align
-from tsg_core.preparation.common_lines import centre_of_mass_shifts, common_line_shifts
+from tsg_core.preparation.common_lines import centre_of_mass_shifts, change_of_sums, common_line_shifts
 from tsg_core.preparation.correlation import correlation_shifts, shift_between
 from tsg_core.preparation.framing import bin_pixels
 from tsg_core.preparation.refinement import best_offset_px
@@ -21,6 +23,7 @@ from tsg_core.preparation.transformation import (
     translation_of,
     without_gauge,
 )
+from tsg_core.series_checks import warnings_of
 from tsg_core.tilt_series import TiltSeries
 
 TILT_deg = irregular_tilts()
@@ -51,6 +54,22 @@ def test_shifts_and_axis_are_found_with_noise_and_a_missing_wedge(kind, request)
     assert shift_error_px(alignment.shift_px, DRIFT_px, tilt_deg=TILT_deg, axis_deg=AXIS_deg) < 0.15
     assert abs(alignment.axis_deg - AXIS_deg) < 0.2
     assert alignment.report.residual_after < 0.6 * alignment.report.residual_before
+
+
+def test_an_axis_beyond_the_first_search_is_found():
+    series = recorded(blobs_series, axis_deg=-14.0, peak_electrons=1000)
+    alignment = align(series)
+    assert abs(alignment.axis_deg + 14.0) < 0.2
+    assert shift_error_px(alignment.shift_px, DRIFT_px, tilt_deg=TILT_deg, axis_deg=-14.0) < 0.15
+
+
+@pytest.mark.parametrize("kind", [atoms_series, blobs_series])
+def test_an_axis_along_x_is_noticed(kind):
+    series = recorded(kind, axis_deg=0.0)
+    turned = replace(series, frames=np.rot90(series.frames, axes=(1, 2)))
+    assert change_of_sums(series.frames, axis=2) < 0.5 * change_of_sums(series.frames, axis=1)
+    assert not [said for said in warnings_of(series) if "along x" in said]
+    assert [said for said in warnings_of(turned) if "along x" in said and "--rotate" in said]
 
 
 def test_the_object_ends_about_the_middle_and_the_history_says_how(atoms):

@@ -2,11 +2,13 @@
 
 import numpy as np
 
+from .preparation.common_lines import change_of_sums
 from .tilt_series import TiltSeries
 
 UNEQUAL = 1.3  # factor between a frame's total intensity and that of its neighbours
 WIDE_GAP = 1.9  # times the median step
 SHORT_RANGE_deg = 100.0
+LIKE_AXIS = 0.7  # how much sums over y change over how much those over x do, below which the axis seems to lie along x
 NEAR_BORDER = 0.15  # brightness of the left and right borders, between background and brightest column
 
 
@@ -36,7 +38,7 @@ def warnings_of(series: TiltSeries) -> list[str]:
 
     Frames that are constant or saturated in the file's own numbers are named in the history that reading writes.
     """
-    return [*_unequal(series), *_angles(series), *_cut_off(series)]
+    return [*_unequal(series), *_angles(series), *_direction(series), *_cut_off(series)]
 
 
 def totals(series: TiltSeries) -> np.ndarray:
@@ -85,6 +87,18 @@ def _angles(series: TiltSeries) -> list[str]:
             "drawn out along the beam"
         )
     return found
+
+
+def _direction(series: TiltSeries) -> list[str]:
+    if len(series) < 5:
+        return []
+    over_y, over_x = (change_of_sums(series.frames, axis=axis) for axis in (1, 2))
+    if not over_y < LIKE_AXIS * over_x < np.inf:
+        return []
+    return [
+        "the sums of the columns change less from tilt to tilt than those of the rows, as if the tilt axis lay along x; "
+        "if it does, turn the frames by 90 degrees (tsg prepare IN --rotate)"
+    ]
 
 
 def _cut_off(series: TiltSeries) -> list[str]:

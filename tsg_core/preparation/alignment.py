@@ -29,6 +29,7 @@ METHODS = (*STARTS, "full")
 COARSEST_px = 64  # width to which frames are binned for the first search of the axis
 WIDE_px = 128  # frames wider than this, which take long, get one round of matching and no search of the axis
 FINE_deg = 1.5  # how far the axis is looked for at the finer binnings
+N_SEARCHES = 8  # of the axis at most, each from the end of the one before where the best was found there
 DOUBTFUL = 0.15  # of the mean intensity: sides of the frames brighter than this are not empty
 OFFSET_px = 4.0  # how far the axis is looked for across the coarsest frames
 
@@ -41,7 +42,8 @@ class AlignmentSettings:
                    along y the common lines; "full": the better of the two, then axis and shifts by reprojection
     stretch        whether correlation foreshortens frames as those of a flat object
     axis_deg       inclination of the tilt axis to begin with, positive where it leans to the right with the row
-    axis_reach_deg how far from there it is looked for; 0 takes it as it is
+    axis_reach_deg how far from there it is looked for at first, and further on where the best is at an end of that;
+                   0 takes it as it is
     finest_px      frames wider than this are binned for the search; shifts are found to about 0.05 of a binned pixel
     n_rounds       of projection matching at each binning, but only one for frames wider than WIDE_px
     """
@@ -243,8 +245,19 @@ def _refined(levels: list[_Level], shift_px: np.ndarray, *, settings: AlignmentS
         wide = max(level.frames.shape[1:]) > WIDE_px
         shift_px = level.refined(shift_px, axis_deg, n_rounds=1 if wide else settings.n_rounds)
         if reach_deg and not wide:
-            trial_deg = axis_deg + reach_deg * np.linspace(-1, 1, 9)
-            axis_deg = level.best_axis_deg(shift_px, trial_deg)
+            shift_px, axis_deg = _with_axis(level, shift_px, axis_deg, reach_deg=reach_deg, n_rounds=settings.n_rounds)
             reach_deg = min(reach_deg, FINE_deg)
-            shift_px = level.refined(shift_px, axis_deg, n_rounds=settings.n_rounds)
+    return shift_px, axis_deg
+
+
+def _with_axis(
+    level: _Level, shift_px: np.ndarray, axis_deg: float, *, reach_deg: float, n_rounds: int
+) -> tuple[np.ndarray, float]:
+    """The inclination of the axis within `reach_deg`, or beyond where the best is at an end, and the shifts that go with it."""
+    for _ in range(N_SEARCHES):
+        trial_deg = axis_deg + reach_deg * np.linspace(-1, 1, 9)
+        axis_deg = level.best_axis_deg(shift_px, trial_deg)
+        shift_px = level.refined(shift_px, axis_deg, n_rounds=n_rounds)
+        if trial_deg[0] < axis_deg < trial_deg[-1]:
+            break
     return shift_px, axis_deg

@@ -29,13 +29,37 @@ def common_line_shifts(frames: np.ndarray) -> np.ndarray:
 
     Each profile is matched with the mean of all, a few times over. The mean shift is zero.
     """
-    profiles = (frames - border_level(frames)[:, None, None]).sum(axis=2)
-    profiles = gaussian_filter1d(profiles, 1.0, axis=1)
-    shifts = np.zeros(len(profiles))
-    rows = np.arange(profiles.shape[1])
-    for _ in range(N_ROUNDS):
-        moved = np.array([np.interp(rows + s, rows, p) for s, p in zip(shifts, profiles, strict=True)])
-        mean = moved.mean(axis=0)
-        shifts += [shift_between(mean, p)[0] for p in moved]
-        shifts -= shifts.mean()
-    return shifts
+    return _matched(_sums(frames, axis=2))[0]
+
+
+def change_of_sums(frames: np.ndarray, *, axis: int) -> float:
+    """How much the frames' sums over y (axis 1) or over x (axis 2) change from tilt to tilt, once shifts are undone.
+
+    The mean square of their deviations from the mean profile, relative to that of the mean profile; profiles are scaled
+    to the same sum. Least for the axis at right angles to that of the tilts. Infinite for frames without contrast.
+    """
+    _, profiles = _matched(_sums(frames, axis=axis))
+    total = profiles.sum(axis=1, keepdims=True)
+    if (total <= 0).any():
+        return np.inf
+    profiles = profiles / total
+    mean = profiles.mean(axis=0)
+    return float(((profiles - mean) ** 2).sum() / len(profiles) / (mean**2).sum())
+
+
+def _sums(frames: np.ndarray, *, axis: int) -> np.ndarray:
+    """Smoothed sums (n_tilt, n) of what is above the border of each frame."""
+    sums = frames.sum(axis=axis, dtype=np.float64) - border_level(frames)[:, None] * frames.shape[axis]
+    return gaussian_filter1d(sums, 1.0, axis=1)
+
+
+def _matched(profiles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Shifts (n_tilt,) of the profiles (n_tilt, n), and the profiles moved back by them."""
+    shifts, places = np.zeros(len(profiles)), np.arange(profiles.shape[1])
+    for k in range(N_ROUNDS + 1):
+        moved = np.array([np.interp(places + s, places, p) for s, p in zip(shifts, profiles, strict=True)])
+        if k < N_ROUNDS:
+            mean = moved.mean(axis=0)
+            shifts += [shift_between(mean, p)[0] for p in moved]
+            shifts -= shifts.mean()
+    return shifts, moved
