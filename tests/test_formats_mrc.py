@@ -132,6 +132,16 @@ def test_wrong_extended_header_is_passed_over(tmp_path):
     refused("comes without tilt angles", tmp_path / "a.st")
 
 
+def test_the_axis_that_serialem_states_in_the_mdoc_is_told(tmp_path):
+    with mrcfile.new(tmp_path / "a.mrc") as file:
+        file.set_data(FRAMES)
+        file.voxel_size = 2
+    sections = "".join(f"[ZValue = {i}]\nTiltAngle = {3 * i}\n\n" for i in range(len(FRAMES)))
+    titles = "[T = SerialEM: a microscope]\n\n[T =     Tilt axis angle = -90.0, binning = 2  spot = 7]\n\n"
+    (tmp_path / "a.mrc.mdoc").write_text(f"PixelSpacing = 2\n\n{titles}{sections}")
+    assert "states a tilt axis at -90 deg from the vertical" in " ".join(read_series(tmp_path / "a.mrc").history)
+
+
 def test_what_a_header_leaves_doubtful_is_told(tmp_path):
     with mrcfile.new(tmp_path / "a.st") as file:
         file.set_data(FRAMES)

@@ -42,20 +42,19 @@ def read_mrc(path: Path) -> Stack:
         stack.volume = f"its header names the space group {int(header.ispg)}"
     if path.suffix.lower() == ".rec":
         stack.volume = "the suffix .rec is that of reconstructed volumes"
-    _read_mdoc_beside(stack, path)
+    titles = [b" ".join(header.label.ravel().tolist()).decode("latin-1"), *_read_mdoc_beside(stack, path)]
     if stack.metadata is None:
-        stack.remarks += tuple(_doubts(stack, header, path))
+        stack.remarks += tuple(_doubts(stack, " ".join(titles), path))
     return stack
 
 
-def _doubts(stack: Stack, header, path: Path) -> Iterator[str]:
-    """What the header leaves doubtful, for the history."""
+def _doubts(stack: Stack, titles: str, path: Path) -> Iterator[str]:
+    """What the header and the .mdoc leave doubtful, for the history."""
     if stack.pixel_size_A == 1.0:
         yield "The header states pixels of exactly 1 A, which software writes that knows no size; if so, give another."
-    titles = b" ".join(header.label.ravel().tolist()).decode("latin-1")
     stated = re.search(r"Tilt axis angle = *(-?[\d.]+)", titles)  # from the vertical, as SerialEM writes it
     if stated and path.suffix.lower() != ".ali" and abs(math.sin(math.radians(float(stated[1])))) > _UPRIGHT:
-        yield f"The header states a tilt axis at {float(stated[1]):g} deg from the vertical; the frames were not turned."
+        yield f"A title states a tilt axis at {float(stated[1]):g} deg from the vertical; the frames were not turned."
 
 
 def _read_extended(stack: Stack, header, extended: np.ndarray) -> None:
@@ -84,11 +83,11 @@ def _take_pixel_size(stack: Stack, pixel_size_A: float) -> None:
         stack.pixel_size_A = float(f"{pixel_size_A:.7g}")
 
 
-def _read_mdoc_beside(stack: Stack, path: Path) -> None:
-    """Pixel size of the stack's .mdoc; flags and history, too, where it was written with the stack."""
+def _read_mdoc_beside(stack: Stack, path: Path) -> tuple[str, ...]:
+    """Pixel size of the stack's .mdoc; flags and history, too, where it was written with the stack. Returns its titles."""
     beside = path.with_name(path.name + ".mdoc")
     if not beside.is_file():
-        return
+        return ()
     mdoc = read_mdoc(beside)
     if stack.pixel_size_A is None or (mdoc.pixel_size_A and np.isclose(mdoc.pixel_size_A, stack.pixel_size_A, 1e-5)):
         stack.pixel_size_A = mdoc.pixel_size_A
@@ -97,6 +96,7 @@ def _read_mdoc_beside(stack: Stack, path: Path) -> None:
         if len(stack.measured) != stack.frames.shape[0]:
             raise TsgError(f"{beside} lists {len(stack.measured)} frames, {path} has {stack.frames.shape[0]}")
         stack.metadata = {"source_file": path.name, "history": mdoc.titles}
+    return mdoc.titles
 
 
 def read_header(path: Path):
