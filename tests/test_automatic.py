@@ -61,6 +61,21 @@ def test_noise_around_a_constant_says_that_linear_is_as_good():
     )
 
 
+@pytest.mark.parametrize(("cubic_mse", "linear_is_taken"), [(1.3, True), (0.9, False)])
+def test_a_gain_that_no_left_out_frame_shows_is_not_taken(monkeypatch, cubic_mse, linear_is_taken):
+    trend = ErrorTrend(
+        spacing_deg=6.0,
+        mse=np.array([1.0, cubic_mse]),
+        power=np.array([1.0, 4.0]),  # at half the spacing cubic is expected to be far better, by the power law
+        floor=0.0,
+        correlation=np.array([[1.0, 0.95], [0.95, 1.0]]),
+    )
+    monkeypatch.setattr("tsg_core.automatic.error_trend", lambda _: trend)
+    choice = choose(waves(TILT_deg[::2]), methods=("linear", "cubic"))
+    assert (choice.method == "linear") == choice.verdict.startswith("linear is as good") == linear_is_taken
+    assert trend.at(3.0)[1] < 0.5 * trend.at(3.0)[0]
+
+
 def test_densify_records_the_choice():
     series = waves(TILT_deg[::6])
     dense = densify(series, tilt_deg=TILT_deg[::3], method="auto")

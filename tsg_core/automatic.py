@@ -120,8 +120,8 @@ def choose(
     `candidates_of`. Left-out frames have twice the spacing: a power law between two and four times the spacing carries
     each method's error on to the real one. The weights minimise the expected squared error of the blend, for every
     target by its own distance to the measured frames. Linear interpolation is taken where nothing is expected to gain
-    0.2 dB over it. `predict_by(method, series, tilt_deg)` stands in for `methods.predict` where predictions are kept or
-    watched.
+    0.2 dB over it, or where the gain is that of the power law alone, and left-out frames do not show it.
+    `predict_by(method, series, tilt_deg)` stands in for `methods.predict` where predictions are kept or watched.
     Raises TsgError for an unknown method, and where none of the methods applies.
     """
     candidates = candidates_of(series, checkpoint) if methods is None else methods
@@ -141,7 +141,7 @@ def choose(
     weights, expected = trend.blend(spacing_deg)
     alone = dict(zip(applying, trend.at(spacing_deg), strict=True))
     fixed = None
-    if "linear" in alone and alone["linear"] <= expected * 10 ** (AS_GOOD_dB / 10):
+    if "linear" in alone and _linear_suffices(trend, applying.index("linear"), weights, spacing_deg):
         fixed = weights = np.array([float(m == "linear") for m in applying])
     method = applying[int(np.argmax(weights))]
     return Choice(
@@ -174,6 +174,12 @@ def _check_methods(methods: Sequence[str]) -> None:
             raise TsgError(f"method {method!r} cannot be chosen from; there are {', '.join(METHODS)}")
     if not methods:
         raise TsgError(f"no methods to choose from; there are {', '.join(METHODS)}")
+
+
+def _linear_suffices(trend: ErrorTrend, linear: int, weights: np.ndarray, spacing_deg: float) -> bool:
+    """Whether the blend is expected to gain too little, or left-out frames themselves show none of what it would gain."""
+    gains = trend.at(spacing_deg)[linear] > trend.blended(weights, spacing_deg) * 10 ** (AS_GOOD_dB / 10)
+    return not (gains and trend.mse[linear] > trend.blended(weights, trend.spacing_deg))
 
 
 def _weights(choice: Choice, spacing_deg: float) -> np.ndarray:
@@ -231,7 +237,7 @@ def _verdict(method: str, alone: dict[str, float], expected: float, weight: floa
     if len(alone) == 1:
         return f"{method} is the only method tried that applies"
     if linear_suffices:
-        return "linear is as good: nothing that was tried is expected to gain 0.2 dB over it"
+        return "linear is as good: nothing that was tried is sure to gain 0.2 dB over it"
     sole = method if weight > 0.95 else f"a blend, {weight:.0%} of it {method},"
     if "linear" not in alone or expected <= 0:
         return f"{sole} predicts left-out frames best"
