@@ -8,6 +8,7 @@ from .correlation import shift_between
 from .transformation import border_level
 
 N_ROUNDS = 3
+ENDS = 8  # an eighth of a profile at each end is not compared: what a frame's shift moved out of it is missing there
 
 
 def centre_of_mass_shifts(frames: np.ndarray) -> np.ndarray:
@@ -39,6 +40,8 @@ def change_of_sums(frames: np.ndarray, *, axis: int) -> float:
     to the same sum. Least for the axis at right angles to that of the tilts. Infinite for frames without contrast.
     """
     _, profiles = _matched(_sums(frames, axis=axis))
+    n = profiles.shape[1]
+    profiles = profiles[:, n // ENDS : n - n // ENDS]
     total = profiles.sum(axis=1, keepdims=True)
     if (total <= 0).any():
         return np.inf
