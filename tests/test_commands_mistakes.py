@@ -6,6 +6,8 @@ import errno
 import hashlib
 import os
 import shutil
+import subprocess
+import sys
 from collections import namedtuple
 
 import numpy as np
@@ -196,3 +198,12 @@ def test_an_output_that_would_replace_the_angles_of_the_input_is_refused(tsg, tm
     before = contents(tmp_path)
     status, _, error = tsg("densify", source, "-o", tmp_path / "in.tif", "--method", "linear", "--step", 5)
     assert status == 2 and "holds the angles of in.mrc" in error and one_line(error) and contents(tmp_path) == before
+
+
+def test_decoders_print_nothing_of_their_own(tmp_path):
+    folder = TiltSeries(FRAMES, TILT_deg, 0.5).write(tmp_path / "a.zspy")
+    shutil.make_archive(str(tmp_path / "b"), "zip", folder)
+    (tmp_path / "b.zip").rename(tmp_path / "b.zspy")
+    called = [sys.executable, "-m", "tsg_core.cli", "show", "b.zspy", "-o", "b.png"]
+    found = subprocess.run(called, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert found.stdout.startswith("frames       7 of 16 x 12 px") and found.stderr == ""

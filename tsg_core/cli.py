@@ -1,5 +1,6 @@
 """The command `tsg`: run the chapters, build the book, train, and do with one's own sample what the chapters do."""
 
+import logging
 import signal
 import sys
 
@@ -19,6 +20,7 @@ from .errors import TsgError
 def main() -> None:
     """Run the command; a mistake in what was asked for is one line on stderr and status 2, Ctrl-C is status 130."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as batch systems end a job: like Ctrl-C
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # zarr leaves tasks behind where it cannot read an array
     try:
         sys.exit(tsg.main(standalone_mode=False))
     except click.ClickException as error:

@@ -42,8 +42,8 @@ _RANGE_TAGS = ("ImageTags", "Tomography", "Tomography setup", "Tilt angles")
 
 def read_rosetta(path: Path, *, dataset: str | None = None, n_dimensions: int = 3) -> Stack:
     """The stack (3 dimensions) or single frame (2) of a file, its frames not read yet."""
+    plugin = importlib.import_module(f"rsciio.{_PLUGINS[path.suffix.lower()]}")  # sets the level of its log, too
     with readable(path), quiet("rsciio"):
-        plugin = importlib.import_module(f"rsciio.{_PLUGINS[path.suffix.lower()]}")
         options = _OPTIONS.get(path.suffix.lower(), {})
         try:
             signals = plugin.file_reader(str(path), lazy=True, **options)
