@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from tsg_core.angle_interpolation import cubic, linear
 from tsg_core.kriging import kriged
-from tsg_core.methods import cubic, linear
 from tsg_core.tilt_series import TiltSeries
 
 MEASURED_deg = np.arange(-60.0, 61.0, 5.0)

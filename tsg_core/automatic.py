@@ -9,7 +9,7 @@ import pandas as pd
 
 from .errors import TsgError
 from .judged_rows import judged_part, judged_rows
-from .large_series import hand_back_memory, is_large
+from .large_series import AFFORDABLE_px, hand_back_memory, is_large
 from .leave_out import ErrorTrend, Predict, effective_spacing_deg, error_trend, leave_out
 from .methods import METHODS, predict
 from .running_blend import RunningBlend
@@ -17,7 +17,6 @@ from .tilt_series import TiltSeries
 from .uncertainty import PixelErrors, learn_pixel_errors
 
 CANDIDATES = ("linear", "cubic", "reprojection", "kriging", "tsgnet", "informed", "atoms")
-COSTLY = {"atoms": 400_000}  # pixels of a series beyond which a method is not tried unless it is asked for
 AS_GOOD_dB = 0.2  # a gain below this over linear is not worth a method that assumes more
 
 
@@ -165,7 +164,9 @@ def candidates_of(series: TiltSeries, checkpoint=None) -> tuple[str, ...]:
 
     there = (checkpoint is not None or shipped()) and judged_rows(series) is None
     missing = set() if there else {"tsgnet"}
-    return tuple(m for m in CANDIDATES if m not in missing and series.frames.size <= COSTLY.get(m, np.inf))
+    if series.frames.size > AFFORDABLE_px:
+        missing.add("atoms")
+    return tuple(method for method in CANDIDATES if method not in missing)
 
 
 def _check_methods(methods: Sequence[str]) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from .angle_interpolation import linear
 from .errors import TsgError
 from .evaluation import image_metrics
-from .methods import linear
 from .model import STRIDE, TSGNet
 from .prediction import load_model, predict_frames
 from .tilt_series import TiltSeries

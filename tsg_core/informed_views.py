@@ -11,9 +11,10 @@ from functools import lru_cache
 
 import numpy as np
 
+from .angle_interpolation import cubic, linear
 from .atom_model import AtomModel
 from .atoms import NotAtoms, fitted_atoms
-from .automatic import COSTLY
+from .large_series import AFFORDABLE_px
 from .reprojection import (
     ReprojectionSettings,
     fitted_object,
@@ -59,8 +60,6 @@ def views(
     the residual that left-out frames confirm, the number of frames, and the probe's width; last, see `_of_atoms`, what
     the atoms say, zero where there are none or, with `atoms=False`, none are looked for.
     """
-    from .methods import cubic, linear  # which hold this method too
-
     settings = ReprojectionSettings()
     prior = reprojection(series, tilt_deg, settings=settings) if prior is None else prior
     fitted = fitted_object(series, settings)
@@ -100,7 +99,7 @@ def views(
 @lru_cache(maxsize=2)
 def atoms_of(series: TiltSeries) -> AtomModel | None:
     """The atoms that are fitted to a series, None where that does not apply or would take long; kept."""
-    if series.frames.size > COSTLY["atoms"]:
+    if series.frames.size > AFFORDABLE_px:
         return None
     try:
         return fitted_atoms(series)

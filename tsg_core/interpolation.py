@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from . import methods
+from .angle_interpolation import nearest_frame
 from .automatic import Choice, predict_automatically
 from .errors import TsgError
 from .large_series import hand_back_memory, is_large
@@ -109,14 +110,14 @@ def _measured(series: TiltSeries) -> TiltSeries:
 
 def _known(measured: TiltSeries, tilt_deg: np.ndarray) -> np.ndarray:
     """True for the targets that were measured."""
-    nearest = methods.nearest_frame(measured.tilt_deg, tilt_deg)
+    nearest = nearest_frame(measured.tilt_deg, tilt_deg)
     return np.abs(measured.tilt_deg[nearest] - tilt_deg) <= SAME_ANGLE_deg
 
 
 def _between_measured(measured: TiltSeries, predicted: np.ndarray, tilt_deg: np.ndarray, *, metadata) -> TiltSeries:
     known = _known(measured, tilt_deg)
     frames = np.empty((len(known), *predicted.shape[1:]), np.float32)
-    for i, k in zip(np.flatnonzero(known), methods.nearest_frame(measured.tilt_deg, tilt_deg[known]), strict=True):
+    for i, k in zip(np.flatnonzero(known), nearest_frame(measured.tilt_deg, tilt_deg[known]), strict=True):
         frames[i] = measured.frames[k]  # one by one: no copy of all
     frames[~known] = predicted
     return replace(measured, frames=frames, tilt_deg=tilt_deg, measured=known, metadata=metadata)

@@ -6,6 +6,7 @@ from contextlib import suppress
 import numpy as np
 
 LARGE_px = 4_000_000  # in all frames together; those of the book are smaller, and so are handled whole
+AFFORDABLE_px = 400_000  # in all frames together: of more, atoms are fitted only where that is asked for
 WIDE_px = 128  # frames up to this width never count as large, nor as wide
 
 
