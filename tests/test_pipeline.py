@@ -291,7 +291,8 @@ def test_ctrl_c_ends_the_kernel_and_the_next_run_goes_on(checkout, tmp_path):
         time.sleep(60 if not os.environ.get("AGAIN") else 0)
         """))  # fmt: skip
     script = textwrap.dedent(f"""\
-        import sys
+        import signal, sys
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # where the tests run in the background, it is ignored
         sys.path.insert(0, {os.path.dirname(__file__)!r})
         from pathlib import Path
         from test_pipeline import CHAPTERS
