@@ -3,10 +3,10 @@
 from itertools import groupby
 
 import numpy as np
-from scipy.interpolate import CubicSpline
 from scipy.ndimage import map_coordinates
 from skimage.registration import optical_flow_ilk
 
+from .residual import along_angle, spline_weights
 from .tilt_series import TiltSeries
 
 
@@ -17,13 +17,12 @@ def nearest(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.
 
 def linear(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
     """The two neighbouring frames, weighted by angle: the paper's baseline."""
-    return _weighted(_linear_weights(series.tilt_deg, tilt_deg), series.frames)
+    return along_angle(_linear_weights(series.tilt_deg, tilt_deg), series.frames)
 
 
 def cubic(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
     """A cubic spline through all frames, not-a-knot; a parabola through three frames, a line through two."""
-    weights = CubicSpline(series.tilt_deg, np.eye(len(series)))(tilt_deg)
-    return _weighted(weights, series.frames)
+    return along_angle(spline_weights(series.tilt_deg, tilt_deg), series.frames)
 
 
 def flow(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
@@ -50,11 +49,6 @@ def nearest_frame(measured_deg: np.ndarray, tilt_deg: np.ndarray) -> np.ndarray:
     """Index of the measured angle nearest to each target; the lower of two that are as near."""
     lower = _lower_neighbour(measured_deg, tilt_deg)
     return lower + (measured_deg[lower + 1] - tilt_deg < tilt_deg - measured_deg[lower])
-
-
-def _weighted(weights: np.ndarray, frames: np.ndarray) -> np.ndarray:
-    """weights (n_target, n_measured) times frames (n_measured, n_y, n_x)."""
-    return np.tensordot(weights.astype(np.float32), frames, axes=1)
 
 
 def _linear_weights(measured_deg: np.ndarray, tilt_deg: np.ndarray) -> np.ndarray:

@@ -140,7 +140,10 @@ def choose(
     weights, expected = trend.blend(spacing_deg)
     alone = dict(zip(applying, trend.at(spacing_deg), strict=True))
     fixed = None
-    if "linear" in alone and _linear_suffices(trend, applying.index("linear"), weights, spacing_deg):
+    if "linear" in alone and not (
+        alone["linear"] > expected * 10 ** (AS_GOOD_dB / 10)
+        and trend.mse[applying.index("linear")] > trend.blended(weights, trend.spacing_deg)  # left-out frames show it
+    ):
         fixed = weights = np.array([float(m == "linear") for m in applying])
     method = applying[int(np.argmax(weights))]
     return Choice(
@@ -175,12 +178,6 @@ def _check_methods(methods: Sequence[str]) -> None:
             raise TsgError(f"method {method!r} cannot be chosen from; there are {', '.join(METHODS)}")
     if not methods:
         raise TsgError(f"no methods to choose from; there are {', '.join(METHODS)}")
-
-
-def _linear_suffices(trend: ErrorTrend, linear: int, weights: np.ndarray, spacing_deg: float) -> bool:
-    """Whether the blend is expected to gain too little, or left-out frames themselves show none of what it would gain."""
-    gains = trend.at(spacing_deg)[linear] > trend.blended(weights, spacing_deg) * 10 ** (AS_GOOD_dB / 10)
-    return not (gains and trend.mse[linear] > trend.blended(weights, trend.spacing_deg))
 
 
 def _weights(choice: Choice, spacing_deg: float) -> np.ndarray:

@@ -112,13 +112,12 @@ def folds(n: int) -> Iterator[tuple[np.ndarray, np.ndarray, bool]]:
     are always kept, since nothing is extrapolated.
     """
     every, inner = np.arange(n), np.arange(1, n - 1)
-    firsts = range(min(4, -(-4 * ENOUGH // max(n - 2, 1))))
-    for first in firsts:
-        out = inner[first::4]
+    near_ones = [inner[first::4] for first in range(min(4, -(-4 * ENOUGH // max(n - 2, 1))))]
+    for out in near_ones:
         if len(out):
             yield np.setdiff1d(every, out), out, True
-    for first in firsts if n >= 7 else ():
-        out = np.arange(first + 1 if first else 5, n - 2, 8)
+    for near in near_ones if n >= 7 else ():
+        out = near[(near > 1) & (near < n - 2)][::2]  # first and last are two away, at least
         if len(out):
             yield np.setdiff1d(every, np.concatenate([out - 1, out, out + 1])), out, False
 

@@ -32,7 +32,7 @@ def carried_residual(
 
     A cubic spline over the angles, each band of spatial frequency times its weight, as from `residual_weights`.
     """
-    spectrum = _along_angle(spline_weights(measured_deg, tilt_deg), spectrum)
+    spectrum = along_angle(spline_weights(measured_deg, tilt_deg), spectrum)
     return idctn(spectrum * weights.ravel()[_bands(spectrum.shape[1:])], axes=(1, 2), norm="ortho")
 
 
@@ -49,7 +49,7 @@ def residual_weights(
     is taken to be white, and as strong as the quietest band of the left-out frames and of the prediction's error allow.
     """
     spline = spline_weights(measured_deg, left_out_deg)
-    predicted, true = _along_angle(spline, spectrum_of(residual)), spectrum_of(left_out)
+    predicted, true = along_angle(spline, spectrum_of(residual)), spectrum_of(left_out)
     total = _band_means(p**2 for p in predicted)
     passed = np.mean((spline**2).sum(axis=1))  # by the spline, of the noise's variance
     unlike = _band_means((t - p) ** 2 for t, p in zip(true, predicted, strict=True))
@@ -66,11 +66,9 @@ def white_noise_bound(frames: Iterable[np.ndarray], *, standard_errors: float = 
 
     Standard errors are added to the power of each band, lest one of few frequencies is quietest by chance.
     """
-    n, total = 0, 0.0
-    for n, frame in enumerate(frames, start=1):  # noqa: B007  (a frame at a time: series may be large)
-        total = total + (_spectrum(frame) ** 2).astype(np.float64)
-    counts = n * np.bincount(_bands(total.shape).ravel(), minlength=N_BANDS**2)
-    return float(np.nanmin(_band_means([total / n]) * (1 + standard_errors * np.sqrt(2 / counts.clip(1)))))
+    power, n = _mean(_spectrum(frame) ** 2 for frame in frames)
+    counts = n * np.bincount(_bands(power.shape).ravel(), minlength=N_BANDS**2)
+    return float(np.nanmin(_in_bands(power) * (1 + standard_errors * np.sqrt(2 / counts.clip(1)))))
 
 
 def _spectrum(frame: np.ndarray) -> np.ndarray:
@@ -85,11 +83,21 @@ def _bands(shape: tuple[int, int]) -> np.ndarray:
 
 def _band_means(products: Iterable[np.ndarray]) -> np.ndarray:
     """Mean (25,) over spectra (n_y, n_x) and the frequencies of each band; NaN for bands that small frames lack."""
+    return _in_bands(_mean(products)[0])
+
+
+def _mean(products: Iterable[np.ndarray]) -> tuple[np.ndarray, int]:
+    """Mean (n_y, n_x) of arrays, and their number; one at a time, since those of a large series are not all held."""
     n, total = 0, 0.0
     for n, product in enumerate(products, start=1):  # noqa: B007
         total = total + product.astype(np.float64)
-    bands = _bands(total.shape).ravel()
-    sums = np.bincount(bands, (total / n).ravel(), minlength=N_BANDS**2)
+    return total / n, n
+
+
+def _in_bands(spectrum: np.ndarray) -> np.ndarray:
+    """Mean (25,) over the frequencies of each band; NaN for bands that small frames lack."""
+    bands = _bands(spectrum.shape).ravel()
+    sums = np.bincount(bands, spectrum.ravel(), minlength=N_BANDS**2)
     counts = np.bincount(bands, minlength=N_BANDS**2).astype(float)
     return np.divide(sums, counts, out=np.full(N_BANDS**2, np.nan), where=counts > 0)
 
@@ -98,5 +106,6 @@ def _ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.divide(a, b, out=np.zeros_like(a), where=b > 0)
 
 
-def _along_angle(weights: np.ndarray, frames: np.ndarray) -> np.ndarray:
+def along_angle(weights: np.ndarray, frames: np.ndarray) -> np.ndarray:
+    """weights (n_target, n_measured) times frames (n_measured, n_y, n_x), in the precision of the frames."""
     return np.tensordot(weights.astype(frames.dtype), frames, axes=1)

@@ -42,8 +42,8 @@ def prepare(
 ) -> None:  # fmt: skip
     """Correct and align the frames of a recorded series.
 
-    IN is prepared for reconstruction. The steps are done in the order of the options from --exclude on, in whatever order these are given, and each prints
-    one line. The background is subtracted and the frames are aligned unless told otherwise; the rest is done when
+    IN is prepared for reconstruction. The steps are done in the order of the options from --exclude on, in whatever
+    order these are given, and each prints one line. The background is subtracted and the frames are aligned unless told otherwise; the rest is done when
     asked.
     """
     check_output(output, *([report] if report else []), sources=(source,), overwrite=overwrite)
