@@ -183,6 +183,7 @@ def test_angles_that_cannot_be_right(series, tmp_path, text, words):
     if words:
         refused(words, path, tilts=tmp_path / "a.rawtlt")
     else:
+        (tmp_path / "a.mrc.mdoc").unlink()
         read_series(path)
 
 
@@ -190,7 +191,7 @@ def test_missing_angles_say_where_they_were_looked_for(series, tmp_path):
     path = series.write(tmp_path / "a.mrc")
     (tmp_path / "a.rawtlt").unlink()
     (tmp_path / "a.mrc.mdoc").unlink()
-    refused(r"a\.rawtlt, a\.tlt, a\.mrc\.mdoc, a\.mdoc; name a file by tilts", path)
+    refused(r"a\.rawtlt, a\.tlt, a\.mrc\.mdoc, a\.mdoc; name a file by --tilts", path)
     refused("nothing.txt does not exist", path, tilts=tmp_path / "nothing.txt")
 
 

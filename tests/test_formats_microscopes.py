@@ -86,13 +86,13 @@ def test_one_of_several_datasets_is_chosen(tmp_path):
     images = {"HAADF": FRAMES, "BF": FRAMES + 1, "Ceta": FRAMES[:1]}
     path = write_velox(tmp_path / "a.emd", images, tilt_deg=[-60, -30, 1], pixel_size_m=2.5e-10)
     refused(
-        "a.emd holds 2 stacks; choose one as a.emd::NUMBER of: 0 HAADF 3 x 4 x 5; 1 BF 3 x 4 x 5; 2 Ceta 4 x 5", path
+        "a.emd holds 2 stacks; choose one by --image N of: 0 HAADF 3 x 4 x 5; 1 BF 3 x 4 x 5; 2 Ceta 4 x 5", path
     )
     check(f"{path}::HAADF", [-60, -30, 1])
     np.testing.assert_array_equal(read_series(f"{path}::1").frames, FRAMES + 1)
-    refused("holds no stack 'EDS'; choose a number of: 0 HAADF", f"{path}::EDS")
+    refused("holds no stack 'EDS'; choose a number by --image N of: 0 HAADF", f"{path}::EDS")
     TiltSeries(FRAMES, [0, 1, 2], 1).write(tmp_path / "a.npz")
-    refused("a.npz holds one dataset", f"{tmp_path / 'a.npz'}::1")
+    refused("a.npz holds one stack, 0; there is no", f"{tmp_path / 'a.npz'}::1")
 
 
 def test_spectra_beside_the_images_need_another_package(tmp_path, monkeypatch):

@@ -59,7 +59,11 @@ def test_serialem_extended_header_gives_angles(tmp_path):
 def test_other_angles_beside_the_stack_are_mentioned(tmp_path):
     write_mrc(tmp_path / "a.st", FRAMES, extended=serialem_header([-20, 0, 20]), kind=b"SERI")
     (tmp_path / "a.rawtlt").write_text("20\n0\n-20\n")
-    assert "a.rawtlt gives other angles and was not used" in read_series(tmp_path / "a.st").history[1]
+    refused(r"extended header of a.st and a.rawtlt disagree, of frame 0 they say -20 and 20 deg", tmp_path / "a.st")
+    assert read_series(tmp_path / "a.st", tilts=tmp_path / "a.st").frames[0, 0, 0] == 0  # its own
+    assert read_series(tmp_path / "a.st", tilts=tmp_path / "a.rawtlt").frames[0, 0, 0] == 40
+    (tmp_path / "a.rawtlt").write_text("-17\n3\n23\n")  # refined: another origin, the same frames
+    assert "a.rawtlt gives angles that differ by up to 3 deg and was not used" in read_series(tmp_path / "a.st").history[1]
     (tmp_path / "a.rawtlt").write_text("-20.1\n0\n20.1\n")
     assert len(read_series(tmp_path / "a.st").history) == 1
 
@@ -119,7 +123,7 @@ def test_the_end_of_the_history_stands_in_the_labels(series, tmp_path):
 
 def test_a_volume_is_no_series(tmp_path):
     volume = write_volume(np.random.default_rng(0).random((6, 5, 7)), tmp_path / "tomo.mrc", voxel_size_A=1)
-    refused("looks like a volume, not a tilt series: its header names the space group 1; .* give tilts", volume)
+    refused("looks like a volume, not a tilt series: its header names the space group 1; .* give --tilts", volume)
     assert len(read_series(volume, tilts=np.arange(5.0))) == 5  # careless software marks series as volumes, too
     volume = volume.rename(tmp_path / "tomo.rec")
     (tmp_path / "tomo.rawtlt").write_text("0\n1\n2\n3\n4\n")  # lies beside every volume of IMOD

@@ -79,7 +79,7 @@ def test_integers_beyond_float32_are_rounded_and_that_is_told(tmp_path):
         (np.full((2, 3, 3), np.nan), "frame 0 .tilt -20 deg. holds values that are not finite"),
         (np.full((2, 3, 3), np.inf), "not finite"),
         (np.ones((2, 3, 3), complex), "numbers of the kind complex128"),
-        (np.ones((2, 3, 3, 3)), r"an array of shape \(2, 3, 3, 3\)"),
+        (np.ones((2, 3, 3, 3, 1)), r"an array of shape \(2, 3, 3, 3, 1\)"),
         (np.ones((0, 3, 3)), r"an array of shape \(0, 3, 3\)"),
     ],
 )
@@ -108,7 +108,7 @@ def test_constant_and_saturated_frames_are_told_not_refused(tmp_path):
 def test_two_exposures_at_one_stand_of_the_stage(tmp_path):
     np.save(tmp_path / "a.npy", FRAMES)
     with pytest.raises(
-        TsgError, match="the tilt angle 10 deg more than once, at frames 1 and 2 of the file; leave one out"
+        TsgError, match="the tilt angle 10 deg more than once, at frames 1 and 2 of the file; leave out all but one .--exclude 2"
     ):
         read_series(tmp_path / "a.npy", tilts=[0, 10, 10.0007, 20, 30], pixel_size_A=1)
     series = read_series(tmp_path / "a.npy", tilts=[30, 10, 10.0007, 20, 0], pixel_size_A=1, leave_out=[2])

@@ -1,5 +1,6 @@
 """The command `tsg`: run the chapters, build the book, train, and do with one's own sample what the chapters do."""
 
+import codecs
 import logging
 import signal
 import sys
@@ -15,11 +16,22 @@ from .commands.show import show
 from .commands.simulate import simulate
 from .commands.tune import tune
 from .errors import TsgError
+from .files import readable_name
+
+
+def _as_older_systems(error: UnicodeError) -> tuple[bytes, int]:
+    """For what cannot be printed: the letter that a byte of an older system's name stood for, or a question mark."""
+    return readable_name(error.object[error.start : error.end]).encode(error.encoding, "replace"), error.end
+
+
+codecs.register_error("as_older_systems", _as_older_systems)
 
 
 def main() -> None:
     """Run the command; a mistake in what was asked for is one line on stderr and status 2, Ctrl-C is status 130."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as batch systems end a job: like Ctrl-C
+    for stream in (sys.stdout, sys.stderr):  # names of files may hold bytes that no encoding of today has
+        stream.reconfigure(errors="as_older_systems")
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # zarr leaves tasks behind where it cannot read an array
     try:
         sys.exit(tsg.main(standalone_mode=False))

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from .errors import TsgError
 
+_NO_UTF8 = re.compile("[\udc80-\udcff]")
 
 def existing(path: str | Path) -> Path:
     """The path of something that is there; TsgError where nothing is."""
@@ -16,6 +18,14 @@ def existing(path: str | Path) -> Path:
     if not path.exists():
         raise TsgError(f"{path} does not exist")
     return path
+
+
+def readable_name(name: str | Path) -> str:
+    """A file's name, or text that holds one, as it can be printed: bytes that are no UTF-8 as older systems meant them.
+
+    They come as lone surrogates, which no encoding knows.
+    """
+    return _NO_UTF8.sub(lambda byte: bytes([ord(byte[0]) - 0xDC00]).decode("cp1252", "replace"), str(name))
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
 from .artifacts import checksum, digest_of
+from .files import readable_name
 from .interpolation import Densified
 from .judged_rows import judged_part
 from .leave_out import Predict, folds
@@ -43,7 +44,7 @@ def densify_report(found: Densified, measured: TiltSeries, *, predict_by: Predic
         loader=PackageLoader("tsg_core", "data"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     ).get_template("densify_report.html")
     return template.render(
-        source=source.name,
+        source=readable_name(source.name),
         verdict=found.choice.verdict,
         warnings=warnings_of(measured),
         rows=found.choice.summary()["left_out"],

@@ -29,7 +29,7 @@ from .options import (
 @click.option("--method", default="auto", show_default=True, help="How to predict; a wrong name lists them all.")
 @click.option("--checkpoint", help="Network of the method tsgnet: a shipped one's name, or a file.")
 @click.option("--align", is_flag=True, help="Align the frames and find the tilt axis first; they are resampled then.")
-def densify(source, tilts, pixel_size_A, output, overwrite, step, at, method, checkpoint, align) -> None:
+def densify(source, reading, output, overwrite, step, at, method, checkpoint, align) -> None:
     """Predict frames that were not measured.
 
     Measured frames of the tilt series IN stay as they are. The method auto leaves out measured frames, predicts them
@@ -51,7 +51,7 @@ def densify(source, tilts, pixel_size_A, output, overwrite, step, at, method, ch
     check_writable(output)
     if method not in METHODS:
         raise TsgError(f"method {method!r} is not known; choose one of {', '.join(METHODS)}")
-    series = read_with_contrast(source, tilts=tilts, pixel_size_A=pixel_size_A).measured_only()
+    series = read_with_contrast(source, **reading).measured_only()
     if align:
         series = _aligned(series)
     tilt_deg, missing_deg = _targets(series, step=step, at=at)
@@ -104,9 +104,10 @@ def _predicted(series, kept, *, method: str, tilt_deg, missing_deg):
 
 
 def _write_report(outputs: _Outputs, found, series, *, kept, source: Path) -> None:
+    from ..files import readable_name
     from ..reports import densify_report
 
-    command = shlex.join(["tsg", *sys.argv[1:]])
+    command = readable_name(shlex.join(["tsg", *sys.argv[1:]]))
     report = densify_report(found, series, predict_by=kept, source=source, command=command)
     outputs.unfinished(outputs.report).write_text(report, encoding="utf-8")
 

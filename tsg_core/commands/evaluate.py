@@ -6,23 +6,22 @@ from pathlib import Path
 import click
 
 from ..errors import TsgError
-from .options import PATH, pixel_size, tilts
+from .options import PATH, reading_options
 
 
 @click.command()
 @click.argument("a", metavar="A", type=PATH)
 @click.argument("b", metavar="B", type=PATH)
-@tilts
-@pixel_size
+@reading_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-def evaluate(a, b, tilts, pixel_size_A, as_json) -> None:
+def evaluate(a, b, reading, as_json) -> None:
     """Compare two tilt series, or two volumes.
 
     B is the reference. Series are compared frame by frame at the angles that both hold; where A holds predicted
     frames, at those alone. Volumes are compared by their Fourier shell correlation and by the shapes of the objects in
-    them. The options --tilts and --pixel-size are for files of frames without them, and hold for both.
+    them. The options --tilts, --pixel-size, --image and --exclude hold for both.
     """
-    kinds = [_read(path, tilts, pixel_size_A) for path in (a, b)]
+    kinds = [_read(path, reading) for path in (a, b)]
     if type(kinds[0]) is not type(kinds[1]):
         names = [_kind(read) for read in kinds]
         raise TsgError(f"{a} is a {names[0]} and {b} a {names[1]}; only two of one kind can be compared")
@@ -42,12 +41,12 @@ def evaluate(a, b, tilts, pixel_size_A, as_json) -> None:
         click.echo(f"{name:28s} {_text(value)}")
 
 
-def _read(path: Path, tilts: Path | None, pixel_size_A: float | None):
+def _read(path: Path, reading: dict):
     """A tilt series, or a volume with its voxel size: whichever the file holds."""
     from ..formats import read_series, read_volume
 
     try:
-        return read_series(path, tilts=tilts, pixel_size_A=pixel_size_A)
+        return read_series(path, **reading)
     except TsgError as no_series:
         try:
             volume, voxel_size_A = read_volume(path)

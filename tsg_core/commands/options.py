@@ -1,5 +1,6 @@
 """Arguments that commands share, and the checks that come before any work."""
 
+import functools
 import os
 import shutil
 from collections.abc import Callable
@@ -15,11 +16,34 @@ tilts = click.option("--tilts", type=PATH, help="Text file of angles in degrees,
 pixel_size = click.option(
     "--pixel-size", "pixel_size_A", type=float, metavar="A", help="Pixel size where IN states none."
 )
+image = click.option("--image", metavar="N", help="Picture to take where a file holds several: a number or a name.")
+exclude = click.option("--exclude", metavar="LIST", default="", help="Frames to leave out, by number from 0: 3,7.")
+
+
+def reading_options(command: Callable) -> Callable:
+    """What reading needs where the file does not say it; the command gets it as `reading`, options of `read_series`."""
+
+    @functools.wraps(command)
+    def with_reading(*args, tilts, pixel_size_A, image, exclude, **options):
+        reading = {"tilts": tilts, "pixel_size_A": pixel_size_A, "image": image, "leave_out": numbers(exclude, int)}
+        return command(*args, reading=reading, **options)
+
+    return tilts(pixel_size(image(exclude(with_reading))))
 
 
 def series_input(command: Callable) -> Callable:
-    """The argument IN, a tilt series, and where its angles and its pixel size come from if not from the file."""
-    return click.argument("source", metavar="IN", type=PATH)(tilts(pixel_size(command)))
+    """The argument IN, a tilt series, and the options of reading it."""
+    return click.argument("source", metavar="IN", type=PATH)(reading_options(command))
+
+
+def numbers(text: str, kind: type) -> tuple:
+    """A list like `3,7` of frame numbers (int) or angles (float)."""
+    try:
+        return tuple(kind(part) for part in text.replace(",", " ").split())
+    except ValueError:
+        raise TsgError(
+            f"{text!r} must be a list of {'frame numbers' if kind is int else 'angles'} such as 3,7"
+        ) from None
 
 
 def file_output(command: Callable) -> Callable:
@@ -32,8 +56,19 @@ overwrite = click.option("--overwrite", is_flag=True, help="Replace the output i
 
 
 def file_of(source: Path) -> Path:
-    """The file or the pattern of files of an input, without the dataset that `FILE::DATASET` chooses."""
-    return Path(str(source).partition("::")[0])
+    """The file or the pattern of files of an input, without the dataset that `FILE::DATASET` chooses.
+
+    The folder one stands in has a name, too.
+    """
+    path = Path(str(source).partition("::")[0])
+    return path if path.name not in ("", "..") else path.resolve()
+
+
+def name_of(source: Path) -> str:
+    """What an input is called in prose and in the names of outputs."""
+    from ..files import readable_name
+
+    return readable_name(file_of(source).name or "frames")
 
 
 def check_output(*outputs: Path, sources: tuple[Path, ...] = (), overwrite: bool) -> None:

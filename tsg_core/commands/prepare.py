@@ -2,7 +2,7 @@
 
 import click
 
-from .options import PATH, check_output, file_output, series_input
+from .options import PATH, check_output, file_output, numbers, series_input
 
 ALIGNMENTS = ("none", "correlation", "centre-of-mass", "full")
 
@@ -22,7 +22,6 @@ class _Background(click.ParamType):
 @click.command()
 @series_input
 @file_output
-@click.option("--exclude", metavar="LIST", default="", help="Frames of IN to leave out, by number from 0: 3,7.")
 @click.option("--rotate", is_flag=True, help="Turn the frames by 90 degrees: for a tilt axis along x.")
 @click.option("--flip-angles", is_flag=True, help="Change the sign of all angles.")
 @click.option("--exclude-angles", metavar="LIST", default="", help="Frames to leave out, by angle: -62,14.5.")
@@ -37,12 +36,12 @@ class _Background(click.ParamType):
 @click.option("--crop", type=click.IntRange(min=2), metavar="N", help="Keep N x N pixels about the middle.")
 @click.option("--report", type=PATH, metavar="FOLDER", help="Folder for figures of the steps, before and after.")
 def prepare(
-    source, tilts, pixel_size_A, output, overwrite, exclude, rotate, flip_angles, exclude_angles, hot_pixels,
+    source, reading, output, overwrite, rotate, flip_angles, exclude_angles, hot_pixels,
     background, binning, align, axis_deg, gain, crop, report,
 ) -> None:  # fmt: skip
     """Correct and align the frames of a recorded series.
 
-    IN is prepared for reconstruction. The steps are done in the order of the options from --exclude on, in whatever
+    IN is prepared for reconstruction. The steps are done in the order of the options from --rotate on, in whatever
     order these are given, and each prints one line. The background is subtracted and the frames are aligned unless told otherwise; the rest is done when
     asked.
     """
@@ -56,7 +55,7 @@ def prepare(
     settings = PreparationSettings(
         turn=rotate,
         flip_angles=flip_angles,
-        exclude_deg=_numbers(exclude_angles, float),
+        exclude_deg=numbers(exclude_angles, float),
         hot_pixels=hot_pixels,
         background=None if background == "none" else background,
         binning=binning,
@@ -64,9 +63,8 @@ def prepare(
         gain=gain,
         crop_px=crop,
     )
-    left_out = _numbers(exclude, int)  # while reading, so that a second frame at one angle is no obstacle
-    series = read_series(source, tilts=tilts, pixel_size_A=pixel_size_A, leave_out=left_out)
-    if left_out:
+    series = read_series(source, **reading)
+    if left_out := reading["leave_out"]:
         click.echo(f"Left out the frames {', '.join(map(str, left_out))} of the file; {len(series)} are left.")
     prepared = prepare_series(series, settings=settings, say=click.echo)
     prepared.series.write(output, overwrite=overwrite)
@@ -80,14 +78,3 @@ def prepare(
             for name, figure in step_figures(prepared).items():
                 figure.savefig(folder / f"{name.replace(' ', '_')}.png", dpi=130)
         click.echo(f"wrote {report}: figures of the steps")
-
-
-def _numbers(text: str, kind: type) -> tuple:
-    from ..errors import TsgError
-
-    try:
-        return tuple(kind(part) for part in text.replace(",", " ").split())
-    except ValueError:
-        raise TsgError(
-            f"{text!r} must be a list of {'frame numbers' if kind is int else 'angles'} such as 3,7"
-        ) from None

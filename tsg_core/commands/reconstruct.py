@@ -23,7 +23,7 @@ TV_WEIGHT = 0.01  # of the brightest pixel
 @click.option("--memory", "memory_GB", type=float, metavar="GB", help="Do as many rows at a time as this allows.")
 @click.option("--png", is_flag=True, help="Draw the middle slices too, as OUT_slices.png.")
 def reconstruct(
-    source, tilts, pixel_size_A, output, overwrite, method, iterations, engine, centre, voxel_size_A, memory_GB, png
+    source, reading, output, overwrite, method, iterations, engine, centre, voxel_size_A, memory_GB, png
 ) -> None:
     """Reconstruct a volume from a tilt series.
 
@@ -45,7 +45,7 @@ def reconstruct(
     from ..preparation.framing import bin_pixels
 
     check_volume_writable(output)
-    series = read_with_contrast(source, tilts=tilts, pixel_size_A=pixel_size_A)
+    series = read_with_contrast(source, **reading)
     say_history(series)
     axis_shift_px = _axis_shift_px(series) if centre == "auto" else centre
     if voxel_size_A is not None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from ..errors import TsgError
-from .options import PATH, beside, check_output, file_of, overwrite, read_with_contrast, say_history, series_input
+from .options import PATH, beside, check_output, name_of, overwrite, read_with_contrast, say_history, series_input
 
 PICTURES = (".png", ".pdf", ".svg")
 
@@ -14,19 +14,19 @@ PICTURES = (".png", ".pdf", ".svg")
 @series_input
 @click.option("-o", "--output", type=PATH, metavar="PNG", help="Contact sheet; IN_sheet.png here where not given.")
 @overwrite
-def show(source, tilts, pixel_size_A, output, overwrite) -> None:
+def show(source, reading, output, overwrite) -> None:
     """Print and draw what a tilt series holds.
 
     The sheet drawn of IN shows the frames with their angles and the tilt axis, how their intensity and their centre of
     mass change, and which way a positive tilt turns.
     """
-    output = output or Path(beside(file_of(source), "_sheet", ".png").name.replace("*", "all"))
+    output = output or beside(Path(name_of(source).replace("*", "all")), "_sheet", ".png")
     if output.suffix.lower() not in PICTURES:
         raise TsgError(f"{output} has the suffix {output.suffix!r}; a sheet is one of {', '.join(PICTURES)}")
     check_output(output, sources=(source,), overwrite=overwrite)
     from ..files import replaced_when_whole
 
-    series = read_with_contrast(source, tilts=tilts, pixel_size_A=pixel_size_A)
+    series = read_with_contrast(source, **reading)
     from ..contact_sheet import CONVENTION, contact_sheet
     from ..series_checks import facts
 
@@ -36,7 +36,7 @@ def show(source, tilts, pixel_size_A, output, overwrite) -> None:
         click.echo(f"{name:{width}s}  {value}")
     click.echo(f"{'convention':{width}s}  {CONVENTION}")
     say_history(series)
-    figure = contact_sheet(series, title=source.name)
+    figure = contact_sheet(series, title=name_of(source))
     with replaced_when_whole(output, overwrite=overwrite) as (partial,):
         figure.savefig(partial, dpi=130)
     click.echo(f"wrote {output}")

@@ -10,7 +10,7 @@ from .options import check_output, file_output, read_with_contrast, say_history,
 @file_output
 @click.option("--checkpoint", help="Network to begin with: a shipped one's name, or a file.")
 @click.option("--steps", default=100, show_default=True, type=click.IntRange(min=1), help="Steps of the training.")
-def tune(source, tilts, pixel_size_A, output, overwrite, checkpoint, steps) -> None:
+def tune(source, reading, output, overwrite, checkpoint, steps) -> None:
     """Train TSGNet further on the frames of IN.
 
     The network is first tuned on every second frame and has to predict the others better than before; only then is it
@@ -21,7 +21,7 @@ def tune(source, tilts, pixel_size_A, output, overwrite, checkpoint, steps) -> N
     from ..fine_tuning import fine_tune
     from ..prediction import save_model
 
-    series = read_with_contrast(source, tilts=tilts, pixel_size_A=pixel_size_A)
+    series = read_with_contrast(source, **reading)
     say_history(series)
     found = fine_tune(series, checkpoint=checkpoint, n_steps=steps)
     click.echo(found.verdict)

@@ -1,99 +1,205 @@
 """Tilt angles: from a text file, from beside a stack, and whether they can be right."""
 
+import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import TsgError
-from ..files import existing
 from .mdoc import read_mdoc
 from .stack import Stack
+from .texts import number_of, read_text
 
 SAME_EXPOSURE_deg = 1e-3  # stages read out finer than they stand still
 _SAME_STAGE_deg = 0.5  # a goniometer's reading and the angle that was asked for differ by less
+_TURN_deg = 360
+_MANY = 4  # frames of one angle that a message lists
 
 
 def read_angles(path: str | Path) -> np.ndarray:
-    """Tilt angles in degrees, in file order, from a text file with one a line (# starts a comment) or a .mdoc."""
-    path = existing(path)
+    """Tilt angles in degrees, in file order, from a text file with one a line (# starts a comment) or a .mdoc.
+
+    UTF-8 and UTF-16, with a mark or not, and Latin-1; any minus sign, a decimal comma, a unit of degrees and a heading
+    are understood. Raises TsgError where a line holds anything but one angle.
+    """
+    path = Path(path)
     if path.suffix.lower() == ".mdoc":
         return read_mdoc(path).tilt_deg
+    lines = [
+        (number, line.split("#")[0].strip().rstrip(",;").strip())
+        for number, line in enumerate(read_text(path).splitlines(), start=1)
+    ]
+    lines = [(number, line) for number, line in lines if line and not re.match(r"[;%!]|//", line)]
+    if lines and not re.search(r"\d", lines[0][1]) and len(lines) > 1:
+        if re.search("radian|[^a-z]rad[^a-z]", f" {lines[0][1]} ", re.IGNORECASE):
+            raise TsgError(f"{path}, line {lines[0][0]}: {lines[0][1]!r} are no degrees; multiply them by 180/pi")
+        if re.search("tilt|angle|deg|alpha|°", lines[0][1], re.IGNORECASE):
+            del lines[0]
+    _refuse_two_columns(path, [line for _, line in lines])
+    return np.array([_angle(path, number, line) for number, line in lines])
+
+
+def _angle(path: Path, number: int, line: str) -> float:
     try:
-        text = path.read_text()
-    except UnicodeDecodeError:
-        raise TsgError(f"{path} is not a text file of tilt angles") from None
-    angles = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        line = line.split("#")[0].strip().rstrip(",")
-        if line:
-            try:
-                angles.append(float(line))
-            except ValueError:
-                raise TsgError(f"{path}, line {number}: {line!r} is not a tilt angle in degrees") from None
-    return np.array(angles)
+        return number_of(line)
+    except ValueError:
+        held = len(re.findall(r"[+-]?\d+(?:\.\d+)?", line))
+        hint = f": it holds {held} numbers, where one angle a line is read" if held > 1 else ""
+        raise TsgError(f"{path}, line {number}: {line!r} is not a tilt angle in degrees{hint}") from None
+
+
+def _refuse_two_columns(path: Path, lines: Sequence[str]) -> None:
+    """`0,0`, `1,3`, `2,6` may be numbers with a decimal comma, or a counter and an angle."""
+    parts = [re.fullmatch(r"(\d+),(\d+)", line) for line in lines]
+    if len(lines) < 2 or None in parts:
+        return
+    counts = np.array([int(part[1]) for part in parts])
+    if (np.diff(counts) == 1).all() and len({part[2] for part in parts}) > 1:
+        raise TsgError(f"{path}: {lines[1]!r} may be one number or two; write one angle a line, with a decimal dot")
 
 
 def find_angles(stack: Stack, path: Path, *, tilts: str | Path | Sequence[float] | None) -> tuple[np.ndarray, str]:
     """The angles and where they were found: those given, else those in the file, else those in a file beside it.
 
-    Aligned stacks (.ali) go with the refined angles (.tlt) before those of their header.
+    Aligned stacks (.ali) go with the refined angles (.tlt) before those of their header. Angles in a file that are all
+    alike were never set and are passed over. Raises TsgError where two sources would give frames different angles.
+    `tilts` may name the stack itself: its own angles are taken then.
     """
+    own = _own_angles(stack, path)
     if isinstance(tilts, str | Path):
+        if own and Path(tilts).exists() and path.exists() and os.path.samefile(tilts, path):
+            return own
         return read_angles(tilts), str(tilts)
     if tilts is not None:
         return np.asarray(tilts, float), "the list of tilts"
-    refined = path.with_suffix(".tlt")
-    if path.suffix.lower() == ".ali" and refined.is_file():
-        return read_angles(refined), str(refined)
-    plain = [] if path.suffix.lower() == ".rec" else [path.with_suffix(".rawtlt"), refined]
-    if stack.tilt_deg is not None:
-        _remark_on_others(stack, [candidate for candidate in plain if candidate.is_file()])
-        return np.asarray(stack.tilt_deg, float), f"{stack.angles_from} of {path}"
     if stack.no_angles:
-        raise TsgError(f"{path} comes without tilt angles: {stack.no_angles}; name a file of angles by tilts")
-    candidates = [*plain, path.with_name(path.name + ".mdoc"), path.with_suffix(".mdoc")]
-    for candidate in candidates:
-        if candidate.is_file():
-            return read_angles(candidate), str(candidate)
+        joint = "" if stack.no_angles.endswith(", or") else ";"
+        raise TsgError(f"{path} comes without certain tilt angles: {stack.no_angles}{joint} name a file of angles by --tilts")
+    beside = _beside(path)
+    found = [(read_angles(candidate), str(candidate)) for candidate in beside if candidate.is_file()]
+    if path.suffix.lower() == ".ali" and found and found[0][1].endswith(".tlt"):
+        return found[0]  # refined while aligning, and so by intention others than those of the header
+    if own:
+        found.insert(0, own)
+    if not found:
+        raise _no_angles(stack, path, beside)
+    return _first_of(found, stack, path)
+
+
+def _own_angles(stack: Stack, path: Path) -> tuple[np.ndarray, str] | None:
+    if stack.tilt_deg is None:
+        return None
+    tilt_deg = np.asarray(stack.tilt_deg, float)
+    if len(tilt_deg) > 1 and (tilt_deg == tilt_deg[0]).all():
+        stack.remarks += (f"{stack.angles_from.capitalize()} states {tilt_deg[0]:g} deg for all frames: passed over.",)
+        return None
+    return tilt_deg, f"{stack.angles_from} of {path}"
+
+
+def _beside(path: Path) -> list[Path]:
+    """Files beside a stack that may hold its angles, in the order in which they are trusted."""
+    refined, raw = path.with_suffix(".tlt"), path.with_suffix(".rawtlt")
+    plain = [] if path.suffix.lower() == ".rec" else [refined, raw] if path.suffix.lower() == ".ali" else [raw, refined]
+    mdocs = [path.with_name(path.name + ".mdoc"), path.with_suffix(".mdoc")]
+    return [*plain, *(mdoc for mdoc in dict.fromkeys(mdocs) if mdoc != path)]
+
+
+def _no_angles(stack: Stack, path: Path, beside: Sequence[Path]) -> TsgError:
     if stack.volume:
-        raise TsgError(f"{path} looks like a volume, not a tilt series: {stack.volume}; if it is one, give tilts")
-    names = ", ".join(candidate.name for candidate in candidates)
-    raise TsgError(
-        f"{path} comes without tilt angles: none in the file, and beside it none of {names}; name a file by tilts"
+        return TsgError(f"{path} looks like a volume, not a tilt series: {stack.volume}; if it is one, give --tilts")
+    names = ", ".join(candidate.name for candidate in beside)
+    return TsgError(
+        f"{path} comes without tilt angles: none in the file, and beside it none of {names}; name a file by --tilts"
     )
 
 
-def _remark_on_others(stack: Stack, candidates: list[Path]) -> None:
-    """Angles beside the stack that say something else may be the ones that were meant: their sign turned, say."""
-    for candidate in candidates:
-        other_deg = read_angles(candidate)
-        if other_deg.shape != np.shape(stack.tilt_deg) or np.abs(other_deg - stack.tilt_deg).max() > _SAME_STAGE_deg:
-            stack.remarks += (f"{candidate.name} gives other angles and was not used; name it by tilts to use it.",)
+def _first_of(found: Sequence[tuple[np.ndarray, str]], stack: Stack, path: Path) -> tuple[np.ndarray, str]:
+    """The first source whose count fits the frames; the others must not give frames other angles."""
+    n_frames = stack.frames.shape[0]
+    fitting = [(tilt_deg, source) for tilt_deg, source in found if tilt_deg.shape == (n_frames,)]
+    if not fitting:
+        return found[0]
+    for tilt_deg, source in found:
+        if tilt_deg.shape != (n_frames,):
+            stack.remarks += (f"{_short(source, path)} holds {tilt_deg.size} angles and was passed over.",)
+    first_deg, first = fitting[0]
+    for other_deg, other in fitting[1:]:
+        if clash := disagreement(first_deg, other_deg):
+            itself = f", {path.name} itself" if first.endswith(f" of {path}") else ""
+            raise TsgError(
+                f"{path}: {_short(first, path)} and {_short(other, path)} disagree, {clash}; "
+                f"name the right one by --tilts{itself} or a file of angles"
+            )
+        if (shift := np.abs(other_deg - first_deg).max()) > _SAME_STAGE_deg:
+            stack.remarks += (
+                f"{_short(other, path)} gives angles that differ by up to {shift:.2g} deg and was not used; "
+                "name it by --tilts to use it.",
+            )
+    return fitting[0]
 
 
-def check_angles(tilt_deg: np.ndarray, n_frames: int, source: str, *, kept: np.ndarray, same_deg: float = 0) -> None:
+def disagreement(first_deg: np.ndarray, other_deg: np.ndarray) -> str:
+    """Where two lists of angles belong to other frames, the end of a sentence; a common offset is no such case."""
+    apart = np.abs(other_deg - first_deg - np.median(other_deg - first_deg))
+    steps = np.diff(np.unique(first_deg))
+    if not len(steps) or apart.max() <= max(_SAME_STAGE_deg, np.median(steps) / 2):
+        return ""
+    i = int(np.argmax(np.abs(other_deg - first_deg)))
+    return f"of frame {i} they say {first_deg[i]:g} and {other_deg[i]:g} deg"
+
+
+def _short(source: str, path: Path) -> str:
+    return source.replace(f"{path.parent}{os.sep}", "")
+
+
+def check_angles(
+    tilt_deg: np.ndarray,
+    n_frames: int,
+    source: str,
+    *,
+    kept: np.ndarray,
+    same_deg: float = 0,
+    names: Sequence[str] = (),
+    repeats: str = "",
+) -> None:
     """TsgError where the angles cannot be those of so many frames, of which some, by number, are kept.
 
-    Angles no farther than `same_deg` apart repeat.
+    Angles no farther than `same_deg` apart repeat. `names` are the files of the frames, `repeats` says how one of each
+    angle can be chosen.
     """
     if tilt_deg.shape != (n_frames,):
         raise TsgError(f"{source}: {tilt_deg.size} tilt angles for {n_frames} frames")
     order = kept[np.argsort(tilt_deg[kept], kind="stable")]
     ascending = tilt_deg[order]
-    if not np.isfinite(ascending).all() or (np.abs(ascending) > 180).any():
-        wrong = ascending[~(np.abs(ascending) <= 180)][0]
-        raise TsgError(f"{source}: the tilt angle {wrong:g} is no angle in degrees")
+    wrong = ascending[~(np.abs(ascending) <= _TURN_deg)]
+    if len(wrong):
+        raise TsgError(f"{source}: the tilt angle {wrong[0]:g} does not lie within a full turn, {_TURN_deg} degrees")
     steps = np.diff(ascending)
     if (steps <= same_deg).any():
-        i = int(np.argmin(steps))
-        first, second = sorted(order[[i, i + 1]].tolist())
-        raise TsgError(
-            f"{source}: the tilt angle {ascending[i]:g} deg more than once, at frames {first} and {second} of the file; "
-            "leave one out, or average them first"
-        )
+        raise TsgError(f"{source}: {_repeated(ascending, order, same_deg, names, repeats)}")
     span = ascending[-1] - ascending[0] if len(ascending) else 0
+    if span > _TURN_deg:
+        raise TsgError(f"{source}: angles from {ascending[0]:g} to {ascending[-1]:g} are more than a full turn")
     if len(ascending) > 2 and 0.5 < span <= np.pi + 1e-3 and np.median(steps) < 0.5:
         raise TsgError(
             f"{source}: angles from {ascending[0]:g} to {ascending[-1]:g} look like radians; write them in degrees"
         )
+
+
+def _repeated(ascending: np.ndarray, order: np.ndarray, same_deg: float, names: Sequence[str], repeats: str) -> str:
+    """Which angle repeats, where, how many others do, and what helps."""
+    groups = np.split(np.arange(len(ascending)), np.flatnonzero(np.diff(ascending) > same_deg) + 1)
+    several = [group for group in groups if len(group) > 1]
+    frames = sorted(order[several[0]].tolist())
+    listed = [f"{names[i]} (frame {i})" if names else str(i) for i in frames[:_MANY]]
+    more = f" and {len(frames) - _MANY} more" if len(frames) > _MANY else ""
+    where = f"{', '.join(listed[:-1])} and {listed[-1]}" if not more else ", ".join(listed) + more
+    told = f"the tilt angle {ascending[several[0][0]]:g} deg more than once, at {'' if names else 'frames '}{where}"
+    told += "" if names else " of the file"
+    told += f"; so do {len(several) - 1} other angles" if len(several) > 1 else ""
+    if repeats:
+        return f"{told}; the files are named in {repeats}: choose one of these"
+    extra = [str(i) for group in several for i in sorted(order[group].tolist())[1:]]
+    return f"{told}; leave out all but one (--exclude {','.join(extra)}), or average them first"

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import TsgError
-from ..files import existing
 from ..tilt_series import TiltSeries
+from .texts import number_of, read_text
 
 _SECTION = re.compile(r"\[\s*(\w+)\s*=\s*(.*?)\s*\]\s*$")
 
@@ -27,7 +27,17 @@ class Mdoc:
 
     @property
     def tilt_deg(self) -> np.ndarray:
-        """The angle of each section, in the order of the sections' numbers."""
+        """The angle of each section, in the order of the sections' numbers, which are those of the frames."""
+        numbers = [section[""] for section in self.sections]
+        twice = next((number for number in numbers if numbers.count(number) > 1), None)
+        if twice is not None:
+            raise TsgError(f"{self.path} has the section {twice} more than once: it is that of several series")
+        pieces = {tuple(section.get("PieceCoordinates", "0 0").split()[:2]) for section in self.sections}
+        if len(pieces) > 1:
+            raise TsgError(
+                f"{self.path} lists the pieces of montages ({len(pieces)} PieceCoordinates); "
+                "assemble each frame first, with blendmont of IMOD"
+            )
         return np.array([self._number(section, "TiltAngle") for section in self.sections])
 
     @property
@@ -48,7 +58,7 @@ class Mdoc:
     def _number(self, lines: dict[str, str], key: str) -> float:
         where = f"section {lines['']} of {self.path}" if "" in lines else str(self.path)
         try:
-            return float(lines[key])
+            return number_of(lines[key])
         except KeyError:
             raise TsgError(f"{where} has no {key}") from None
         except ValueError:
@@ -57,11 +67,8 @@ class Mdoc:
 
 def read_mdoc(path: str | Path) -> Mdoc:
     """The sections in the order of their numbers, each with its number under the empty key."""
-    path = existing(path)
-    try:
-        text = path.read_text(errors="strict")
-    except UnicodeDecodeError:
-        text = path.read_text(encoding="latin-1")
+    path = Path(path)
+    text = read_text(path)
     stated, titles, sections = {}, [], []
     current = stated
     for line in text.splitlines():

@@ -1,46 +1,155 @@
-"""Tilt angles in the names of files."""
+"""Tilt angles in the names of files: which number of each name is the angle, or why none can be taken.
 
-import re
+Nothing is guessed. The numbers at one place of all names are a column. A column that is spelt as an angle, by a unit of
+degrees, a word like `tilt` or by signs, goes before one that has decimals alone; a number without any of these is no
+angle. Where two are spelt alike, the one that steps evenly is taken; where that does not decide, none is.
+"""
+
+import glob
+import os
 from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 import numpy as np
 
-_NUMBER = re.compile(
-    r"(?P<sign>(?<![0-9])[+-])?(?P<digits>\d+(?:[.,]\d+)?)(?P<unit>\s*(?:degrees|degree|deg|°))?", re.IGNORECASE
-)
-_STEEPEST_deg = 90
+from ..files import readable_name
+from .name_columns import DECIMALS, DEGREES, SIGNS, Column
+from .name_numbers import ParsedName, parse_names
+
+_FEW = 6  # kinds of names, and columns, that a message lists
 
 
-def angles_in_names(names: Sequence[str]) -> tuple[np.ndarray | None, str]:
-    """The angles in degrees that names (without suffix) state, like `tilt_-12.0`, `+12deg`; else None, and why.
+@dataclass(frozen=True)
+class AnglesOfNames:
+    """What names say of tilt angles.
 
-    All names must hold the same count of numbers. The angle is the number that differs from name to name, never
-    repeats, lies within 90 degrees and has a unit of degrees; where no number has one, a number with a sign or with
-    decimals. A hyphen before every one of the numbers, as in `frame-01`, joins words and is no sign.
+    tilt_deg  (n,) in the order of the names, with repeats where names repeat an angle; None where none is certain
+    example   a number and the name it stands in, for prose
+    reason    why there are none
+    repeats   how the files of one angle can be told from each other, for prose; empty where nothing tells
+    is_plain  whether a unit, a word or signs spell them as angles
     """
-    found = [list(_NUMBER.finditer(name)) for name in names]
-    if len({len(numbers) for numbers in found}) != 1:
-        return None, "the names of the files hold different counts of numbers"
-    columns = [column for column in map(_angles, zip(*found, strict=True)) if column is not None]
-    with_unit = [angles for angles, has_unit in columns if has_unit]
-    candidates = with_unit or [angles for angles, _ in columns]
-    if len(candidates) == 1:
-        return candidates[0], ""
-    what = "several numbers" if candidates else "no number"
-    return None, f"the names of the files hold {what} that can be an angle (like _-12.0_ or -12deg)"
+
+    tilt_deg: np.ndarray | None = None
+    example: str = ""
+    reason: str = ""
+    repeats: str = ""
+    is_plain: bool = False
 
 
-def _angles(numbers: Sequence[re.Match]) -> tuple[np.ndarray, bool] | None:
-    """The numbers at one place of all names, where they can be angles, and whether they have a unit."""
-    signs = [number["sign"] or "" for number in numbers]
-    has_unit = all(number["unit"] for number in numbers)
-    has_decimals = any(not number["digits"].isdigit() for number in numbers)
-    is_joined = all(sign == "-" for sign in signs) and not has_unit and not has_decimals
-    if is_joined or not (has_unit or has_decimals or any(signs)):
-        return None
-    angles = np.array(
-        [float(sign + number["digits"].replace(",", ".")) for sign, number in zip(signs, numbers, strict=True)]
+def angles_in_names(names: Sequence[str], *, suffix: str = "") -> AnglesOfNames:
+    """The angles in degrees that names without their suffix state, like `tilt_-12.0`, `m61.5`, `p12deg`, `12,5neg`."""
+    parsed = parse_names(names)
+    if kinds := several_kinds(names, suffix=suffix):
+        return AnglesOfNames(reason=f"the files are named in {kinds}: choose one of these, or")
+    columns = [Column(i + 1, numbers) for i, numbers in enumerate(zip(*(p.numbers for p in parsed), strict=True))]
+    chosen, reason = _chosen(columns, parsed)
+    if chosen is None:
+        return AnglesOfNames(reason=f"{reason}{_described(columns, readable_name(names[0]) + suffix)}")
+    i = int(np.argmin(chosen.tilt_deg))
+    return AnglesOfNames(
+        tilt_deg=chosen.tilt_deg,
+        example=f"{chosen.numbers[i].text!r} in {readable_name(names[i])}{suffix} is {chosen.tilt_deg[i]:g} deg",
+        repeats=_what_tells_apart(names, columns, chosen, suffix),
+        is_plain=chosen.spelling >= SIGNS,
     )
-    if len(set(angles)) < len(angles) or np.abs(angles).max() > _STEEPEST_deg or len(angles) < 2:
-        return None
-    return angles, has_unit
+
+
+def several_kinds(names: Sequence[str], *, suffix: str = "") -> str:
+    """The kinds of names among these that differ in words or in their count of numbers; empty where there is one."""
+    groups = {}
+    for name, parsed in zip(names, parse_names(names), strict=True):
+        groups.setdefault(parsed.words, []).append(name)
+    if len(groups) == 1:
+        return ""
+    return f"{len(groups)} ways, {_listed(list(groups.values()), names, suffix)}"
+
+
+def _chosen(columns: Sequence[Column], parsed: Sequence[ParsedName]) -> tuple[Column | None, str]:
+    """The column of the angle, or None and the beginning of a sentence that says why."""
+    pool = [column for column in columns if column.is_candidate]
+    best = [column for column in pool if column.spelling == max(c.spelling for c in pool)]
+    if len(best) == 1 and (best[0].is_even or best[0].spelling == DEGREES or len(pool) == 1):
+        chosen = best[0]
+    else:
+        even = [c for c in (best if len(best) > 1 else pool) if c.is_even and c.is_mostly_distinct]
+        chosen = even[0] if len(even) == 1 else None
+    if chosen is None:
+        what = f"{len(pool)} numbers that can be" if pool else "no number that is spelt as"
+        return None, f"the names of the files hold {what} an angle (like _-12.0_ or -12deg)"
+    if chosen.spelling == DECIMALS and not chosen.is_even:
+        return None, "the names of the files hold one number that can be an angle, but does not step as angles do"
+    if chosen.spelling == DECIMALS and any(column.rivals(chosen) for column in columns):
+        return None, "the names of the files hold several numbers with decimals, each of which can be an angle"
+    if _decimals_may_follow(chosen, columns, parsed):
+        return None, "the names of the files hold angles, the next number of which may be their decimals"
+    return chosen, ""
+
+
+def _decimals_may_follow(chosen: Column, columns: Sequence[Column], parsed: Sequence[ParsedName]) -> bool:
+    """Whether, as in `-10_5`, `-9_0`, `-7_5`, whole numbers step evenly only with the next number as decimals."""
+    if chosen.has_decimals or chosen is columns[-1]:
+        return False
+    behind = columns[chosen.place]
+    joins = {p.words[chosen.place] + number.run for p, number in zip(parsed, behind.numbers, strict=True)}
+    if joins not in ({"_"}, {"-"}) or behind.is_constant or behind.has_decimals:
+        return False
+    joined = [
+        np.copysign(float(f"{size:g}.{number.digits}"), angle)
+        for size, number, angle in zip(chosen.sizes, behind.numbers, chosen.tilt_deg, strict=True)
+    ]
+    whole, finer = (np.diff(np.unique(values)) for values in (chosen.tilt_deg, joined))
+    return len(finer) > 1 and np.ptp(finer) < 1e-6 and (len(whole) < len(finer) or np.ptp(whole) > 1e-6)
+
+
+def _described(columns: Sequence[Column], example: str) -> str:
+    changing = [str(column) for column in columns if not column.is_constant]
+    if not changing:
+        return f"; no number differs from name to name, as in {example}"
+    more = f", and {len(changing) - _FEW} more" if len(changing) > _FEW else ""
+    return f": of names like {example}, {'; '.join(changing[:_FEW])}{more}"
+
+
+def _what_tells_apart(names: Sequence[str], columns: Sequence[Column], chosen: Column, suffix: str) -> str:
+    """How to choose one file of each angle, where numbers other than the angle tell those of one angle apart."""
+    angles, counts = np.unique(chosen.tilt_deg, return_counts=True)
+    most = counts.max()
+    if (counts > 1).mean() <= 0.5:
+        return ""
+    for column in columns:
+        groups = {}
+        for name, number, angle in zip(names, column.numbers, chosen.tilt_deg, strict=True):
+            groups.setdefault(number.text, []).append((name, angle))
+        is_part = all(len({angle for _, angle in group}) == len(group) for group in groups.values())
+        if column is not chosen and 1 < len(groups) <= most and is_part:
+            return f"{len(groups)} ways, {_listed([[n for n, _ in g] for g in groups.values()], names, suffix)}"
+    keys = [column for column in columns if column is not chosen and len({n.text for n in column.numbers}) <= most]
+    groups = {}
+    for i, (name, angle) in enumerate(zip(names, chosen.tilt_deg, strict=True)):
+        groups.setdefault(tuple(column.numbers[i].text for column in keys), []).append((name, angle))
+    if 1 < len(groups) and all(len({angle for _, angle in group}) == len(group) for group in groups.values()):
+        return f"{len(groups)} ways, {_listed([[n for n, _ in g] for g in groups.values()], names, suffix)}"
+    return ""
+
+
+def _listed(groups: list[list[str]], names: Sequence[str], suffix: str) -> str:
+    """Kinds of names, the most frequent first, each as a pattern that chooses it, or by an example."""
+    groups = sorted(groups, key=len, reverse=True)
+    listed = [f"{_pattern(group, names, suffix)} ({len(group)})" for group in groups[:_FEW]]
+    return ", ".join(listed) + (f", and {len(groups) - _FEW} more" if len(groups) > _FEW else "")
+
+
+def _pattern(group: Sequence[str], names: Sequence[str], suffix: str) -> str:
+    """The pattern that chooses just these names, where what they begin and end with makes one; else an example."""
+    example = readable_name(group[0]) + suffix
+    if len(group) == 1:
+        return example
+    start = os.path.commonprefix(list(group)).rstrip("-+0123456789.")
+    end = os.path.commonprefix([name[::-1] for name in group])[::-1].lstrip("0123456789.")
+    if len(start) + len(end) > len(min(group, key=len)):
+        end = ""
+    pattern = f"{glob.escape(start)}*{glob.escape(end)}"
+    if sum(fnmatchcase(name, pattern) for name in names) == len(group) and readable_name(pattern) == pattern:
+        return pattern + suffix
+    return f"like {example}"

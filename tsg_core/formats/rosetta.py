@@ -76,14 +76,15 @@ def _chosen(path: Path, signals: list[dict], dataset: str | None, n_dimensions: 
         named = [i for i in fitting if dataset in (str(i), titles[i])]
         if len(named) != 1:
             what = "no stack" if not named else f"{len(named)} stacks"
-            raise TsgError(f"{path} holds {what} {dataset!r}; choose a number of: {listed}")
+            raise TsgError(f"{path} holds {what} {dataset!r}; choose a number by --image N of: {listed}")
         return named[0]
     if len(fitting) == 1:
         return fitting[0]
     if not fitting:
         what = "stack of frames" if n_dimensions == 3 else "single frame"
         raise TsgError(f"{path} holds no {what}, but: {listed or 'nothing'}")
-    raise TsgError(f"{path} holds {len(fitting)} stacks; choose one as {path.name}::NUMBER of: {listed}")
+    what = "stacks" if n_dimensions == 3 else "pictures"
+    raise TsgError(f"{path} holds {len(fitting)} {what}; choose one by --image N of: {listed}")
 
 
 def _title(signal: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ from ..errors import TsgError
 from ..files import existing, replaced_when_whole
 from ..tilt_series import TiltSeries
 from . import mrc, own, rosetta, tiff
+from .choice import choose_stack
 from .folder import read_folder, read_frames_of_mdoc
 from .stack import Stack
 from .stored import StoredSeries, naming, stored_series
@@ -38,19 +39,21 @@ def open_series(
     tilts: str | Path | Sequence[float] | None = None,
     pixel_size_A: float | None = None,
     leave_out: Sequence[int] = (),
+    image: int | str | None = None,
 ) -> StoredSeries:
     """A tilt series whose frames stay in the file until `load` reads them, all or some, binned or not.
 
     `path` is a file, a folder of single frames, a pattern of such (`folder/*.dm4`), or `FILE::DATASET` where a file
     holds several. `tilts` (a text file of angles in degrees, or the angles) and `pixel_size_A` take precedence over
     what the file says. `leave_out` names frames by their number in the file, from 0: a second exposure at one angle,
-    say. Frames are sorted by angle; what was done is told in the history. Raises TsgError for a missing, truncated or
-    foreign file, an unknown suffix, angles that are nowhere to be found, repeat, are radians or do not match the frame
+    say. `image` chooses where a file, or each file of a folder, holds several pictures: a number of the list that the
+    error gives, or a name. Frames are sorted by angle; what was done is told in the history. Raises TsgError for a
+    missing, truncated or foreign file, an unknown suffix, angles that are nowhere to be found, repeat, are radians or do not match the frame
     count, and a pixel size that is nowhere stated or in an unknown unit.
     """
     path, dataset = _parts(path)
     with naming(path):
-        stack = _read_stack(path, dataset)
+        stack = _read_stack(path, _one_choice(dataset, image))
     return stored_series(stack, path, tilts=tilts, pixel_size_A=pixel_size_A, leave_out=leave_out)
 
 
@@ -60,12 +63,13 @@ def read_series(
     tilts: str | Path | Sequence[float] | None = None,
     pixel_size_A: float | None = None,
     leave_out: Sequence[int] = (),
+    image: int | str | None = None,
 ) -> TiltSeries:
     """The tilt series in a file, as float32; arguments and errors are those of `open_series`.
 
     Integers up to 2^24 keep their values. Frames that are constant or saturated are named in the history.
     """
-    return open_series(path, tilts=tilts, pixel_size_A=pixel_size_A, leave_out=leave_out).load()
+    return open_series(path, tilts=tilts, pixel_size_A=pixel_size_A, leave_out=leave_out, image=image).load()
 
 
 def write_series(series: TiltSeries, path: str | Path, *, overwrite: bool = False) -> Path:
@@ -112,18 +116,27 @@ def _parts(path: str | Path) -> tuple[Path, str | None]:
     """The path and the dataset that was chosen of it."""
     name, _, dataset = str(path).partition("::")
     path = Path(name)
+    path = path if path.name not in ("", "..") else path.resolve()  # the folder one stands in has a name, too
     return (path if "*" in path.name else existing(path)), dataset or None
 
 
-def _read_stack(path: Path, dataset: str | None) -> Stack:
+def _one_choice(dataset: str | None, image: int | str | None) -> str | None:
+    if dataset is not None and image is not None and dataset != str(image):
+        raise TsgError(f"::{dataset} and --image {image} choose two pictures; give one of them")
+    return dataset if image is None else str(image)
+
+
+def _read_stack(path: Path, image: str | None) -> Stack:
     suffix = path.suffix.lower()
     if "*" in path.name or (path.is_dir() and suffix not in (".zarr", ".zspy")):
-        return read_folder(path)
+        return read_folder(path, image=image)
     if suffix not in _READERS:
         raise _unknown_suffix(path, _READERS)
-    if dataset is not None and suffix not in rosetta.SUFFIXES:
-        raise TsgError(f"{path} holds one dataset; ::{dataset} chooses of several in one file")
-    return _READERS[suffix](path) if dataset is None else rosetta.read_rosetta(path, dataset=dataset)
+    if suffix in rosetta.SUFFIXES:
+        return rosetta.read_rosetta(path, dataset=image)
+    if suffix in tiff.SUFFIXES:
+        return tiff.read_tiff(path, image=image)
+    return choose_stack(_READERS[suffix](path), path, image)
 
 
 def _unknown_suffix(path: Path, known) -> TsgError:

@@ -22,6 +22,8 @@ class Stack:
     remarks        sentences for the history
     no_pixel_size  why there is no pixel size: the end of a sentence that begins with the file's name
     volume         why this looks like a volume and not like a series
+    frame_names    of the files that the frames lie in, where each has its own
+    repeats        how the files of one angle can be told apart, for prose
     """
 
     frames: Frames
@@ -35,6 +37,8 @@ class Stack:
     remarks: tuple[str, ...] = ()
     no_pixel_size: str = "does not state its pixel size"
     volume: str = ""
+    frame_names: tuple[str, ...] = ()
+    repeats: str = ""
 
     def scale_pixels(self, sizes: Sequence[float], units: Sequence[str | None]) -> None:
         """Take the pixel size from the lengths and units of the two axes (y, x), or say why it cannot be taken."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import TsgError
-from ..files import readable
+from ..files import readable, readable_name
 from ..tilt_series import TiltSeries
 from .angles import SAME_EXPOSURE_deg, check_angles, find_angles
 from .checks import conspicuous
@@ -139,7 +139,8 @@ def stored_series(
     tilt_deg, source = find_angles(stack, path, tilts=tilts)
     try:
         same_deg = SAME_EXPOSURE_deg if stack.metadata is None else 0
-        check_angles(tilt_deg, shape[0], source, kept=kept, same_deg=same_deg)
+        named = {"names": stack.frame_names, "repeats": stack.repeats}
+        check_angles(tilt_deg, shape[0], source, kept=kept, same_deg=same_deg, **named)
     except TsgError as error:
         raise TsgError(f"{error} ({path} looks like a volume: {stack.volume})" if stack.volume else error) from None
     if pixel_size_A is None and stack.pixel_size_A is None:
@@ -169,9 +170,10 @@ def _metadata(stack: Stack, path: Path, source: str, told: Sequence[str]) -> dic
     kept = stack.metadata
     if kept is None:
         dtype, where = stack.frames.dtype.name, source.replace(f"{path.parent}{os.sep}", "")
-        read = f"Read {stack.frames.shape[0]} frames of {dtype} from the {stack.kind} {path.name}"
-        kept = {"source_file": path.name, "source_dtype": dtype}
-        told = [f"{read}; tilt angles from {where}.", *stack.remarks, *told]
+        name = readable_name(path.name)
+        read = f"Read {stack.frames.shape[0]} frames of {dtype} from the {stack.kind} {name}"
+        kept = {"source_file": name, "source_dtype": dtype}
+        told = [*map(readable_name, (f"{read}; tilt angles from {where}.", *stack.remarks)), *told]
     history = (*kept.get("history", ()), *told)
     return kept | ({"history": history} if history else {})
 

@@ -1,0 +1,194 @@
+"""One number of each name of a series of files: its signed values, and how plainly it is spelt as an angle."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from .name_numbers import NameNumber
+
+DEGREES, SIGNS, DECIMALS, NUMBER = 3, 2, 1, 0  # by a unit or a word, by signs, by decimals alone, not at all
+_STEEPEST_deg, _TURN_deg, _HALF_TURN_deg = 90, 360, 150
+_SMALLEST_SPAN_deg, _SMALLEST_STEP_deg = 2, 0.2  # defoci, shifts and drifts in their usual units are smaller
+_UNEVEN = 5  # times the usual step, or a part of it; the scheme of Saxton and lost frames stay below
+_ENOUGH = 3  # numbers, from which on a counter is known
+_MINUS_OF = {"m": "p", "n": "p", "neg": "pos", "negative": "positive", "minus": "plus"}
+
+
+class Doubtful(ValueError):
+    """The sign cannot be told."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """The numbers at one place of all names; `place` counts from 1."""
+
+    place: int
+    numbers: tuple[NameNumber, ...]
+
+    @cached_property
+    def sizes(self) -> np.ndarray | None:
+        """The numbers without their signs; None where they are rows of numbers like 1.2.3."""
+        digits = [number.digits for number in self.numbers]
+        if any(text.count(".") > 1 or "," in text for text in digits):
+            return None
+        if self._has_counter_behind_the_dot:
+            digits = [text.partition(".")[0] for text in digits]
+        return np.array(digits, float)
+
+    @property
+    def _has_counter_behind_the_dot(self) -> bool:
+        """As in `tilt-60.001`, `tilt-58.002`: no angles run like this."""
+        parts = [number.digits.partition(".") for number in self.numbers]
+        if len(parts) < _ENOUGH or any(len(fraction) < 2 or not whole for whole, _, fraction in parts):
+            return False
+        counts = sorted(int(fraction) for _, _, fraction in parts)
+        is_one_whole = len({whole for whole, _, _ in parts}) == 1
+        return not is_one_whole and counts == list(range(counts[0], counts[0] + len(counts)))
+
+    @cached_property
+    def _signs(self) -> tuple[np.ndarray, bool] | None:
+        try:
+            return _signs(self.numbers, is_angle=self.is_named or self.is_degrees)
+        except Doubtful:
+            return None
+
+    @cached_property
+    def tilt_deg(self) -> np.ndarray | None:
+        """The numbers with their signs, or None where these cannot be told."""
+        if self.sizes is None or self._signs is None:
+            return None
+        return self._signs[0] * self.sizes + 0.0  # + 0.0 so that -0 is 0
+
+    @property
+    def is_constant(self) -> bool:
+        return len({(number.run, number.word, number.behind, number.digits) for number in self.numbers}) == 1
+
+    @property
+    def is_degrees(self) -> bool:
+        marked = [number.is_degrees or not float(number.digits.strip(".,") or 0) for number in self.numbers
+                  if number.digits.count(".") < 2]  # fmt: skip
+        return len(marked) == len(self.numbers) and all(marked) and any(n.is_degrees for n in self.numbers)
+
+    @property
+    def is_named(self) -> bool:
+        return all(number.is_named for number in self.numbers)
+
+    @property
+    def has_decimals(self) -> bool:
+        return any("." in number.digits for number in self.numbers) and not self._has_counter_behind_the_dot
+
+    @cached_property
+    def spelling(self) -> int:
+        """How plainly these are angles."""
+        if self.tilt_deg is None or any(number.other for number in self.numbers):
+            return NUMBER
+        is_signed = self._signs[1]
+        if self.is_degrees or (self.is_named and (self.has_decimals or is_signed or self._may_be_named)):
+            return DEGREES
+        if is_signed:
+            return SIGNS
+        return DECIMALS if self.has_decimals or (self.tilt_deg < 0).any() else NUMBER
+
+    @property
+    def _may_be_named(self) -> bool:
+        """`tilt_0`, `tilt_5`, but not the counters `tilt_1`, `tilt_2` or `tilt_10`, `tilt_20`."""
+        return self.is_mostly_distinct and not self.is_counter
+
+    @property
+    def is_counter(self) -> bool:
+        """Whether these count, by one, or by their first number, as numbers, doses and times do."""
+        if len(self.sizes) < 2:
+            return False
+        steps = np.diff(np.unique(self.sizes))
+        first = self.sizes.min()
+        by_one = len(steps) > 0 and np.allclose(steps, 1)
+        return bool(by_one or (len(steps) > 0 and first > 0 and np.allclose(steps, first, rtol=1e-2)))
+
+    @cached_property
+    def is_candidate(self) -> bool:
+        """Whether this can be the angle by its spelling and its range."""
+        if self.is_constant or self.spelling == NUMBER:
+            return False
+        span, steepest = np.ptp(self.tilt_deg), np.abs(self.tilt_deg).max()
+        if self.spelling == DEGREES:
+            return steepest <= _TURN_deg
+        if self.spelling == DECIMALS and self.is_counter and self.tilt_deg.min() > 0:
+            return False
+        is_turn = len(self.tilt_deg) > _ENOUGH and span >= _HALF_TURN_deg and steepest <= _TURN_deg and self.is_even
+        return bool(span >= _SMALLEST_SPAN_deg and (steepest <= _STEEPEST_deg or is_turn))
+
+    def rivals(self, other: "Column") -> bool:
+        """Whether these have decimals and step as evenly as the other numbers, in the range of angles or not."""
+        return self is not other and self.spelling == DECIMALS and self.is_even and self.is_mostly_distinct
+
+    @property
+    def is_mostly_distinct(self) -> bool:
+        return len(np.unique(self.tilt_deg)) > len(self.tilt_deg) / 2
+
+    @cached_property
+    def is_even(self) -> bool:
+        """Whether the numbers step as a scheme of angles does, in whatever order."""
+        steps = np.diff(np.unique(self.tilt_deg))
+        if len(steps) < 2:
+            return True
+        usual = np.median(steps)
+        return bool(
+            usual >= _SMALLEST_STEP_deg and steps.max() <= _UNEVEN * usual and steps.min() >= usual / _UNEVEN
+        )
+
+    def __str__(self) -> str:
+        place = f"number {self.place}"
+        if self.tilt_deg is None:
+            return f"{place}, {self.numbers[0].text!r} first, whose sign is not certain"
+        low, high = self.tilt_deg.min(), self.tilt_deg.max()
+        other = next((number.other for number in self.numbers if number.other), "")
+        is_count = self.is_counter and not self.has_decimals
+        note = f", by {other!r} no angle" if other else ", a counter" if is_count else ""
+        return f"{place} from {low:g} to {high:g}{note}"
+
+
+def _signs(numbers: Sequence[NameNumber], *, is_angle: bool) -> tuple[np.ndarray, bool]:
+    """The sign of each number, and whether both signs, or a plus sign, are spelt. Raises Doubtful."""
+    before = _signs_of_words([number.word for number in numbers], is_angle=is_angle)
+    runs = [number.run for number in numbers]
+    if before is not None:
+        if any(set(run) - {"-"} or len(run) > 1 for run in runs):
+            raise Doubtful
+        return before, True
+    if all(run.startswith("-") for run in runs) and any(len(run) > 1 for run in runs):
+        runs = [run[1:] for run in runs]  # one hyphen joins the words of every name
+        is_joined = False
+    else:
+        is_joined = any(number.is_joined for number in numbers)
+    kinds = set(runs)
+    if kinds - {"", "-", "+"}:
+        raise Doubtful
+    if kinds == {"-"}:
+        if is_joined:
+            raise Doubtful
+        return -np.ones(len(runs)), False
+    if kinds != {""}:
+        return np.array([-1.0 if run == "-" else 1.0 for run in runs]), True
+    behind = [number.behind for number in numbers]
+    if set(behind) <= {"", "-", "+"}:
+        if len(set(behind)) == 1:  # a hyphen behind every number joins words
+            return np.ones(len(runs)), set(behind) == {"+"}
+        return np.array([-1.0 if sign == "-" else 1.0 for sign in behind]), True
+    words = _signs_of_words(behind, is_angle=is_angle)
+    return (np.ones(len(runs)), False) if words is None else (words, True)
+
+
+def _signs_of_words(words: Sequence[str], *, is_angle: bool) -> np.ndarray | None:
+    """The signs that words like `m` and `p` say; None where they are no signs. Raises Doubtful."""
+    kinds = set(words) - {"", "-", "+"}
+    minus = kinds & set(_MINUS_OF)
+    if not minus:
+        return None
+    is_long = all(len(word) > 1 for word in kinds)
+    plus = kinds - minus
+    is_pair = len(minus) == 1 and (plus == {_MINUS_OF[next(iter(minus))]} or (not plus and "" in words))
+    if not (is_pair or is_long or (is_angle and len(minus) == 1 and len(plus) <= 1)):
+        raise Doubtful
+    return np.array([-1.0 if word in minus else 1.0 for word in words])

@@ -1,0 +1,153 @@
+"""Numbers in the names of files: their digits, how a sign is spelled, and what the words about them say they are.
+
+Dates and clocks are passed over where every name holds them. Signs are + and - in any typography, `m` and `p`, `n` and
+`p`, `neg` and `pos`, `minus` and `plus`, before the number or behind it; decimals have a dot, a comma or a `p`.
+"""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..files import readable_name
+
+_HYPHENS = "\u2212\u2013\u2010\u2011\u2012\u2014\ufe63\uff0d"
+_TYPOGRAPHY = str.maketrans(dict.fromkeys(_HYPHENS, "-") | {"\u00ba": "\u00b0"})
+_DATE = "\u2630"  # stands for a date or a clock that was passed over
+
+_MONTH = (
+    "(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
+    "|nov(?:ember)?|dec(?:ember)?)"
+)
+_DAY, _YEAR = r"(?:0?[1-9]|[12]\d|3[01])", r"(?:19|20)\d\d"
+_DATES_AND_CLOCKS = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        rf"(?<!\d){_YEAR}([-._]?)(?:0[1-9]|1[0-2])\1(?:0[1-9]|[12]\d|3[01])(?!\d)",
+        rf"(?<!\d){_DAY}([-._])(?:0?[1-9]|1[0-2])\1{_YEAR}(?!\d)",
+        rf"(?<![a-z]){_MONTH}(?:0[1-9]|[12]\d|3[01])(?:[-_, ]?{_YEAR})?(?![\d.,]*\d)",
+        rf"(?<!\d){_DAY}[-_. ]?{_MONTH}[-_. ]?(?:{_YEAR}|\d\d)(?!\d)",
+        r"(?<![\d.])(?:[01]?\d|2[0-3])([.:-])[0-5]\d\1[0-5]\d(?:\s?[ap]m)?(?![\d.]*\d)",
+        r"(?<!\d)(?:[01]?\d|2[0-3])h[0-5]\dm?(?:[0-5]\ds?)?(?![a-z\d])",
+        rf"{_DATE}[-_T ](?:[01]\d|2[0-3])[.:h-][0-5]\d(?![\d.]*\d)",  # a clock without seconds, behind a date
+        rf"{_DATE}[-_T ](?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d)?(?![\d.,])",
+    )
+)
+
+_ANGLE_WORD = re.compile(
+    r"(?:(?<![a-zα-ω])|(?<=tilt)|(?<=stage))(?:tilts?|alpha|α|angle|ang|theta|θ|deg|degrees?)[\s_=:(\[]*$",
+    re.IGNORECASE,
+)
+_OTHER_WORD = re.compile(
+    r"(?<![a-z])(df|def|defocus|focus|dose|mag|magnification|cl|exposure|dwell|time|temp|temperature|spot|beta|β|gamma"
+    r"|phi|psi|shift|voltage|current|gain|bin|binning)[\s_=:(\[]*$",
+    re.IGNORECASE,
+)
+_DEGREES = re.compile(r"[\s_]?(?:degrees|degree|degs|deg|°)(?![a-z])", re.IGNORECASE)
+_OTHER_UNIT = re.compile(
+    r"(?:\s?(?:nm|[uµμ]m|mm|cm|pm|kx|Mx|kX|MX|kV|kv|keV|eV|mrad|rad|sec|ms|us|[µμ]s|min|hr|px|pix|pA|nA|mA|fps|Hz|kHz"
+    r"|bit|%|e[-_/]?[AÅ]\W?2?)|[AÅxVshelKC])(?![A-Za-z0-9])|x(?=\d)"
+)
+_SIGN_WORD = re.compile(
+    r"(?:(?<![a-zα-ω])|(?<=tilt)|(?<=angle)|(?<=alpha)|(?<=deg)|(?<=ang)|(?<=theta))"
+    r"(?:(negative|positive|minus|plus|neg|pos)[\s_-]?|([mnp]))$",
+    re.IGNORECASE,
+)
+_LONG = "negative|positive|minus|plus|neg|pos"
+_SIGN_BEHIND = re.compile(rf"([+-]|{_LONG}|[mnp])(?![a-z0-9.+-])|[\s_]({_LONG})(?![a-z])", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class NameNumber:
+    """One number of a name.
+
+    text        the number as it stands, with its sign
+    digits      the digits with a decimal dot, if any
+    run         the hyphens and plus signs right before the digits
+    is_joined   a letter, digit or date stands right before `run`, so that its hyphen may join two words
+    word        the sign's word or letter before the number, in lower case
+    behind      the sign behind it
+    is_degrees  a unit of degrees stands behind it
+    is_named    a word for an angle stands before it
+    other       the word or unit that makes it another quantity
+    """
+
+    text: str
+    digits: str
+    run: str
+    is_joined: bool
+    word: str
+    behind: str
+    is_degrees: bool
+    is_named: bool
+    other: str
+
+
+@dataclass(frozen=True)
+class ParsedName:
+    """The numbers of a name, and its text between them, in which names of one kind agree."""
+
+    numbers: tuple[NameNumber, ...]
+    words: tuple[str, ...]
+
+
+def parse_names(names: Sequence[str]) -> list[ParsedName]:
+    """The numbers and words of each name (without its suffix)."""
+    names = [_plain(name) for name in names]
+    for pattern in _DATES_AND_CLOCKS:
+        if all(pattern.search(name) for name in names):
+            names = [pattern.sub(_DATE, name) for name in names]
+    has_p_for_sign = any(re.search(r"\d[mn]\d", name, re.IGNORECASE) for name in names)
+    decimals = r"[.,]\d+" if has_p_for_sign else r"[.,]\d+|p\d+(?![.,\d])"
+    number = re.compile(
+        rf"(?P<run>[+-]*)(?:(?P<chain>\d+(?:[.,]\d+){{2,}})|(?P<digits>\d+(?:{decimals})?|(?<![a-z0-9])[.,]\d+))",
+        re.IGNORECASE,
+    )
+    return [_parsed(name, number) for name in names]
+
+
+def _plain(name: str) -> str:
+    """The name in plain typography; bytes that are no UTF-8 are taken for Latin-1, as older systems wrote them."""
+    return unicodedata.normalize("NFKC", readable_name(name).translate(_TYPOGRAPHY)).translate(_TYPOGRAPHY)
+
+
+def _parsed(name: str, pattern: re.Pattern) -> ParsedName:
+    numbers, words, at = [], [], 0
+    for match in pattern.finditer(name):
+        before, behind = name[at : match.start()], name[match.end() :]
+        sign = _SIGN_WORD.search(before)
+        stem = before[: sign.start()] if sign else before
+        degrees = _DEGREES.match(behind)
+        end = degrees.end() if degrees else 0
+        unit = None if degrees else _OTHER_UNIT.match(behind)
+        behind_sign = None if unit else _SIGN_BEHIND.match(behind[end:])
+        shared = behind_sign and behind_sign[2] and re.match(r"[\s_-]?\d", behind[end + behind_sign.end() :])
+        end += behind_sign.end() if behind_sign and not shared else 0  # `60_neg_12`: it may belong to either
+        chain, run = match["chain"], match["run"]
+        other_word = _OTHER_WORD.search(stem)
+        other = "a row of numbers" if chain else other_word[1] if other_word else unit[0].strip() if unit else ""
+        digits = (chain or match["digits"]).lower()
+        if not chain:
+            digits = re.sub("[,p]", ".", digits)
+        numbers.append(
+            NameNumber(
+                text=name[match.start() - (len(before) - len(stem)) : match.end() + end].strip(" _"),
+                digits=digits,
+                run=run,
+                is_joined=bool(run) and _joins(before, is_first=at == 0),
+                word=(sign[1] or sign[2]).lower() if sign else "",
+                behind=(behind_sign[1] or behind_sign[2]).lower() if behind_sign else "",
+                is_degrees=degrees is not None,
+                is_named=not other_word and bool(_ANGLE_WORD.search(stem)),
+                other=other,
+            )
+        )
+        words.append(stem)
+        at = match.end() + end
+    words.append(name[at:])
+    return ParsedName(tuple(numbers), tuple(re.sub(r"\s+", " ", word).strip().lower() for word in words))
+
+
+def _joins(before: str, *, is_first: bool) -> bool:
+    """Whether a hyphen behind this text may join two words rather than be a sign."""
+    return before[-1].isalnum() or before[-1] in f"{_DATE})]" if before else not is_first
