@@ -17,7 +17,7 @@ from .judged_rows import judged_part
 from .leave_out import Predict, folds
 from .provenance import package_versions
 from .scale_bar import draw_scale_bar
-from .series_checks import facts, warnings_of
+from .series_checks import facts, sources, warnings_of
 from .tilt_series import TiltSeries
 
 N_EXAMPLES = 3
@@ -53,7 +53,7 @@ def densify_report(found: Densified, measured: TiltSeries, *, predict_by: Predic
         method=found.choice.method,
         judged_rows=found.choice.rows,
         examples=_predicted_examples(found),
-        facts=facts(found.series),
+        facts=facts(found.series) | sources(measured),
         history=measured.history,
         command=command,
         checksum=_checksum(source),

@@ -5,6 +5,7 @@ import numpy as np
 from .preparation.common_lines import change_of_sums
 from .tilt_series import TiltSeries
 
+SOURCES = {"angles": "tilt angles", "pixel_size": "pixel size", "intensity": "intensity", "axis": "tilt axis"}
 UNEQUAL = 1.3  # factor between a frame's total intensity and that of its neighbours
 WIDE_GAP = 1.9  # times the median step
 SHORT_RANGE_deg = 100.0
@@ -31,6 +32,12 @@ def facts(series: TiltSeries) -> dict[str, str]:
     if not series.measured.all():
         found["predicted"] = f"{(~series.measured).sum()} of the frames; {series.measured.sum()} were measured"
     return found
+
+
+def sources(series: TiltSeries) -> dict[str, str]:
+    """Name and origin of what describes a series, as it was told when the series was read."""
+    told = series.metadata.get("sources", {})
+    return {f"{name} from": told.get(key, "the series itself, which states no source") for key, name in SOURCES.items()}
 
 
 def warnings_of(series: TiltSeries) -> list[str]:

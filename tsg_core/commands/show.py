@@ -28,13 +28,15 @@ def show(source, reading, output, overwrite) -> None:
 
     series = read_with_contrast(source, **reading)
     from ..contact_sheet import CONVENTION, contact_sheet
-    from ..series_checks import facts
+    from ..series_checks import facts, sources
 
     described = facts(series)
     width = max(map(len, described))
     for name, value in described.items():
         click.echo(f"{name:{width}s}  {value}")
     click.echo(f"{'convention':{width}s}  {CONVENTION}")
+    for name, origin in sources(series).items():
+        click.echo(f"{name:16s}  {origin}")
     say_history(series)
     figure = contact_sheet(series, title=name_of(source))
     with replaced_when_whole(output, overwrite=overwrite) as (partial,):

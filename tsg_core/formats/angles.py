@@ -1,6 +1,5 @@
-"""Tilt angles: from a text file, from beside a stack, and whether they can be right."""
+"""Tilt angles from a text file, and whether angles can be those of so many frames."""
 
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,11 +8,10 @@ import numpy as np
 
 from ..errors import TsgError
 from .mdoc import read_mdoc
-from .stack import Stack
 from .texts import number_of, read_text
 
 SAME_EXPOSURE_deg = 1e-3  # stages read out finer than they stand still
-_SAME_STAGE_deg = 0.5  # a goniometer's reading and the angle that was asked for differ by less
+SAME_STAGE_deg = 0.5  # a goniometer's reading and the angle that was asked for differ by less
 _TURN_deg = 360
 _MANY = 4  # frames of one angle that a message lists
 
@@ -60,98 +58,14 @@ def _refuse_two_columns(path: Path, lines: Sequence[str]) -> None:
         raise TsgError(f"{path}: {lines[1]!r} may be one number or two; write one angle a line, with a decimal dot")
 
 
-def find_angles(stack: Stack, path: Path, *, tilts: str | Path | Sequence[float] | None) -> tuple[np.ndarray, str]:
-    """The angles and where they were found: those given, else those in the file, else those in a file beside it.
-
-    Aligned stacks (.ali) go with the refined angles (.tlt) before those of their header. Angles in a file that are all
-    alike were never set and are passed over. Raises TsgError where two sources would give frames different angles.
-    `tilts` may name the stack itself: its own angles are taken then.
-    """
-    own = _own_angles(stack, path)
-    if isinstance(tilts, str | Path):
-        if own and Path(tilts).exists() and path.exists() and os.path.samefile(tilts, path):
-            return own
-        return read_angles(tilts), str(tilts)
-    if tilts is not None:
-        return np.asarray(tilts, float), "the list of tilts"
-    if stack.no_angles:
-        joint = "" if stack.no_angles.endswith(", or") else ";"
-        raise TsgError(f"{path} comes without certain tilt angles: {stack.no_angles}{joint} name a file of angles by --tilts")
-    beside = _beside(path)
-    found = [(read_angles(candidate), str(candidate)) for candidate in beside if candidate.is_file()]
-    if path.suffix.lower() == ".ali" and found and found[0][1].endswith(".tlt"):
-        return found[0]  # refined while aligning, and so by intention others than those of the header
-    if own:
-        found.insert(0, own)
-    if not found:
-        raise _no_angles(stack, path, beside)
-    return _first_of(found, stack, path)
-
-
-def _own_angles(stack: Stack, path: Path) -> tuple[np.ndarray, str] | None:
-    if stack.tilt_deg is None:
-        return None
-    tilt_deg = np.asarray(stack.tilt_deg, float)
-    if len(tilt_deg) > 1 and (tilt_deg == tilt_deg[0]).all():
-        stack.remarks += (f"{stack.angles_from.capitalize()} states {tilt_deg[0]:g} deg for all frames: passed over.",)
-        return None
-    return tilt_deg, f"{stack.angles_from} of {path}"
-
-
-def _beside(path: Path) -> list[Path]:
-    """Files beside a stack that may hold its angles, in the order in which they are trusted."""
-    refined, raw = path.with_suffix(".tlt"), path.with_suffix(".rawtlt")
-    plain = [] if path.suffix.lower() == ".rec" else [refined, raw] if path.suffix.lower() == ".ali" else [raw, refined]
-    mdocs = [path.with_name(path.name + ".mdoc"), path.with_suffix(".mdoc")]
-    return [*plain, *(mdoc for mdoc in dict.fromkeys(mdocs) if mdoc != path)]
-
-
-def _no_angles(stack: Stack, path: Path, beside: Sequence[Path]) -> TsgError:
-    if stack.volume:
-        return TsgError(f"{path} looks like a volume, not a tilt series: {stack.volume}; if it is one, give --tilts")
-    names = ", ".join(candidate.name for candidate in beside)
-    return TsgError(
-        f"{path} comes without tilt angles: none in the file, and beside it none of {names}; name a file by --tilts"
-    )
-
-
-def _first_of(found: Sequence[tuple[np.ndarray, str]], stack: Stack, path: Path) -> tuple[np.ndarray, str]:
-    """The first source whose count fits the frames; the others must not give frames other angles."""
-    n_frames = stack.frames.shape[0]
-    fitting = [(tilt_deg, source) for tilt_deg, source in found if tilt_deg.shape == (n_frames,)]
-    if not fitting:
-        return found[0]
-    for tilt_deg, source in found:
-        if tilt_deg.shape != (n_frames,):
-            stack.remarks += (f"{_short(source, path)} holds {tilt_deg.size} angles and was passed over.",)
-    first_deg, first = fitting[0]
-    for other_deg, other in fitting[1:]:
-        if clash := disagreement(first_deg, other_deg):
-            itself = f", {path.name} itself" if first.endswith(f" of {path}") else ""
-            raise TsgError(
-                f"{path}: {_short(first, path)} and {_short(other, path)} disagree, {clash}; "
-                f"name the right one by --tilts{itself} or a file of angles"
-            )
-        if (shift := np.abs(other_deg - first_deg).max()) > _SAME_STAGE_deg:
-            stack.remarks += (
-                f"{_short(other, path)} gives angles that differ by up to {shift:.2g} deg and was not used; "
-                "name it by --tilts to use it.",
-            )
-    return fitting[0]
-
-
 def disagreement(first_deg: np.ndarray, other_deg: np.ndarray) -> str:
     """Where two lists of angles belong to other frames, the end of a sentence; a common offset is no such case."""
     apart = np.abs(other_deg - first_deg - np.median(other_deg - first_deg))
     steps = np.diff(np.unique(first_deg))
-    if not len(steps) or apart.max() <= max(_SAME_STAGE_deg, np.median(steps) / 2):
+    if not len(steps) or apart.max() <= max(SAME_STAGE_deg, np.median(steps) / 2):
         return ""
     i = int(np.argmax(np.abs(other_deg - first_deg)))
     return f"of frame {i} they say {first_deg[i]:g} and {other_deg[i]:g} deg"
-
-
-def _short(source: str, path: Path) -> str:
-    return source.replace(f"{path.parent}{os.sep}", "")
 
 
 def check_angles(

@@ -1,6 +1,6 @@
 """Frames that lie in a file and are read one at a time, in the file's own numbers."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -68,3 +68,74 @@ class ArrayFrames:
             self._decoded.clear()
             self._decoded[chunk] = np.asarray(self.array[chunk * self.step : (chunk + 1) * self.step])
         return self._decoded[chunk][within, rows]
+
+
+@dataclass(frozen=True)
+class TurnedFrames:
+    """Frames whose axes lie in another order in the file: `axes` are those of the file, in the order of (tilt, y, x).
+
+    Where a section of the file is no frame, all of the file is read at once and kept.
+    """
+
+    stored: RawFrames
+    axes: tuple[int, int, int]
+    _turned: list[np.ndarray] = field(default_factory=list, init=False, repr=False)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return tuple(self.stored.shape[axis] for axis in self.axes)
+
+    @property
+    def dtype(self) -> np.dtype:
+        return self.stored.dtype
+
+    def read(self, i: int, rows: slice = ALL_ROWS) -> np.ndarray:
+        if self.axes[0] == 0:
+            return self.stored.read(i).T[rows]
+        if not self._turned:
+            sections = [self.stored.read(k) for k in range(self.stored.shape[0])]
+            self._turned.append(np.stack(sections).transpose(self.axes))
+        return self._turned[0][i, rows]
+
+
+@dataclass(frozen=True)
+class RecastFrames:
+    """Frames whose numbers, bit for bit, are those of another type than the file says."""
+
+    stored: Frames
+    dtype: np.dtype
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.stored.shape
+
+    def read(self, i: int, rows: slice = ALL_ROWS) -> np.ndarray:
+        frame = np.ascontiguousarray(self.stored.read(i, rows), self.stored.dtype)
+        return frame.view(self.dtype)
+
+
+@dataclass(frozen=True)
+class CalibratedFrames:
+    """Frames of which each number n stands for scale * n + offset; integers stay integers where they can."""
+
+    stored: Frames
+    scale: float
+    offset: float
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.stored.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        is_small = self.stored.dtype.kind in "iu" and self.stored.dtype.itemsize <= 2
+        is_whole = is_small and abs(self.scale) == 1 and float(self.offset).is_integer()
+        return np.dtype(np.int32 if is_whole else np.float32)
+
+    def read(self, i: int, rows: slice = ALL_ROWS) -> np.ndarray:
+        return (self.scale * self.stored.read(i, rows).astype(float) + self.offset).astype(self.dtype)
+
+
+def recast(frames: Frames, dtype: np.dtype) -> Frames:
+    """The frames, their bits read as numbers of another type."""
+    return replace(frames, dtype=dtype) if isinstance(frames, RawFrames) else RecastFrames(frames, dtype)

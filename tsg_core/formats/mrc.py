@@ -2,129 +2,149 @@
 
 import math
 import re
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import mrcfile
 import numpy as np
+from mrcfile.dtypes import HEADER_DTYPE
 from mrcfile.mrcfile import MrcFile
 
 from ..errors import TsgError
 from ..files import readable
 from ..tilt_series import TiltSeries
-from .frames import RawFrames
-from .mdoc import mdoc_text, read_mdoc
+from .extended_header import FrameNotes, frame_notes, values
+from .frames import RawFrames, TurnedFrames
+from .mdoc import Mdoc, mdoc_text, read_mdoc
 from .stack import Stack
+from .trust import find_pixel_size
 
 SUFFIXES = (".mrc", ".st", ".ali", ".rec", ".mrcs")
 _IMOD_STAMP = 1146047817
-# bytes a frame that each bit of SerialEM's flags adds to the extended header; the tilt angle, bit 0, comes first
-_SERIALEM_BYTES = {1: 2, 2: 6, 4: 4, 8: 2, 16: 2, 32: 4}
-_OLD_FEI_RECORD = 128  # bytes a frame, 1024 frames, little used today
 _UPRIGHT = math.sin(math.radians(5))
-_NSYMBT_BYTE = 92  # where the header states the length of the extended one
 _LABEL_LENGTH, _N_LABELS = 80, 10
+_UNREAD_MODES = {3: "complex integers", 16: "colours", 101: "half-bytes"}
 
 
 def read_mrc(path: Path) -> Stack:
-    """Frames as they lie in the file; angles of the extended header; flags and history of an own .mdoc beside it."""
+    """Frames as the axis map has them; angles of the extended header; flags and history of an own .mdoc beside it."""
     header, extended, offset = read_header(path)
     dtype = mrcfile.utils.data_dtype_from_header(header)
-    if dtype.kind == "i" and dtype.itemsize == 1 and _imod(header)[0] == _IMOD_STAMP and not _imod(header)[1] & 1:
-        dtype = np.dtype(np.uint8)  # bytes of IMOD are unsigned unless a flag says otherwise
     shape = tuple(map(int, mrcfile.utils.data_shape_from_header(header)))
     shape = (1, *shape) if len(shape) == 2 else shape
     stack = Stack(frames=RawFrames(path, offset, shape, dtype), kind="MRC file")
-    stack.pixel_size_A = edge_A(path, header)
-    _read_extended(stack, header, extended)
+    _turn(stack, header)
+    stack.stated_range = (float(header.dmin), float(header.dmax))
+    stamp, flags = values(header, bytes(header.extra2)[40:48], "i4")
+    if stamp == _IMOD_STAMP and dtype.itemsize == 1:
+        stack.is_flagged_signed = bool(flags & 1)
+    notes = frame_notes(header, extended)
+    if notes is not None:
+        stack.tilt_deg, stack.angles_from = notes.tilt_deg, "the extended header"
     if int(header.ispg) != 0 and shape[0] > 1:
         stack.volume = f"its header names the space group {int(header.ispg)}"
     if path.suffix.lower() == ".rec":
         stack.volume = "the suffix .rec is that of reconstructed volumes"
-    titles = [b" ".join(header.label.ravel().tolist()).decode("latin-1"), *_read_mdoc_beside(stack, path)]
+    beside = path.with_name(path.name + ".mdoc")
+    mdoc = read_mdoc(beside) if beside.is_file() else None
+    _take_pixel_size(stack, edge_A(path, header), notes, mdoc)
+    if mdoc is not None:
+        _take_flags(stack, mdoc, path)
     if stack.metadata is None:
-        stack.remarks += tuple(_doubts(stack, " ".join(titles), path))
+        labels = b" ".join(header.label.ravel().tolist()).decode("latin-1")
+        _take_axis(stack, notes, " ".join([labels, *(mdoc.titles if mdoc else ())]), path)
     return stack
 
 
-def _doubts(stack: Stack, titles: str, path: Path) -> Iterator[str]:
-    """What the header and the .mdoc leave doubtful, for the history."""
-    if stack.pixel_size_A == 1.0:
-        yield "The header states pixels of exactly 1 A, which software writes that knows no size; if so, give another."
-    stated = re.search(r"Tilt axis angle = *(-?[\d.]+)", titles)  # from the vertical, as SerialEM writes it
-    if stated and path.suffix.lower() != ".ali" and abs(math.sin(math.radians(float(stated[1])))) > _UPRIGHT:
-        yield f"A title states a tilt axis at {float(stated[1]):g} deg from the vertical; the frames were not turned."
-
-
-def _read_extended(stack: Stack, header, extended: np.ndarray) -> None:
-    n_frames = stack.frames.shape[0]
-    names = extended.dtype.names or ()
-    if "Alpha tilt" in names:  # FEI1, FEI2
-        stack.tilt_deg = np.asarray(extended["Alpha tilt"][:n_frames], float)
-        _take_pixel_size(stack, float(extended["Pixel size X"][0]) * 1e10)
-        stack.angles_from = "the extended header"
+def _turn(stack: Stack, header) -> None:
+    """Frames (z, y, x), where the axis map of the header says that they lie otherwise."""
+    stored = [int(header[name]) for name in ("maps", "mapr", "mapc")]  # axes 1, 2, 3 are x, y, z
+    if stored in ([3, 2, 1], [0, 0, 0]):
         return
-    raw = extended.tobytes()
-    n_bytes, flags = _values(header, bytes(header.extra2)[16:20], "i2")
-    if (n_bytes, flags) == (0, 32) and len(raw) >= n_frames * _OLD_FEI_RECORD:
-        values = _values(header, raw, "f4").reshape(-1, _OLD_FEI_RECORD // 4)
-        stack.tilt_deg, stack.angles_from = values[:n_frames, 0].astype(float), "the extended header"
-        _take_pixel_size(stack, float(values[0, 11]) * 1e10)
-    is_serialem = flags & 1 and n_bytes == sum(size for bit, size in _SERIALEM_BYTES.items() if flags & bit)
-    if is_serialem and len(raw) >= n_frames * n_bytes:
-        values = _values(header, raw[: n_frames * n_bytes], "i2")
-        stack.tilt_deg, stack.angles_from = values.reshape(n_frames, -1)[:, 0] / 100, "the extended header"
+    if sorted(stored) != [1, 2, 3]:
+        stack.remarks += (f"The axis map {stored[::-1]} of the header makes no sense and was passed over.",)
+        return
+    stack.frames = TurnedFrames(stack.frames, tuple(stored.index(axis) for axis in (3, 2, 1)))
+    lying = "".join("xyz"[axis - 1] for axis in reversed(stored))
+    stack.remarks += (f"Columns, rows and sections lie along {', '.join(lying)} by the axis map; they were turned.",)
 
 
-def _take_pixel_size(stack: Stack, pixel_size_A: float) -> None:
-    """That of the extended header where the header has none, or the 1 A which software writes that knows none."""
-    if pixel_size_A > 0 and stack.pixel_size_A in (None, 1.0):
-        stack.pixel_size_A = float(f"{pixel_size_A:.7g}")
+def _take_pixel_size(stack: Stack, header_A: float | None, notes: FrameNotes | None, mdoc: Mdoc | None) -> None:
+    noted_A, mdoc_A = notes and notes.pixel_size_A, mdoc and mdoc.pixel_size_A
+    stated = [("the header", header_A), ("the extended header", noted_A), ("the .mdoc", mdoc_A)]
+    find_pixel_size(stack, stated)
+    if mdoc_A and stack.pixel_size_A and np.isclose(mdoc_A, stack.pixel_size_A, 1e-5):
+        stack.pixel_size_A = mdoc_A  # to more digits than the header has
+    doubtful = stack.pixel_size_A == 1.0 and not (mdoc is not None and mdoc.measured is not None)
+    if doubtful:
+        stack.remarks += (
+            "The header states pixels of exactly 1 A, which software writes that knows no size; if so, give another.",
+        )
 
 
-def _read_mdoc_beside(stack: Stack, path: Path) -> tuple[str, ...]:
-    """Pixel size of the stack's .mdoc; flags and history, too, where it was written with the stack. Returns its titles."""
-    beside = path.with_name(path.name + ".mdoc")
-    if not beside.is_file():
-        return ()
-    mdoc = read_mdoc(beside)
-    if stack.pixel_size_A is None or (mdoc.pixel_size_A and np.isclose(mdoc.pixel_size_A, stack.pixel_size_A, 1e-5)):
-        stack.pixel_size_A = mdoc.pixel_size_A
+def _take_axis(stack: Stack, notes: FrameNotes | None, titles: str, path: Path) -> None:
+    """The direction of the tilt axis that the notes or a title state, from the vertical, as SerialEM writes it."""
+    if title := re.search(r"Tilt axis (?:rotation )?angle = *(-?[\d.]+)", titles):
+        stack.axis_deg, stack.axis_from = float(title[1]), "a title"
+    elif notes is not None and notes.axis_deg is not None:
+        stack.axis_deg, stack.axis_from = notes.axis_deg, "the extended header"
+    if stack.axis_deg is None or path.suffix.lower() == ".ali":  # alignment turns the frames and keeps the label
+        return
+    if abs(math.sin(math.radians(stack.axis_deg))) > _UPRIGHT:
+        stack.remarks += (
+            f"{stack.axis_from[0].upper()}{stack.axis_from[1:]} states a tilt axis at {stack.axis_deg:g} deg from the "
+            "vertical; the frames were not turned.",
+        )
+
+
+def _take_flags(stack: Stack, mdoc: Mdoc, path: Path) -> None:
+    """Flags and history of a .mdoc that was written with the stack."""
     stack.measured = mdoc.measured
     if stack.measured is not None:
         if len(stack.measured) != stack.frames.shape[0]:
-            raise TsgError(f"{beside} lists {len(stack.measured)} frames, {path} has {stack.frames.shape[0]}")
-        stack.metadata = {"source_file": path.name, "history": mdoc.titles}
-    return mdoc.titles
+            raise TsgError(f"{mdoc.path} lists {len(stack.measured)} frames, {path} has {stack.frames.shape[0]}")
+        stack.metadata = {"source_file": path.name, "history": mdoc.titles, "sources": {}}
 
 
 def read_header(path: Path):
-    """Header, extended header and where the data begin; TsgError where the file is too short for what it states."""
-    with readable(path), warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        _refuse_absurd(path)
-        with mrcfile.open(path, header_only=True, permissive=True) as file:
-            header = file.header
-            is_fei = bytes(header.exttyp) in (b"FEI1", b"FEI2")
-            extended = file.indexed_extended_header if is_fei else file.extended_header
+    """Header, extended header (bytes) and where the data begin; TsgError where the file is too short for them."""
+    with readable(path):
+        size = path.stat().st_size
+        header = _parsed(path, size)
+        if int(header.mode) in _UNREAD_MODES:
+            kind = _UNREAD_MODES[int(header.mode)]
+            raise TsgError(f"{path} holds {kind} (mode {int(header.mode)}), which no tilt series has")
+        if not 0 <= int(header.nsymbt) <= size:
+            raise ValueError("its header makes no sense")
         shape = mrcfile.utils.data_shape_from_header(header)
         itemsize = mrcfile.utils.data_dtype_from_header(header).itemsize
         offset = header.nbytes + int(header.nsymbt)
-        size = offset + itemsize * math.prod(map(int, shape))
+        wanted = offset + itemsize * math.prod(map(int, shape))
         if min(shape) < 1:
             raise ValueError(f"its header gives the shape {shape}")
-        if path.stat().st_size < size:  # a foreign file's header may ask for more memory than there is
-            raise ValueError(f"its header asks for {size} bytes, the file has {path.stat().st_size}")
-        return header, extended, offset
+        if size < wanted:  # a foreign file's header may ask for more memory than there is
+            raise ValueError(f"its header asks for {wanted} bytes, the file has {size}")
+        return header, np.fromfile(path, np.uint8, int(header.nsymbt), offset=header.nbytes).tobytes(), offset
 
 
-def _refuse_absurd(path: Path) -> None:
-    """Stop at a foreign file whose extended header, in either byte order, would be larger than the file."""
-    stated = np.fromfile(path, "i4", count=1, offset=_NSYMBT_BYTE)
-    size = path.stat().st_size
-    if not len(stated) or not any(0 <= int(number[0]) <= size for number in (stated, stated.byteswap())):
-        raise ValueError("its header makes no sense")
+def _parsed(path: Path, size: int) -> np.recarray:
+    """The header in the byte order in which it makes sense: that of its stamp, which old and careless software leaves
+    empty or wrong, or else the other."""
+    raw = np.fromfile(path, np.uint8, HEADER_DTYPE.itemsize)
+    if len(raw) < HEADER_DTYPE.itemsize:
+        raise ValueError(f"its header has {len(raw)} of {HEADER_DTYPE.itemsize} bytes")
+    orders = "><" if raw[212] == 0x11 else "<>"
+    headers = [raw.view(HEADER_DTYPE.newbyteorder(order)).reshape(()).view(np.recarray) for order in orders]
+    return next((header for header in headers if _makes_sense(header, size)), headers[0])
+
+
+def _makes_sense(header, size: int) -> bool:
+    shape = [int(header[name]) for name in ("nz", "ny", "nx")]
+    try:
+        itemsize = mrcfile.utils.dtype_from_mode(int(header.mode)).itemsize
+    except ValueError:
+        return int(header.mode) in _UNREAD_MODES
+    n_extended = int(header.nsymbt)
+    return min(shape) > 0 and 0 <= n_extended and header.nbytes + n_extended + itemsize * math.prod(shape) <= size
 
 
 def edge_A(path: Path, header) -> float | None:
@@ -137,16 +157,6 @@ def edge_A(path: Path, header) -> float | None:
     if not np.isclose(x_A, y_A, rtol=1e-3):
         raise TsgError(f"{path} has pixels of {x_A:g} x {y_A:g} A; only square ones can be used")
     return float(f"{x_A:.7g}")
-
-
-def _values(header, content: bytes, kind: str) -> np.ndarray:
-    """Numbers in the file's byte order."""
-    return np.frombuffer(content, np.dtype(kind).newbyteorder(header.dtype["mode"].byteorder))
-
-
-def _imod(header) -> np.ndarray:
-    """IMOD's stamp and its flags."""
-    return _values(header, bytes(header.extra2)[40:48], "i4")
 
 
 def write_mrc(series: TiltSeries, path: Path) -> None:

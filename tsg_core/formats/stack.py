@@ -15,15 +15,20 @@ from .lengths import in_angstrom
 class Stack:
     """Frames in file order, and what the file says of them; None where it does not say.
 
-    kind           the format's name, for prose
-    angles_from    where in the file the angles stand
-    no_angles      why there are none, where that is known already
-    metadata       what a series had in memory, for the formats that keep it; None for a foreign file
-    remarks        sentences for the history
-    no_pixel_size  why there is no pixel size: the end of a sentence that begins with the file's name
-    volume         why this looks like a volume and not like a series
-    frame_names    of the files that the frames lie in, where each has its own
-    repeats        how the files of one angle can be told apart, for prose
+    kind               the format's name, for prose
+    angles_from        where in the file the angles stand
+    no_angles          why there are none, where that is known already
+    pixel_size_from    where the pixel size stands
+    intensity_from     what was done to the numbers of the file on reading
+    axis_deg           direction of the tilt axis from the vertical, as axis_from states it
+    metadata           what a series had in memory, for the formats that keep it; None for a foreign file
+    remarks            sentences for the history
+    no_pixel_size      why there is no pixel size: the end of a sentence that begins with the file's name
+    volume             why this looks like a volume and not like a series
+    stated_range       least and greatest number of the frames as the file states them
+    is_flagged_signed  what a flag says of the sign of bytes
+    frame_names        of the files that the frames lie in, where each has its own
+    repeats            how the files of one angle can be told apart, for prose
     """
 
     frames: Frames
@@ -32,6 +37,10 @@ class Stack:
     angles_from: str = ""
     no_angles: str = ""
     pixel_size_A: float | None = None
+    pixel_size_from: str = "the file"
+    intensity_from: str = ""
+    axis_deg: float | None = None
+    axis_from: str = ""
     measured: np.ndarray | None = None
     metadata: dict[str, Any] | None = None
     remarks: tuple[str, ...] = ()
@@ -39,6 +48,8 @@ class Stack:
     volume: str = ""
     frame_names: tuple[str, ...] = ()
     repeats: str = ""
+    stated_range: tuple[float, float] | None = None
+    is_flagged_signed: bool | None = None
 
     def scale_pixels(self, sizes: Sequence[float], units: Sequence[str | None]) -> None:
         """Take the pixel size from the lengths and units of the two axes (y, x), or say why it cannot be taken."""

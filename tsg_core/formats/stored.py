@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,14 @@ import numpy as np
 from ..errors import TsgError
 from ..files import readable, readable_name
 from ..tilt_series import TiltSeries
-from .angles import SAME_EXPOSURE_deg, check_angles, find_angles
+from .angles import SAME_EXPOSURE_deg, check_angles
 from .checks import conspicuous
 from .frames import ALL_ROWS, Frames
+from .order import order_fault
+from .signs import settle_signs
+from .sources import Sources
 from .stack import Stack
+from .trust import find_angles
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +40,7 @@ class StoredSeries:
     _frames: Frames = field(repr=False)
     _order: np.ndarray = field(repr=False)  # where in the file the frames lie
     _is_foreign: bool = field(repr=False)
+    _are_angles_given: bool = field(repr=False)
 
     def __len__(self) -> int:
         return len(self.tilt_deg)
@@ -66,7 +71,8 @@ class StoredSeries:
 
         Only the frames that are asked for are read, one at a time. Numbers that float32 cannot hold (integers beyond
         2^24, float64) are rounded, which the history says: the rounding, one part in 2^24, lies far below the shot
-        noise of any count. Raises TsgError for a truncated file and values that are not finite.
+        noise of any count. Raises TsgError for a truncated file, values that are not finite, and frames of a foreign
+        file that lie in another order than its angles.
         """
         if not (isinstance(binning, int | np.integer) and binning >= 1):
             raise TsgError(f"binning={binning} must be a whole number of pixels, 1 or more")
@@ -88,9 +94,23 @@ class StoredSeries:
             series = TiltSeries(frames, self.tilt_deg[chosen], pixel_size_A, self.measured[chosen], self.metadata)
         told = [f"Numbers of {self.dtype} were rounded to float32, by one part in 2^24 at most."] if is_rounded else []
         told += [faults[i] for i in sorted(faults)]
+        told += self._order_faults(frames) if indices is None and self._is_foreign else []
         for sentence in [*told, *self._parts(len(series), rows, binning)]:
             series = series.noted(sentence)
         return series
+
+    def _order_faults(self, frames: np.ndarray) -> list[str]:
+        """What shows that frames and angles do not belong together: an error, unless the angles were given."""
+        fault = order_fault(frames, self.tilt_deg, self._order)
+        if not fault:
+            return []
+        said = f"The frames do not seem to fit their angles, from {self.metadata['sources']['angles']}: {fault}"
+        if self._are_angles_given:
+            return [f"{said}. Angles are taken in the order of the frames in the file."]
+        raise TsgError(
+            f"{self.path}: {said[0].lower()}{said[1:]}, as after sorting; give the angles, in the order of the frames in "
+            "the file, by --tilts"
+        )
 
     def _chosen(self, indices: Sequence[int] | np.ndarray | None) -> np.ndarray:
         everything = np.arange(len(self))
@@ -136,15 +156,21 @@ def stored_series(
     if dtype.kind not in "biuf":
         raise TsgError(f"{path} holds numbers of the kind {dtype}; the intensities of a tilt series are real numbers")
     kept = _kept(shape[0], leave_out, path)
-    tilt_deg, source = find_angles(stack, path, tilts=tilts)
-    try:
+    if stack.metadata is None:
+        settle_signs(stack)
+
+    def check(tilt_deg: np.ndarray, source: str) -> None:
         same_deg = SAME_EXPOSURE_deg if stack.metadata is None else 0
         named = {"names": stack.frame_names, "repeats": stack.repeats}
-        check_angles(tilt_deg, shape[0], source, kept=kept, same_deg=same_deg, **named)
-    except TsgError as error:
-        raise TsgError(f"{error} ({path} looks like a volume: {stack.volume})" if stack.volume else error) from None
+        try:
+            check_angles(tilt_deg, shape[0], source, kept=kept, same_deg=same_deg, **named)
+        except TsgError as error:
+            volume = f" ({path} looks like a volume: {stack.volume})" if stack.volume else ""
+            raise TsgError(f"{error}{volume}") from None
+
+    tilt_deg, source = find_angles(stack, path, tilts=tilts, check=check)
     if pixel_size_A is None and stack.pixel_size_A is None:
-        raise TsgError(f"{path} {stack.no_pixel_size}; give it as pixel_size_A")
+        raise TsgError(f"{path} {stack.no_pixel_size}; give it as pixel_size_A (--pixel-size)")
     order = kept[np.argsort(tilt_deg[kept], kind="stable")]
     measured = np.ones(shape[0], bool) if stack.measured is None else np.asarray(stack.measured, bool)
     told = [] if pixel_size_A is None else [f"The pixel size was given as {pixel_size_A:g} A."]
@@ -153,28 +179,49 @@ def stored_series(
         told.append(f"Frames {', '.join(map(str, leave_out))} of the file, at {angles} deg, were left out.")
     if (np.diff(order) < 0).any():
         told.append("The frames were sorted by angle.")
+    sources = _sources(stack, path, source, tilts, pixel_size_A)
     return StoredSeries(
         path=path,
         tilt_deg=tilt_deg[order],
         pixel_size_A=float(stack.pixel_size_A if pixel_size_A is None else pixel_size_A),
         measured=measured[order],
-        metadata=_metadata(stack, path, source, told),
+        metadata=_metadata(stack, path, sources, told, is_given=tilts is not None or pixel_size_A is not None),
         _frames=stack.frames,
         _order=order,
         _is_foreign=stack.metadata is None,
+        _are_angles_given=tilts is not None,
     )
 
 
-def _metadata(stack: Stack, path: Path, source: str, told: Sequence[str]) -> dict[str, Any]:
+def _sources(stack: Stack, path: Path, angles: str, tilts, pixel_size_A: float | None) -> Sources:
+    """Where angles, pixel size, intensities and axis come from."""
+    angles = angles.replace(f"{path.parent}{os.sep}", "")
+    axis = "taken as vertical, along the columns: nothing states it"
+    if stack.axis_deg is not None:
+        stated = f"{stack.axis_from} states {stack.axis_deg:g} deg from the vertical"
+        axis = f"taken as vertical, along the columns; {stated}"
+    found = Sources(
+        angles=angles if tilts is None else f"{angles}, as given",
+        pixel_size=stack.pixel_size_from if pixel_size_A is None else "the one given",
+        intensity=stack.intensity_from or f"numbers of {stack.frames.dtype.name}, as they are stored",
+        axis=axis,
+    )
+    kept = (stack.metadata or {}).get("sources", {})  # of the file that was read first
+    given = {"angles": tilts, "pixel_size": pixel_size_A}
+    return replace(found, **{name: text for name, text in kept.items() if given.get(name) is None})
+
+
+def _metadata(stack: Stack, path: Path, sources: Sources, told: Sequence[str], *, is_given: bool) -> dict[str, Any]:
     """What the file kept of the series, or else where it comes from; with what was told of reading it."""
     kept = stack.metadata
     if kept is None:
-        dtype, where = stack.frames.dtype.name, source.replace(f"{path.parent}{os.sep}", "")
-        name = readable_name(path.name)
+        dtype, name = stack.frames.dtype.name, readable_name(path.name)
         read = f"Read {stack.frames.shape[0]} frames of {dtype} from the {stack.kind} {name}"
-        kept = {"source_file": name, "source_dtype": dtype}
-        told = [*map(readable_name, (f"{read}; tilt angles from {where}.", *stack.remarks)), *told]
+        kept = {"source_file": name, "source_dtype": dtype, "sources": {}}
+        told = [*map(readable_name, (f"{read}; tilt angles from {sources.angles}.", *stack.remarks)), *told]
     history = (*kept.get("history", ()), *told)
+    if "sources" in kept or is_given:
+        kept = kept | {"sources": sources.as_dict()}
     return kept | ({"history": history} if history else {})
 
 

@@ -6,9 +6,9 @@ import numpy as np
 
 from ..errors import TsgError
 from ..files import existing, readable, replaced_when_whole
-from .frames import RawFrames
 from .mrc import SUFFIXES as MRC_SUFFIXES
 from .mrc import edge_A, read_header, read_mrc, write_data
+from .signs import settle_signs
 
 _SUFFIXES = (".npz", *MRC_SUFFIXES)
 
@@ -29,14 +29,11 @@ def read_volume(path: str | Path) -> tuple[np.ndarray, float]:
     edge = edge_A(path, header)
     if edge is None:
         raise TsgError(f"{path} does not state its voxel size")
-    axis_of_dimension = [int(header[name]) or default for name, default in (("maps", 3), ("mapr", 2), ("mapc", 1))]
-    if sorted(axis_of_dimension) != [1, 2, 3]:
-        raise TsgError(f"{path} has the axis map {axis_of_dimension}, which names an axis twice")
-    sections: RawFrames = read_mrc(path).frames
+    stack = read_mrc(path)
+    settle_signs(stack)
     with readable(path):
-        data = np.fromfile(path, sections.dtype, int(np.prod(sections.shape)), offset=sections.offset)
-    data = data.reshape(sections.shape)
-    volume = data.transpose([axis_of_dimension.index(axis) for axis in (2, 3, 1)])
+        data = np.stack([stack.frames.read(i) for i in range(stack.frames.shape[0])])
+    volume = data.transpose(1, 0, 2)
     return np.ascontiguousarray(volume, np.float32), edge
 
 
