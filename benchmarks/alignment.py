@@ -17,9 +17,9 @@ import numpy as np
 from ase import Atoms
 from ase.cluster import Decahedron
 
-from tsg_core.experiment import recorded_balls, simulate_recorded
 from tsg_core.preparation.alignment import AlignmentSettings, align
 from tsg_core.preparation.transformation import shift_error_px
+from tsg_core.samples.experiment import recorded_balls, simulate_recorded
 from tsg_core.tilt_series import TiltSeries
 
 AXIS_deg = 1.5

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import pandas as pd
 
-from tsg_core.atom_limits import TABLE_FILE, disturbed_limits, found_at, prism_limits, unjudged_limits
+from tsgbook.experiments.atom_limits import TABLE_FILE, disturbed_limits, found_at, prism_limits, unjudged_limits
 
 COLUMNS = ["recall", "invented", "rmsd_pm", "stated_pm", "explained", "within_1_sigma", "within_2_sigma"]
 

@@ -19,16 +19,16 @@ import torch
 from ase import Atoms
 from ase.build import bulk
 
-from tsg_core.atom_fit import OBJECT, AtomFrames, start_parameters
-from tsg_core.atom_rendering import AtomRenderer
-from tsg_core.atoms import AtomSettings, NotAtoms, fit_atoms
+from tsg_core.evaluation.atom_peaks import match_atoms
 from tsg_core.interpolation import densify
+from tsg_core.interpolation.atoms.fit import AtomSettings, NotAtoms, fit_atoms
+from tsg_core.interpolation.atoms.least_squares import OBJECT, AtomFrames, start_parameters
+from tsg_core.interpolation.atoms.rendering import AtomRenderer
+from tsg_core.interpolation.atoms.whitening import Whitening
 from tsg_core.microscope import MICROSCOPES, NON_ABERRATED
-from tsg_core.objects import match_atoms
 from tsg_core.simulation import simulate_tilt_series
 from tsg_core.structures import random_rotation
 from tsg_core.tilt_series import TiltSeries
-from tsg_core.whitening import Whitening
 
 FIT_ITERATIONS = 5
 

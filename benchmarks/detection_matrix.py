@@ -10,11 +10,11 @@ import abtem
 import numpy as np
 from ase import Atoms
 
-from tsg_core.detection_matrix import detection_matrix
 from tsg_core.microscope import MICROSCOPES, NON_ABERRATED
-from tsg_core.multislice import tilted_cell
-from tsg_core.probe import abtem_lens, probe_radius_A
+from tsg_core.optics.probe import abtem_lens, probe_radius_A
 from tsg_core.simulation import simulate_tilt_series
+from tsg_core.simulation.detection_matrix import detection_matrix
+from tsg_core.simulation.multislice import tilted_cell
 
 EXTENT_A, N_PIXELS, TILT_deg, SAMPLING_A, SLICE_A = 12.0, 48, 20.0, 0.0625, 1.5
 N_POINTS = 32

@@ -12,8 +12,8 @@ from ase.cluster import Decahedron, Icosahedron
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from tsg_core.experiment import EXPERIMENT_FILE, experiment_like, simulate_recorded
 from tsg_core.preparation.steps import PreparationSettings, prepare
+from tsg_core.samples.experiment import EXPERIMENT_FILE, experiment_like, simulate_recorded
 
 SEED = 11
 PIXEL_A, SHAPE = 0.44, 112

@@ -11,8 +11,8 @@ import numpy as np
 import yaml
 from scipy.optimize import least_squares
 
-from tsg_core.channelling import COEFFICIENTS_FILE, Channelling, strengths_of
-from tsg_core.references import CASES, REFERENCE_MICROSCOPES, Case, case_series, stored_frame
+from tsg_core.optics.channelling import COEFFICIENTS_FILE, Channelling, strengths_of
+from tsg_core.samples.multislice_frames import CASES, REFERENCE_MICROSCOPES, Case, case_series, stored_frame
 
 LATERAL_A, DEPTH_A, SPREAD_A = (0.25, 0.5, 1.0), (3.0, 12.0, 1000.0), 0.3
 RIDGES = (0.01, 0.02, 0.05, 0.1, 0.2)

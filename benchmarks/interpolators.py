@@ -14,16 +14,16 @@ import time
 
 import numpy as np
 
-from tsg_core.automatic import predict_automatically
 from tsg_core.evaluation import image_metrics
 from tsg_core.interpolation import densify
+from tsg_core.interpolation.choice import predict_automatically
+from tsg_core.interpolation.uncertainty import coverage
 from tsg_core.microscope import MICROSCOPES
-from tsg_core.noise import with_dose
 from tsg_core.simulation import simulate_tilt_series
+from tsg_core.simulation.noise import with_dose
 from tsg_core.sparsity import midpoint_trios
 from tsg_core.structures import random_rotation, training_particles
 from tsg_core.tilt_series import TiltSeries
-from tsg_core.uncertainty import coverage
 
 TILT_deg = np.arange(-90.0, 91.0)
 

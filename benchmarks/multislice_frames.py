@@ -1,7 +1,7 @@
 """Frames by PRISM and multislice that the fast engine is held against: `python benchmarks/multislice_frames.py` (about an hour).
 
 Each frame is kept as soon as it is done, so that an interrupted call goes on. They are shipped as
-`tsg_core/data/multislice_frames.npz`, read by `tsg_core.references`; `fit_channelling.py` fits its coefficients to the
+`tsg_core/data/multislice_frames.npz`, read by `tsg_core.samples.multislice_frames`; `fit_channelling.py` fits its coefficients to the
 frames of the training elements, the others show what they are worth.
 """
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from tsg_core.references import CASES, FRAMES_FILE, case_series
+from tsg_core.samples.multislice_frames import CASES, FRAMES_FILE, case_series
 
 
 @click.command()

@@ -1,7 +1,7 @@
 """Tilt series by multislice that methods are held against: `python benchmarks/multislice_series.py` (an hour or two).
 
 Each tilt is kept as soon as it is done, so that an interrupted call goes on. Shipped as
-`tsg_core/data/multislice_series.npz`, read by `tsg_core.reference_series`.
+`tsg_core/data/multislice_series.npz`, read by `tsg_core.samples.multislice_series`.
 """
 
 import time
@@ -10,9 +10,8 @@ from pathlib import Path
 import click
 import numpy as np
 
-from tsg_core.detection_matrix import detection_matrix
 from tsg_core.microscope import MICROSCOPES
-from tsg_core.reference_series import (
+from tsg_core.samples.multislice_series import (
     FIELD_OF_VIEW_A,
     N_PIXELS,
     PARTICLES,
@@ -22,6 +21,7 @@ from tsg_core.reference_series import (
     packed,
     reference_atoms,
 )
+from tsg_core.simulation.detection_matrix import detection_matrix
 
 
 @click.command()

@@ -52,7 +52,7 @@ def series_of(n_frames: int, pixels: int) -> TiltSeries:
 def cost_of(*arguments) -> Cost:
     """What the command `tsg` costs with these arguments."""
     begun_s, before_s, peak_kB = time.perf_counter(), _processor_s(), 0
-    child = subprocess.Popen([sys.executable, "-m", "tsg_core.cli", *map(str, arguments)], stdout=subprocess.DEVNULL)
+    child = subprocess.Popen([sys.executable, "-m", "tsgbook.cli", *map(str, arguments)], stdout=subprocess.DEVNULL)
     while child.poll() is None:
         # not the system's count for children, which begins at the size of this process
         found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{child.pid}/status").read_text())

@@ -19,13 +19,13 @@ import time
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from tsg_core import projection, reconstruction
+from tsg_core import reconstruction
 from tsg_core.errors import TsgError
-from tsg_core.linear_system import needed_bytes
 from tsg_core.microscope import NON_ABERRATED
-from tsg_core.projection import project, system_matrix
-from tsg_core.reconstruction import ENGINES, sirt
-from tsg_core.slabs import COPIES
+from tsg_core.reconstruction import ENGINES, projection, sirt
+from tsg_core.reconstruction.linear_system import needed_bytes
+from tsg_core.reconstruction.projection import project, system_matrix
+from tsg_core.reconstruction.slabs import COPIES
 from tsg_core.tilt_series import TiltSeries
 
 TILT_deg = np.arange(-90.0, 91.0)
@@ -83,7 +83,7 @@ def engines(options) -> None:
 
 def methods(options) -> None:
     """Every method on the same sparse and noisy frames of a probe: time, and correlation with the object."""
-    from tsg_core.probe_blur import project_with_probe
+    from tsg_core.reconstruction.probe_blur import project_with_probe
 
     truth = object_volume(options.slices, options.pixels)
     tilt_deg = TILT_deg[:: options.gap]

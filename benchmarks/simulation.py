@@ -8,7 +8,7 @@ from ase import Atoms
 from ase.cluster import Icosahedron
 
 from tsg_core.microscope import MICROSCOPES
-from tsg_core.references import CASES, likeness
+from tsg_core.samples.multislice_frames import CASES, likeness
 from tsg_core.simulation import simulate_tilt_series
 from tsg_core.structures import bounding_diameter_A
 

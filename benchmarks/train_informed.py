@@ -5,9 +5,9 @@ from pathlib import Path
 import click
 from safetensors.torch import load_file
 
-from tsg_core.informed_cases import Cases, CaseSettings, write_cases
-from tsg_core.informed_training import InformedSettings, ship, train_informed
-from tsg_core.recipes import RecipeData
+from tsgbook.networks.informed_cases import Cases, CaseSettings, write_cases
+from tsgbook.networks.informed_training import InformedSettings, ship, train_informed
+from tsgbook.networks.recipes import RecipeData
 
 DATA = RecipeData(
     n_training=20,

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from tsg_core.interpolation.tsgnet import predict_frames
 from tsg_core.losses import tsgnet_loss
 from tsg_core.model import PUBLISHED_CHANNELS, SMALL_CHANNELS, TSGNet
-from tsg_core.prediction import predict_frames
 from tsg_core.tilt_series import TiltSeries
 
 BATCH_SIZE = 8

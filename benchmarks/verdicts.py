@@ -18,14 +18,14 @@ import numpy as np
 from ase import Atoms
 from scipy.ndimage import gaussian_filter
 
-from tsg_core.automatic import CANDIDATES, predict_automatically
 from tsg_core.errors import TsgError
 from tsg_core.evaluation import image_metrics
-from tsg_core.methods import predict
+from tsg_core.interpolation.choice import CANDIDATES, predict_automatically
+from tsg_core.interpolation.methods import predict
 from tsg_core.microscope import MICROSCOPES
-from tsg_core.noise import with_dose, with_drift
-from tsg_core.projection import project
+from tsg_core.reconstruction.projection import project
 from tsg_core.simulation import simulate_tilt_series
+from tsg_core.simulation.noise import with_dose, with_drift
 from tsg_core.structures import random_rotation, test_particles, training_particles
 from tsg_core.tilt_series import TiltSeries
 

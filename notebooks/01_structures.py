@@ -46,9 +46,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from tsg_core import chapters as names
-from tsg_core import plotting, structures
-from tsg_core.artifacts import Artifacts
+from tsgbook import chapters as names
+from tsgbook.figures import plotting
+from tsg_core import structures
+from tsgbook.artifacts import Artifacts
 
 plotting.use_book_style()
 store = Artifacts(artifacts)

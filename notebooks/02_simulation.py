@@ -43,10 +43,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from tsg_core import chapters as names
-from tsg_core import channelling, datasets, noise, plotting, probe, references
-from tsg_core import scattering, simulation, spectra
-from tsg_core.artifacts import Artifacts
+from tsgbook import chapters as names
+from tsg_core.optics import channelling, probe
+from tsg_core.simulation import datasets, noise
+from tsgbook.figures import plotting
+from tsg_core.samples import multislice_frames
+from tsg_core.optics import scattering
+from tsg_core import simulation
+from tsg_core.evaluation import spectra
+from tsgbook.artifacts import Artifacts
 from tsg_core.microscope import MICROSCOPES
 
 plotting.use_book_style()
@@ -200,9 +205,9 @@ plotting.show_plotly(
 # Two orientations of one gold icosahedron: along a two-fold axis, where atoms stand in columns, and turned off it.
 
 # %% tags=["hide-input"]
-cases = {case.name: case for case in references.CASES}
+cases = {case.name: case for case in multislice_frames.CASES}
 likeness = {
-    name: references.likeness(case)
+    name: multislice_frames.likeness(case)
     for name, case in cases.items()
     if case.microscope != "printed_detector"
 }
@@ -365,7 +370,7 @@ plotting.say(
 # paper's outer one. The fast engine refuses a detector inside the cone; PRISM shows both.
 
 # %%
-printed = references.stored_frame(cases["Ir fcc, off axis, printed_detector"])[0]
+printed = multislice_frames.stored_frame(cases["Ir fcc, off axis, printed_detector"])[0]
 dark_field = likeness["Ir fcc, off axis, non_aberrated"]
 figure, axes = plt.subplots(1, 2, figsize=(6.5, 2.7))
 m = MICROSCOPES["non_aberrated"]
@@ -415,7 +420,7 @@ plt.show()
 # ## What else a recording adds
 #
 # Counting statistics are not all. Scan lines jump, the particle drifts between frames, the support film scatters too, and the beam gathers
-# hydrocarbons on what it looks at. Each effect is a function of a series and a seed, in `tsg_core.noise`; each can be left out, and the clean
+# hydrocarbons on what it looks at. Each effect is a function of a series and a seed, in `tsg_core.simulation.noise`; each can be left out, and the clean
 # series stays as it was.
 
 # %%

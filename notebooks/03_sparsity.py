@@ -37,16 +37,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from tsg_core import chapters as names
-from tsg_core import (
-    datasets,
-    evaluation,
-    interpolation,
-    plotting,
-    reconstruction,
-    sparsity,
-)
-from tsg_core.artifacts import Artifacts
+from tsgbook import chapters as names
+from tsg_core.simulation import datasets
+from tsg_core import evaluation, interpolation, reconstruction, sparsity
+from tsgbook.figures import plotting
+from tsgbook.artifacts import Artifacts
 
 plotting.use_book_style()
 store = Artifacts(artifacts)

@@ -38,18 +38,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from tsg_core import (
-    architecture,
-    datasets,
-    interpolation,
-    losses,
-    plotting,
-    prediction,
-    sparsity,
-    weights,
-)
-from tsg_core import chapters as names
-from tsg_core.artifacts import Artifacts
+from tsgbook.figures import architecture, plotting
+from tsg_core.simulation import datasets
+from tsg_core import interpolation, losses, sparsity
+from tsg_core.interpolation import tsgnet
+from tsg_core.model import shipped as weights
+from tsgbook import chapters as names
+from tsgbook.artifacts import Artifacts
 from tsg_core.microscope import MICROSCOPES
 from tsg_core.model import TSGNet, displacement_px
 
@@ -114,7 +109,7 @@ series = dataset[0]
 trios = sparsity.midpoint_trios(len(series), rate=6, offset=0)
 measured = series.subset(np.union1d(trios[:, 0], trios[:, 2]))
 targets_deg = series.tilt_deg[trios[:, 1]]
-untrained = prediction.predict_frames(network, measured, tilt_deg=targets_deg)
+untrained = tsgnet.predict_frames(network, measured, tilt_deg=targets_deg)
 linear = interpolation.densify(measured, tilt_deg=targets_deg, method="linear").frames
 plotting.say(
     f"Largest difference between the untrained network and linear interpolation: "

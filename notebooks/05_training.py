@@ -45,12 +45,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from tsg_core import chapters as names
-from tsg_core import datasets, plotting, training, weights
-from tsg_core.artifacts import Artifacts
+from tsgbook import chapters as names
+from tsg_core.simulation import datasets
+from tsgbook.figures import plotting
+from tsg_core import training
+from tsg_core.model import shipped
+from tsgbook.artifacts import Artifacts
 from tsg_core.microscope import MICROSCOPES
 from tsg_core.model import TSGNet
-from tsg_core.summary import with_interval
+from tsgbook.experiments.summary import with_interval
 
 plotting.use_book_style()
 store = Artifacts(artifacts)
@@ -217,11 +220,11 @@ plotting.say("This run: " + sentence(history))
 # ```
 #
 # which goes on after every interruption and ends with the same weights. The recipe, the weights, the curves and a model card lie in
-# `tsg_core/weights`. These are the curves of that training:
+# `tsg_core/model/weights`. These are the curves of that training:
 
 # %% tags=["hide-input"]
-for name in weights.shipped():
-    long = pd.read_csv(weights.shipped_file(name, weights.HISTORY))
+for name in shipped.shipped():
+    long = pd.read_csv(shipped.shipped_file(name, shipped.HISTORY))
     training_curves(long, f"The shipped network “{name}”")
     plotting.say(f"“{name}”: {sentence(long)}")
 
@@ -256,8 +259,8 @@ def gains_in_words(table):
     )
 
 
-for name in weights.shipped():
-    gains = pd.read_csv(weights.shipped_file(name, weights.VALIDATION))
+for name in shipped.shipped():
+    gains = pd.read_csv(shipped.shipped_file(name, shipped.VALIDATION))
     gain_by_rate(gains, name)
     plotting.say(f"Mean over all rates, “{name}”: {gains_in_words(gains)}.")
 

@@ -41,20 +41,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from tsg_core import chapters as names
-from tsg_core import (
-    comparison,
-    datasets,
-    evaluation,
-    interpolation,
-    plotting,
-    references,
-    results,
-    sparsity,
-    summary,
-    weights,
-)
-from tsg_core.artifacts import Artifacts
+from tsgbook import chapters as names
+from tsgbook.experiments import frames_and_volumes, summary
+from tsg_core.simulation import datasets
+from tsg_core import evaluation, interpolation, sparsity
+from tsgbook.figures import plotting
+from tsg_core.samples import multislice_frames
+from tsgbook import results
+from tsg_core.model import shipped
+from tsgbook.artifacts import Artifacts
 from tsg_core.microscope import MICROSCOPES
 
 plotting.use_book_style()
@@ -64,7 +59,7 @@ test = {
 }
 trained = store.path(names.TSGNET) / "model.safetensors"
 checkpoints = {
-    "tsgnet" if n == weights.DEFAULT else f"tsgnet {n}": (
+    "tsgnet" if n == shipped.DEFAULT else f"tsgnet {n}": (
         trained if n == "trained" else n
     )
     for n in networks
@@ -93,7 +88,7 @@ checkpoints = {
 # %%
 store.make(
     names.FRAME_METRICS,
-    lambda folder: comparison.frame_metrics(
+    lambda folder: frames_and_volumes.frame_metrics(
         test,
         folder,
         methods=methods,
@@ -109,9 +104,9 @@ store.make(
     },
     inputs=[names.TSGNET] * ("trained" in networks)
     + [names.series_name("test", m) for m in MICROSCOPES],
-    code=(comparison,),
+    code=(frames_and_volumes,),
 )
-table = comparison.read_table(store.path(names.FRAME_METRICS))
+table = frames_and_volumes.read_table(store.path(names.FRAME_METRICS))
 recorded = results.recorded("frame_metrics")
 
 # %% [markdown]
@@ -429,7 +424,7 @@ results.show(
 # There is no such series of the aberrated probe, whose frames take far longer: what is gained there off the model is not known.
 
 # %%
-multislice_series, true_positions_A = references.prism_series()
+multislice_series, true_positions_A = multislice_frames.prism_series()
 rows = []
 for every in (2, 4):
     known = multislice_series.subset(slice(None, None, every))

@@ -45,21 +45,14 @@ seed = 1
 import matplotlib.pyplot as plt
 import numpy as np
 
-from tsg_core import (
-    arms,
-    comparison,
-    datasets,
-    density,
-    dose,
-    evaluation,
-    examples,
-    plotting,
-    results,
-    volume_figures,
-    volume_tables,
-)
-from tsg_core import chapters as names
-from tsg_core.artifacts import Artifacts
+from tsgbook.experiments import arms, dose, example_volumes, frames_and_volumes, volume_tables
+from tsg_core.simulation import datasets
+from tsg_core.evaluation import true_density
+from tsg_core import evaluation
+from tsgbook.figures import plotting, volumes as volume_figures
+from tsgbook import results
+from tsgbook import chapters as names
+from tsgbook.artifacts import Artifacts
 from tsg_core.microscope import MICROSCOPES
 from tsg_core.reconstruction import sirt
 
@@ -122,7 +115,7 @@ plt.show()
 example = test["non_aberrated"]
 atoms = example.atoms(0)
 reference = sirt(series, n_iterations=n_iterations)
-truth = density.true_density(
+truth = true_density.true_density(
     atoms,
     microscope=example.microscope,
     shape=reference.shape,
@@ -170,7 +163,7 @@ for surface in (False, True):
 # %%
 store.make(
     names.VOLUME_METRICS,
-    lambda folder: comparison.volume_metrics(
+    lambda folder: frames_and_volumes.volume_metrics(
         test,
         folder,
         gaps=gaps,
@@ -189,9 +182,9 @@ store.make(
         "seed": seed,
     },
     inputs=inputs,
-    code=(comparison,),
+    code=(frames_and_volumes,),
 )
-table = comparison.read_table(store.path(names.VOLUME_METRICS))
+table = frames_and_volumes.read_table(store.path(names.VOLUME_METRICS))
 recorded = results.recorded("volume_metrics")
 
 # %% [markdown]
@@ -315,7 +308,7 @@ plotting.say(volume_tables.atoms_sentences(table, seed=seed))
 # %%
 store.make(
     names.EXAMPLE_SLICES,
-    lambda path: examples.example_slices(
+    lambda path: example_volumes.example_slices(
         test,
         path,
         gaps=example_gaps,
@@ -328,11 +321,11 @@ store.make(
         "n_iterations": n_iterations,
     },
     inputs=inputs,
-    code=(examples,),
+    code=(example_volumes,),
 )
 for microscope, dataset in test.items():
     volume_figures.slices_by_gap(
-        examples.read_slices(store.path(names.EXAMPLE_SLICES), microscope),
+        example_volumes.read_slices(store.path(names.EXAMPLE_SLICES), microscope),
         pixel_size_A=series.pixel_size_A,
         title=f"{dataset.names[0]}, {microscope.replace('_', '-')}",
     )
@@ -345,7 +338,7 @@ for microscope, dataset in test.items():
 example_gap = gaps[len(gaps) // 2]
 store.make(
     names.EXAMPLE_VOLUMES,
-    lambda path: examples.example_volumes(
+    lambda path: example_volumes.example_volumes(
         series,
         path,
         gap=example_gap,
@@ -358,7 +351,7 @@ store.make(
         "n_iterations": n_iterations,
     },
     inputs=[names.series_name("test", "non_aberrated")],
-    code=(examples,),
+    code=(example_volumes,),
 )
 with np.load(store.path(names.EXAMPLE_VOLUMES)) as stored:
     volumes = dict(stored)
@@ -445,7 +438,7 @@ store.make(
     inputs=inputs,
     code=(dose,),
 )
-dosed = comparison.read_table(store.path(names.DOSE_METRICS))
+dosed = frames_and_volumes.read_table(store.path(names.DOSE_METRICS))
 volume_figures.against_dose(dosed, seed=seed)
 plt.show()
 

@@ -53,21 +53,17 @@ n_iterations = 100
 import numpy as np
 import pandas as pd
 
-from tsg_core import (
-    formats,
-    interpolation,
-    plotting,
-    projection,
-    reconstruction,
-    series_checks,
-    uncertainty,
-    volume_figures,
-)
-from tsg_core import chapters as names
-from tsg_core.artifacts import Artifacts
-from tsg_core.contact_sheet import contact_sheet
-from tsg_core.experiment import experiment_like
-from tsg_core.preparation import figures, steps
+from tsg_core import formats, interpolation, reconstruction
+from tsgbook.figures import plotting, volumes as volume_figures
+from tsg_core.reconstruction import projection
+from tsg_core.preparation import checks
+from tsg_core.interpolation import uncertainty
+from tsgbook import chapters as names
+from tsgbook.artifacts import Artifacts
+from tsg_core.pictures.contact_sheet import contact_sheet
+from tsg_core.samples.experiment import experiment_like
+from tsg_core.pictures import preparation
+from tsg_core.preparation import steps
 
 plotting.use_book_style()
 store = Artifacts(artifacts)
@@ -89,7 +85,7 @@ if series_path:
     truth = None
 else:
     raw, truth = experiment_like()
-pd.Series(series_checks.facts(raw), name="as recorded").to_frame()
+pd.Series(checks.facts(raw), name="as recorded").to_frame()
 
 # %% [markdown]
 # ## Look at it first
@@ -101,7 +97,7 @@ pd.Series(series_checks.facts(raw), name="as recorded").to_frame()
 contact_sheet(raw, title="as recorded")
 
 # %% tags=["hide-input"]
-warnings = series_checks.warnings_of(raw)
+warnings = checks.warnings_of(raw)
 plotting.say(
     "\n".join(f"- {warning}" for warning in warnings)
     or "Nothing calls for care at once."
@@ -117,7 +113,7 @@ plotting.say(
 settings = steps.PreparationSettings(hot_pixels=True)
 prepared = steps.prepare(raw, settings=settings, say=plotting.say)
 series = prepared.series
-drawn = figures.step_figures(prepared)
+drawn = preparation.step_figures(prepared)
 
 # %% [markdown]
 # Hot pixels come first, while each is a single pixel: later steps would smear them.
@@ -149,7 +145,7 @@ drawn.get("axis")
 
 # %%
 if prepared.alignment:
-    shifts = figures.shift_figure(
+    shifts = preparation.shift_figure(
         prepared.alignment,
         true_shift_px=truth and truth.shift_px,
     )

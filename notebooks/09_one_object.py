@@ -61,30 +61,21 @@ from IPython.display import display
 from scipy.fft import dctn
 from scipy.ndimage import gaussian_filter
 
-from tsg_core import (
-    atom_figures,
-    atom_limits,
-    atoms,
-    comparison,
-    datasets,
-    evaluation,
-    informed,
-    kriging,
-    noise,
-    objects,
-    off_model,
-    plotting,
-    projection,
-    reference_series,
-    references,
-    reprojection,
-    residual,
-    results,
-)
-from tsg_core import chapters as names
-from tsg_core import dose as dose_arms
-from tsg_core import methods as prediction
-from tsg_core.artifacts import Artifacts
+from tsgbook.figures import atoms as atom_figures, plotting
+from tsgbook.experiments import atom_limits, frames_and_volumes, off_model
+from tsg_core.interpolation.atoms import fit as atoms
+from tsg_core.simulation import datasets, noise
+from tsg_core import evaluation
+from tsg_core.interpolation.informed import network
+from tsg_core.interpolation import kriging, reprojection, residual
+from tsg_core.evaluation import atom_peaks
+from tsg_core.reconstruction import projection
+from tsg_core.samples import multislice_frames, multislice_series
+from tsgbook import results
+from tsgbook import chapters as names
+from tsgbook.experiments import dose as dose_arms
+from tsg_core.interpolation import methods as prediction
+from tsgbook.artifacts import Artifacts
 from tsg_core.errors import TsgError
 from tsg_core.tilt_series import TiltSeries
 
@@ -117,7 +108,7 @@ def psnr_dB(frames, targets, peak):
 
 # %%
 shown_methods = [m for m in methods if m != "auto"]
-series = reference_series.reference_series(particles[0], "non_aberrated")
+series = multislice_series.reference_series(particles[0], "non_aberrated")
 measured, targets = off_model.spacing_case(series, spacing_deg=max(spacings_deg))
 guesses, refused = {}, {}
 for method in shown_methods:
@@ -247,7 +238,7 @@ bands = {
     "low": (0.0, kriging.EDGES[0]),
     "high": (kriging.EDGES[2], kriging.EDGES[4]),
 }
-wide = reference_series.reference_series(particles[0], "aberrated")
+wide = multislice_series.reference_series(particles[0], "aberrated")
 sharp = series
 step_deg = float(wide.tilt_deg[1] - wide.tilt_deg[0])
 correlations = {}
@@ -336,7 +327,7 @@ def cases():
                 particle=particle,
                 microscope=microscope,
                 spacing_deg=spacing_deg,
-                load=partial(reference_series.reference_series, particle, microscope),
+                load=partial(multislice_series.reference_series, particle, microscope),
             )
         dataset = test[microscope]
         for i, name in enumerate(dataset.names[:n_test_particles]):
@@ -363,7 +354,7 @@ store.make(
         "methods": methods,
     },
     inputs=[names.series_name("test", m) for m in microscopes],
-    code=(off_model, reference_series),
+    code=(off_model, multislice_series),
 )
 table = off_model.read_off_model(store.path(names.OFF_MODEL_METRICS))
 recorded = results.recorded("off_model_metrics")
@@ -462,10 +453,10 @@ results.show(recorded, all_of_it)
 # the particle below. Turn it: open circles are true atoms, points are found ones, their colour tells how far off they are.
 
 # %%
-prism, true_A = references.prism_series()
+prism, true_A = multislice_frames.prism_series()
 sparse = prism.subset(slice(None, None, 2))
 found = atoms.fit_atoms(sparse)
-match = objects.match_atoms(found.positions_A, true_A)
+match = atom_peaks.match_atoms(found.positions_A, true_A)
 pairs = match.pairs
 apart_pm = 100 * np.linalg.norm(
     found.positions_A[pairs[:, 0]] - true_A[pairs[:, 1]], axis=1
@@ -576,14 +567,14 @@ plotting.say(
 # %%
 def found_in(particle, microscope, *, settings, spacing_deg):
     """Atoms found, as a line of text; the series' true atoms and midpoints are known."""
-    series = reference_series.reference_series(particle, microscope)
+    series = multislice_series.reference_series(particle, microscope)
     measured, targets = off_model.spacing_case(series, spacing_deg=spacing_deg)
     try:
         model = atoms.fit_atoms(measured, settings=settings)
     except TsgError as refused:
         return f"refused: {refused}"
-    true_A = reference_series.reference_atoms(particle).positions
-    match = objects.match_atoms(model.positions_A, true_A)
+    true_A = multislice_series.reference_atoms(particle).positions
+    match = atom_peaks.match_atoms(model.positions_A, true_A)
     score = psnr_dB(model.predict(targets.tilt_deg), targets, series.intensity_scale)
     return (
         f"{match.matched} of {len(true_A)} atoms, {match.invented} that are not there, {match.rmsd_pm:.1f} pm off; "
@@ -591,7 +582,7 @@ def found_in(particle, microscope, *, settings, spacing_deg):
     )
 
 
-alloy = reference_series.PARTICLES[-1]
+alloy = multislice_series.PARTICLES[-1]
 for least_weight in (0.4, 0.1):
     text = found_in(
         alloy, "non_aberrated", settings=atoms.AtomSettings(least_weight=least_weight), spacing_deg=24.0
@@ -622,7 +613,7 @@ for whitened in (False, True):
 # %%
 store.make(
     names.OBJECT_VOLUMES,
-    lambda folder: comparison.volume_metrics(
+    lambda folder: frames_and_volumes.volume_metrics(
         test,
         folder,
         gaps=volume_gaps,
@@ -640,9 +631,9 @@ store.make(
         "seed": seed,
     },
     inputs=[names.series_name("test", m) for m in microscopes],
-    code=(comparison,),
+    code=(frames_and_volumes,),
 )
-volumes = comparison.read_table(store.path(names.OBJECT_VOLUMES))
+volumes = frames_and_volumes.read_table(store.path(names.OBJECT_VOLUMES))
 
 
 # %% tags=["hide-input"]
@@ -705,7 +696,7 @@ store.make(
     inputs=[names.series_name("test", m) for m in microscopes],
     code=(dose_arms,),
 )
-dosed = comparison.read_table(store.path(names.OBJECT_DOSE))
+dosed = frames_and_volumes.read_table(store.path(names.OBJECT_DOSE))
 
 
 # %% tags=["hide-input"]
@@ -764,7 +755,7 @@ if recorded:
 # with them, and over the atoms' own frames:
 
 # %%
-gains = pd.read_csv(informed.GAINS)
+gains = pd.read_csv(network.GAINS)
 for (microscope, atoms), of_both in gains.groupby(["microscope", "atoms"]):
     by_gap = of_both.groupby("gap")[["gain_dB", "gain_over_atoms_dB"]].mean()
     for column, over in (("gain_dB", "the reprojection"), ("gain_over_atoms_dB", "the atoms")):

@@ -19,8 +19,8 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session")
 def smoke_run():
     """The run of the profile smoke, executed into artifacts/smoke of this checkout where it is not current."""
-    from tsg_core.pipeline import Run
-    from tsg_core.profiles import load_profile
+    from tsgbook.pipeline import Run
+    from tsgbook.profiles import load_profile
 
     run = Run(load_profile("smoke", root=ROOT), root=ROOT)
     run.run()
@@ -30,6 +30,6 @@ def smoke_run():
 @pytest.fixture(scope="session")
 def built_book(smoke_run):
     """The folder of the built pages."""
-    from tsg_core.book import build_book
+    from tsgbook.build import build_book
 
     return build_book(profile="smoke", artifacts=smoke_run.folder.parent, out=ROOT / "_build")

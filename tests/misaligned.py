@@ -4,7 +4,7 @@ import numpy as np
 from ase import Atoms
 from ase.cluster import Decahedron
 
-from tsg_core.experiment import recorded_balls, simulate_recorded
+from tsg_core.samples.experiment import recorded_balls, simulate_recorded
 from tsg_core.tilt_series import TiltSeries
 
 

@@ -3,10 +3,12 @@
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from tsg_core.projection import project
+from tsg_core.geometry import pixel_centres_A, tilted_positions
+from tsg_core.reconstruction.projection import project
 from tsg_core.tilt_series import TiltSeries
 
 TILT_deg = np.arange(-90.0, 91.0, 6.0)
+SPOT_TILT_deg = np.arange(-90.0, 91.0, 3.0)
 
 
 def spots(n_y=4, n=24, seed=0, sigma=1.5):
@@ -23,3 +25,15 @@ def series_of(volume, tilt_deg=TILT_deg, **geometry):
 
 def correlation(a, b):
     return np.corrcoef(a.ravel(), b.ravel())[0, 1]
+
+
+def spot_series(tilt_deg=SPOT_TILT_deg, n=32):
+    """Frames of twelve Gaussian spots at random places of a sphere."""
+    rng = np.random.default_rng(4)
+    positions = rng.normal(size=(12, 3))
+    positions *= 5 * rng.random((12, 1)) ** (1 / 3) / np.linalg.norm(positions, axis=1, keepdims=True)
+    grid = pixel_centres_A(n, pixel_size_A=0.5)
+    columns, rows, _ = np.moveaxis(tilted_positions(positions, tilt_deg=tilt_deg), -1, 0)
+    along_x = np.exp(-((grid - columns[..., None]) ** 2) / (2 * 0.7**2))
+    along_y = np.exp(-((grid - rows[..., None]) ** 2) / (2 * 0.7**2))
+    return TiltSeries(np.einsum("tay,tax->tyx", along_y, along_x), tilt_deg, 0.5, metadata={"sample": "spots"})

@@ -11,8 +11,8 @@ from scipy.ndimage import maximum_position
 
 from tsg_core.geometry import pixel_centres_A, rotate_about_y, tilted_positions
 from tsg_core.microscope import NON_ABERRATED
-from tsg_core.projection import project
 from tsg_core.reconstruction import sirt
+from tsg_core.reconstruction.projection import project
 from tsg_core.simulation import simulate_tilt_series
 from tsg_core.tilt_series import TiltSeries
 

@@ -5,8 +5,8 @@ import sys
 import numpy as np
 import pytest
 
-from tsg_core import cli
 from tsg_core.tilt_series import TiltSeries
+from tsgbook import cli
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .model import TSGNet, pad_to_stride, pair_mean
+from .model.network import TSGNet, pad_to_stride, pair_mean
 
 GEOMETRY_WEIGHT = 0.01  # eta of the paper
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .errors import TsgError
+from .microscope import Microscope
 
 SAME_ANGLE_deg = 1e-6  # angles nearer than this are one and the same
 
@@ -126,3 +127,9 @@ class TiltSeries:
         from .formats.signals import to_signal
 
         return to_signal(self, etspy=etspy)
+
+
+def microscope_of(series: TiltSeries) -> Microscope | None:
+    """The microscope that the metadata of a series name, as a simulation records it; None where there is none."""
+    recorded = series.metadata.get("microscope")
+    return Microscope(**recorded) if isinstance(recorded, Mapping) else recorded

@@ -43,10 +43,10 @@ def densify(source, reading, output, overwrite, step, at, method, checkpoint, al
         raise TsgError(f"--step {step:g} must lie between 0 and 180 degrees")
     outputs = _Outputs(output)
     check_output(output, outputs.sigma, outputs.report, sources=(source,), overwrite=overwrite)
-    from ..artifacts import disk_errors
     from ..formats import check_writable
-    from ..interpolation import METHODS
-    from ..kept_predictions import KeptPredictions
+    from ..interpolation.densify import METHODS
+    from ..interpolation.kept import KeptPredictions
+    from ..tools.digests import disk_errors
 
     check_writable(output)
     if method not in METHODS:
@@ -87,9 +87,9 @@ class _Outputs:
 
 
 def _predicted(series, kept, *, method: str, tilt_deg, missing_deg):
-    from ..automatic import candidates_of
-    from ..interpolation import densify_with_uncertainty
-    from ..kept_predictions import Tracked
+    from ..interpolation.choice import candidates_of
+    from ..interpolation.densify import densify_with_uncertainty
+    from ..interpolation.kept import Tracked
 
     methods = candidates_of(series, kept.checkpoint) if method == "auto" else (method,)
     try:
@@ -104,8 +104,8 @@ def _predicted(series, kept, *, method: str, tilt_deg, missing_deg):
 
 
 def _write_report(outputs: _Outputs, found, series, *, kept, source: Path) -> None:
-    from ..files import readable_name
-    from ..reports import densify_report
+    from ..pictures.report import densify_report
+    from ..tools.files import readable_name
 
     command = readable_name(shlex.join(["tsg", *sys.argv[1:]]))
     report = densify_report(found, series, predict_by=kept, source=source, command=command)
@@ -121,7 +121,7 @@ def _write_series(outputs: _Outputs, found):
 
 
 def _write_sigma(outputs: _Outputs, sigma, series, *, tilt_deg, measured) -> None:
-    from ..interpolation import sigma_series
+    from ..interpolation.densify import sigma_series
 
     if sigma is not None:
         deviations = sigma_series(sigma, tilt_deg=tilt_deg, measured=measured, pixel_size_A=series.pixel_size_A)

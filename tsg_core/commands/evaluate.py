@@ -25,7 +25,7 @@ def evaluate(a, b, reading, as_json) -> None:
     if type(kinds[0]) is not type(kinds[1]):
         names = [_kind(read) for read in kinds]
         raise TsgError(f"{a} is a {names[0]} and {b} a {names[1]}; only two of one kind can be compared")
-    from ..pair_metrics import compare_series, compare_volume_files
+    from ..evaluation.pairs import compare_series, compare_volume_files
 
     if isinstance(kinds[0], tuple):
         found = compare_volume_files(*kinds)

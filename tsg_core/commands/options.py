@@ -66,7 +66,7 @@ def file_of(source: Path) -> Path:
 
 def name_of(source: Path) -> str:
     """What an input is called in prose and in the names of outputs."""
-    from ..files import readable_name
+    from ..tools.files import readable_name
 
     return readable_name(file_of(source).name or "frames")
 
@@ -105,7 +105,7 @@ def read_with_contrast(source: Path, **options):
 
 def say_history(series) -> None:
     """What reading found where, and what was done before, and what calls for care."""
-    from ..series_checks import warnings_of
+    from ..preparation.checks import warnings_of
 
     for line in series.history:
         click.echo(line)

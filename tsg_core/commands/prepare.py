@@ -70,8 +70,8 @@ def prepare(
     prepared.series.write(output, overwrite=overwrite)
     click.echo(f"wrote {output}: {len(prepared.series)} frames")
     if report:
-        from ..files import replaced_when_whole
-        from ..preparation.figures import step_figures
+        from ..pictures.preparation import step_figures
+        from ..tools.files import replaced_when_whole
 
         with replaced_when_whole(report, overwrite=overwrite) as (folder,):
             folder.mkdir()

@@ -40,9 +40,9 @@ def reconstruct(
         centre = _number(centre)
     slices = beside(output, "_slices", ".png")
     check_output(output, *([slices] if png else []), sources=(source,), overwrite=overwrite)
-    from ..files import replaced_when_whole
     from ..formats import check_volume_writable, write_volume
     from ..preparation.framing import bin_pixels
+    from ..tools.files import replaced_when_whole
 
     check_volume_writable(output)
     series = read_with_contrast(source, **reading)
@@ -57,7 +57,7 @@ def reconstruct(
     check_space(output, n_bytes=4 * n_y * n_x**2)
     volume = _volume(series, method, iterations, engine, axis_shift_px, memory_GB)
     if png:
-        from ..slice_figures import slices_with_scale_bar
+        from ..pictures.slices import slices_with_scale_bar
 
         with replaced_when_whole(slices, overwrite=overwrite) as (partial,):
             slices_with_scale_bar(volume, voxel_size_A=series.pixel_size_A, title=output.name).savefig(partial, dpi=130)
@@ -84,7 +84,7 @@ def _binning(series, voxel_size_A: float) -> int:
 
 
 def _axis_shift_px(series) -> float:
-    from ..axis_search import find_axis
+    from ..preparation.tilt_axis import find_axis
 
     found = find_axis(series)
     click.echo(f"tilt axis: {found.shift_px:+.2f} px from the middle, uncertain by {found.uncertainty_px:.2f} px")

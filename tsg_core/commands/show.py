@@ -24,11 +24,11 @@ def show(source, reading, output, overwrite) -> None:
     if output.suffix.lower() not in PICTURES:
         raise TsgError(f"{output} has the suffix {output.suffix!r}; a sheet is one of {', '.join(PICTURES)}")
     check_output(output, sources=(source,), overwrite=overwrite)
-    from ..files import replaced_when_whole
+    from ..tools.files import replaced_when_whole
 
     series = read_with_contrast(source, **reading)
-    from ..contact_sheet import CONVENTION, contact_sheet
-    from ..series_checks import facts, sources
+    from ..pictures.contact_sheet import CONVENTION, contact_sheet
+    from ..preparation.checks import facts, sources
 
     described = facts(series)
     width = max(map(len, described))

@@ -38,8 +38,8 @@ def simulate(
     if channelling and engine != "incoherent":
         raise TsgError(f"--channelling is for the engine incoherent; {engine} has it by itself")
     from ..formats import check_writable
-    from ..own_structure import field_of_view_of, microscope_from, particle_from
-    from ..simulation import simulate_tilt_series
+    from ..simulation.from_files import field_of_view_of, microscope_from, particle_from
+    from ..simulation.series import simulate_tilt_series
 
     check_writable(output)
     chosen = microscope_from(microscope)

@@ -18,8 +18,8 @@ def tune(source, reading, output, overwrite, checkpoint, steps) -> None:
     of `tsg densify` flatters a network that has seen them: what counts is said here.
     """
     check_output(output, sources=(source,), overwrite=overwrite)
-    from ..fine_tuning import fine_tune
-    from ..prediction import save_model
+    from ..interpolation.fine_tuning import fine_tune
+    from ..model.file import save_model
 
     series = read_with_contrast(source, **reading)
     say_history(series)

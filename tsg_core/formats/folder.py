@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import TsgError
-from ..files import existing
+from ..tools.files import existing
 from .angles import disagreement, read_angles
 from .frames import ALL_ROWS
 from .mdoc import Mdoc, read_mdoc

@@ -10,8 +10,8 @@ from mrcfile.dtypes import HEADER_DTYPE
 from mrcfile.mrcfile import MrcFile
 
 from ..errors import TsgError
-from ..files import readable
 from ..tilt_series import TiltSeries
+from ..tools.files import readable
 from .extended_header import FrameNotes, frame_notes, values
 from .frames import RawFrames, TurnedFrames
 from .mdoc import Mdoc, mdoc_text, read_mdoc

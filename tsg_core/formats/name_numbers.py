@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..files import readable_name
+from ..tools.files import readable_name
 
 _HYPHENS = "\u2212\u2013\u2010\u2011\u2012\u2014\ufe63\uff0d"
 _TYPOGRAPHY = str.maketrans(dict.fromkeys(_HYPHENS, "-") | {"\u00ba": "\u00b0"})

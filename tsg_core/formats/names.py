@@ -13,7 +13,7 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 
-from ..files import readable_name
+from ..tools.files import readable_name
 from .name_columns import DECIMALS, DEGREES, SIGNS, Column
 from .name_numbers import ParsedName, parse_names
 

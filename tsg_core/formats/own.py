@@ -10,8 +10,8 @@ import numpy as np
 import zarr
 
 from ..errors import TsgError
-from ..files import readable
 from ..tilt_series import TiltSeries
+from ..tools.files import readable
 from .frames import ArrayFrames, RawFrames
 from .stack import Stack
 

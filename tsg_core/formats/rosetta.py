@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import TsgError
-from ..files import readable
 from ..tilt_series import TiltSeries
+from ..tools.files import readable
 from .emd import read_emd_angles, tilt_first
 from .frames import RawFrames
 from .own import chunks_of

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import TsgError
-from ..files import existing, replaced_when_whole
 from ..tilt_series import TiltSeries
+from ..tools.files import existing, replaced_when_whole
 from . import mrc, own, rosetta, tiff
 from .choice import choose_stack
 from .folder import read_folder, read_frames_of_mdoc

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import TsgError
-from ..files import readable, readable_name
 from ..tilt_series import TiltSeries
+from ..tools.files import readable, readable_name
 from .angles import SAME_EXPOSURE_deg, check_angles
 from .checks import conspicuous
 from .frames import ALL_ROWS, Frames

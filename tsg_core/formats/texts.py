@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from ..errors import TsgError
-from ..files import existing
+from ..tools.files import existing
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),

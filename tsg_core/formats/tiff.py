@@ -9,8 +9,8 @@ import numpy as np
 import tifffile
 
 from ..errors import TsgError
-from ..files import readable
 from ..tilt_series import TiltSeries
+from ..tools.files import readable
 from .choice import ChosenFrames, Picture, chosen_number
 from .frames import ALL_ROWS, RawFrames
 from .own import from_json, to_json

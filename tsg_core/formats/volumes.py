@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import TsgError
-from ..files import existing, readable, replaced_when_whole
+from ..tools.files import existing, readable, replaced_when_whole
 from .mrc import SUFFIXES as MRC_SUFFIXES
 from .mrc import edge_A, read_header, read_mrc, write_data
 from .signs import settle_signs

@@ -7,8 +7,8 @@ allows: a stiff enough model for frames to be inconsistent with, which an uncons
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from ..projection import project
 from ..reconstruction import os_em
+from ..reconstruction.projection import project
 from ..tilt_series import TiltSeries
 from .correlation import shift_between
 from .transformation import axis_rotation, moved_back

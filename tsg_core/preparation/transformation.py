@@ -12,7 +12,7 @@ import numpy as np
 from scipy.ndimage import affine_transform
 
 from ..geometry import tilted_positions
-from ..projection import in_threads
+from ..tools.threads import in_threads
 
 
 def axis_rotation(axis_deg: float) -> np.ndarray:

@@ -1,0 +1,179 @@
+"""SIRT, OS-SART and CGLS: engines beside one another, options, and what is refused."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+from phantoms import TILT_deg, correlation, series_of, spots
+
+from tsg_core.errors import TsgError
+from tsg_core.reconstruction import cgls, os_sart, project, sirt
+from tsg_core.reconstruction.projection import system_matrix
+from tsg_core.tilt_series import TiltSeries
+
+
+@pytest.mark.parametrize("engine", ["sparse", "torch", "astra", "tomopy"])
+@pytest.mark.parametrize("axis_shift_px", [0.0, 1.5])
+def test_engines_find_the_object_in_the_same_orientation(engine, axis_shift_px):
+    if engine != "sparse" and importlib.util.find_spec(engine) is None:
+        pytest.skip(f"{engine} is not installed")
+    truth = spots()
+    series = series_of(truth, axis_shift_px=axis_shift_px)
+    volume = sirt(series, n_iterations=50, engine=engine, axis_shift_px=axis_shift_px)
+    assert volume.shape == truth.shape and volume.dtype == np.float32
+    assert correlation(volume, truth) > 0.95
+    assert correlation(volume, sirt(series, n_iterations=50, axis_shift_px=axis_shift_px)) > 0.99
+
+
+@pytest.mark.parametrize("non_negative", [False, True])
+def test_sparse_is_astra_to_rounding(non_negative):
+    pytest.importorskip("astra")
+    series = series_of(spots())
+    ours = sirt(series, n_iterations=20, non_negative=non_negative)
+    theirs = sirt(series, n_iterations=20, engine="astra", non_negative=non_negative)
+    assert np.abs(ours - theirs).max() < 1e-4 * theirs.max()
+    assert (ours.min() >= 0) == non_negative
+
+
+@pytest.mark.parametrize("non_negative", [False, True])
+@pytest.mark.parametrize("method", [sirt, os_sart])
+def test_torch_is_sparse_to_rounding_with_every_option(method, non_negative):
+    series = series_of(spots(), axis_shift_px=0.7)
+    options = {"n_iterations": 8, "relaxation": 0.8, "start": spots(seed=1), "axis_shift_px": 0.7, "tolerance": 0.05}
+    ours, theirs = (method(series, engine=e, non_negative=non_negative, **options) for e in ("sparse", "torch"))
+    np.testing.assert_allclose(theirs, ours, atol=1e-5)
+    assert (theirs.min() >= 0) == non_negative
+
+
+def test_os_sart_with_one_subset_is_sirt():
+    series = series_of(spots())
+    np.testing.assert_allclose(os_sart(series, n_subsets=1, n_iterations=7), sirt(series, n_iterations=7), atol=1e-6)
+
+
+def test_os_sart_gains_by_its_subsets():
+    truth = spots()
+    series = series_of(truth, TILT_deg[::2])
+    error = {n: np.linalg.norm(os_sart(series, n_iterations=5, n_subsets=n) - truth) for n in (1, 4, 16)}
+    assert error[16] < error[4] < error[1]
+    assert error[4] < 1.1 * np.linalg.norm(sirt(series, n_iterations=20) - truth)
+
+
+def test_relaxation_scales_the_first_step():
+    series = series_of(spots())
+    whole, half = (sirt(series, n_iterations=1, relaxation=r) for r in (1.0, 0.5))
+    np.testing.assert_allclose(half, whole / 2, rtol=1e-5)
+
+
+def test_residual_falls_and_tolerance_ends_early():
+    series = series_of(spots())
+    residuals = []
+    sirt(series, n_iterations=15, callback=lambda iteration, residual: residuals.append((iteration, residual)))
+    assert [i for i, _ in residuals] == list(range(1, 16))
+    values = np.array([r for _, r in residuals])
+    assert values[0] == pytest.approx(1) and (np.diff(values) < 0).all()
+    stopped = []
+    sirt(series, n_iterations=15, tolerance=values[4], callback=lambda iteration, _: stopped.append(iteration))
+    assert stopped == [1, 2, 3, 4, 5]
+
+
+def test_warm_start_goes_on_where_the_first_run_ended():
+    series = series_of(spots(n_y=3))
+    whole = sirt(series, n_iterations=12)
+    halves = sirt(series, n_iterations=6, start=sirt(series, n_iterations=6))
+    np.testing.assert_allclose(halves, whole, atol=1e-6)
+
+
+def test_start_volume_is_not_written_to():
+    series = series_of(spots(n_y=1))
+    start = np.ones((1, 24, 24), np.float32)
+    sirt(series, n_iterations=2, start=start)
+    assert (start == 1).all()
+
+
+def test_irregular_angles_serve_and_a_missing_wedge_costs():
+    truth = spots()
+    irregular_deg = np.sort(TILT_deg + np.random.default_rng(0).uniform(-2, 2, TILT_deg.size))
+    irregular = correlation(sirt(series_of(truth, irregular_deg)), truth)
+    wedge = correlation(sirt(series_of(truth, irregular_deg[np.abs(irregular_deg) < 50])), truth)
+    assert irregular > 0.98 and 0.5 < wedge < irregular - 0.03
+
+
+def test_intensities_keep_their_unit():
+    truth = spots()
+    faint, bright = series_of(1e-4 * truth), series_of(truth)
+    np.testing.assert_allclose(sirt(faint, n_iterations=5), 1e-4 * sirt(bright, n_iterations=5), rtol=1e-3, atol=1e-9)
+    again = project(sirt(bright), tilt_deg=TILT_deg)
+    assert np.linalg.norm(again - bright.frames) < 0.02 * np.linalg.norm(bright.frames)
+
+
+def test_cgls_reaches_the_residual_of_sirt_in_fewer_iterations():
+    truth = spots()
+    truth[1] = 0  # a slice without data converges at once
+    series = series_of(truth, axis_shift_px=1.5)
+
+    def misfit(volume):
+        return np.linalg.norm(project(volume, tilt_deg=TILT_deg, axis_shift_px=1.5) - series.frames)
+
+    volume = cgls(series, n_iterations=20, axis_shift_px=1.5)
+    assert misfit(volume) < misfit(sirt(series, n_iterations=60, axis_shift_px=1.5))
+    assert correlation(volume, truth) > 0.99
+    assert (volume[1] == 0).all()
+
+
+def test_cgls_solves_the_normal_equations():
+    series = series_of(spots(n_y=1, n=16))
+    matrix = system_matrix(tilt_deg=TILT_deg, n_x=16).toarray().astype(float)
+    solution = np.linalg.lstsq(matrix, series.frames[:, 0].ravel(), rcond=None)[0]
+    np.testing.assert_allclose(cgls(series, n_iterations=150).ravel(), solution, atol=2e-3 * solution.max())
+
+
+def bad_frames():
+    frames = project(spots(), tilt_deg=TILT_deg)
+    frames[3, 1, 5] = -frames.max()
+    return TiltSeries(frames, TILT_deg, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("series", "options", "words"),
+    [
+        (series_of(spots(), TILT_deg[:1]), {}, "two angles"),
+        (bad_frames(), {}, "frame 3 .* negative"),
+        (series_of(spots()), {"engine": "magic"}, "sparse, torch, astra, tomopy"),
+        (series_of(spots()), {"engine": "astra", "tolerance": 0.1}, "tolerance"),
+        (series_of(spots()), {"engine": "tomopy", "non_negative": True}, "non_negative"),
+        (series_of(spots()), {"n_iterations": 0}, "n_iterations=0"),
+        (series_of(spots()), {"relaxation": 2.0}, "relaxation=2"),
+        (series_of(spots()), {"start": np.zeros((4, 24, 23))}, r"\(4, 24, 23\)"),
+        (series_of(spots()), {"start": np.full((4, 24, 24), np.nan)}, "2304 values that are not finite"),
+        (series_of(spots()), {"axis_shift_px": 12.0}, "axis_shift_px=12.0 .* outside the frame"),
+        (series_of(spots()), {"axis_shift_px": np.nan}, "axis_shift_px=nan"),
+    ],
+)
+def test_bad_input(series, options, words):
+    with pytest.raises(TsgError, match=words) as raised:
+        sirt(series, **options)
+    assert "\n" not in str(raised.value)
+
+
+def test_negative_frames_can_be_allowed():
+    assert np.isfinite(sirt(bad_frames(), n_iterations=2, allow_negative=True)).all()
+
+
+def test_engine_that_is_not_installed_names_the_remedy(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "tomopy", None)
+    with pytest.raises(TsgError, match="conda install -c conda-forge tomopy"):
+        sirt(series_of(spots()), engine="tomopy")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"n_subsets": 32}, "n_subsets=32 .* 31"),
+        ({"n_subsets": 0}, "n_subsets=0"),
+        ({"engine": "astra"}, "sparse, torch"),
+        ({"relaxation": 0.0}, "relaxation=0"),
+    ],
+)
+def test_bad_input_of_os_sart(options, words):
+    with pytest.raises(TsgError, match=words):
+        os_sart(series_of(spots()), **options)

@@ -1,0 +1,99 @@
+"""Recipes: what a file becomes, which mistakes are named, and which particles train and which validate."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from recipe_files import CONTENT, written
+
+from tsg_core.errors import TsgError
+from tsg_core.model import TSGNet
+from tsg_core.training import TrainingSettings
+from tsgbook.networks.recipes import RecipeData, SeveralDatasets, load_recipe, recipes
+
+
+def test_a_recipe_is_what_its_file_says(tmp_path):
+    recipe = load_recipe(written(tmp_path / "tiny.yaml"))
+    assert (recipe.name, recipe.description) == ("tiny", "A tiny network.")
+    assert recipe.data == RecipeData(
+        n_training=3, n_validation=2, n_pixels=16, pixel_sizes_A=(0.6, 0.7), relative_diameter=(0.5, 0.9),
+        tilt_step_deg=10.0, seed=3,
+    )  # fmt: skip
+    assert recipe.settings == TrainingSettings(
+        n_steps=4, batch_size=2, crop_px=16, max_rate=2, loss="gain", dose_per_A2=(10, 20)
+    )
+    assert recipe.untrained().architecture == TSGNet(channels=(4, 6, 8, 10), linear_start=True).architecture
+
+
+def test_a_recipe_in_a_folder_of_its_own_bears_the_folders_name(tmp_path):
+    (tmp_path / "wide").mkdir()
+    assert load_recipe(written(tmp_path / "wide" / "recipe.yaml")).name == "wide"
+
+
+def test_the_first_weights_are_those_of_the_seed(tmp_path):
+    recipe = load_recipe(written(tmp_path / "tiny.yaml"))
+    first, again = (recipe.untrained().encoder.pyramid1[0][0].weight for _ in range(2))
+    assert np.array_equal(first.detach(), again.detach())
+
+
+@pytest.mark.parametrize("name", recipes())
+def test_the_packages_own_recipes_load(name):
+    recipe = load_recipe(name)
+    assert recipe.name == name and recipe.description
+    assert recipe.settings.crop_px <= recipe.data.n_pixels
+
+
+@pytest.mark.parametrize(
+    ("change", "cause"),
+    [
+        ({"network": {"channels": [4, 6, 8]}}, "four levels"),
+        ({"network": {"width": 4}}, "not a recipe: .*width"),
+        ({"network": None}, "not a recipe"),
+        ({"data": {**CONTENT["data"], "n_pixel": 3}}, "not a recipe: .*n_pixel"),
+        ({"data": {**CONTENT["data"], "n_validation": 1}}, "n_validation=1 must be at least the number of"),
+        ({"data": {**CONTENT["data"], "n_pixels": 8}}, "crop_px=16 is larger than the frames, n_pixels=8"),
+        ({"settings": {"n_steps": 0}}, "n_steps=0"),
+        ({"settings": {"steps": 5}}, "not a recipe: .*steps"),
+    ],
+)
+def test_mistakes_in_a_recipe_are_one_line(tmp_path, change, cause):
+    with pytest.raises(TsgError, match=cause) as raised:
+        load_recipe(written(tmp_path / "tiny.yaml", **change))
+    assert "\n" not in str(raised.value)
+
+
+def test_files_that_are_no_recipe_are_named(tmp_path):
+    (tmp_path / "list.yaml").write_text("- 1\n- 2\n")
+    (tmp_path / "broken.yaml").write_text("a: [1\nb: 2")
+    (tmp_path / "lacking.yaml").write_text("description: a network without data\nnetwork: {}\n")
+    for file in ("list.yaml", "broken.yaml", "lacking.yaml"):
+        with pytest.raises(TsgError, match="is not a recipe") as raised:
+            load_recipe(tmp_path / file)
+        assert "\n" not in str(raised.value)
+    with pytest.raises(TsgError, match="absent.yaml does not exist"):
+        load_recipe(tmp_path / "absent.yaml")
+    with pytest.raises(TsgError, match="no recipe is called 'huge'; there is .*small"):
+        load_recipe("huge")
+
+
+def test_no_particle_validates_that_trains():
+    data = replace(load_recipe("small").data, n_training=16, n_validation=6)
+    positions = {}
+    for validation, n in ((False, data.n_training), (True, data.n_validation)):
+        dealt = [data.particles(size_A, validation=validation) for size_A in data.pixel_sizes_A]
+        assert sum(map(len, dealt)) == n and all(dealt)
+        for size_A, particles in zip(data.pixel_sizes_A, dealt, strict=True):
+            field_A = data.n_pixels * size_A
+            for atoms in particles:
+                reach = 2 * np.linalg.norm(atoms.positions, axis=1).max() / field_A
+                assert data.relative_diameter[0] - 1e-6 <= reach <= data.relative_diameter[1] + 1e-6
+        positions[validation] = {atoms.positions.tobytes() for group in dealt for atoms in group}
+        assert len(positions[validation]) == n
+    assert not positions[False] & positions[True]
+
+
+def test_series_of_several_data_sets_come_one_after_the_other():
+    several = SeveralDatasets([["a", "b"], [], ["c"]])
+    assert len(several) == 3 and list(several) == ["a", "b", "c"] and several[2] == "c"
+    with pytest.raises(IndexError):
+        several[3]

@@ -1,0 +1,63 @@
+"""The command as a whole: mistakes, interruptions, bugs, and how quickly it comes up."""
+
+# ruff: noqa: F811  (a fixture that is imported)
+
+import subprocess
+import sys
+
+import pytest
+from tsg_command import one_line, tsg  # noqa: F401
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("run", "--profile", "smok"), "no profile is called 'smok'"),
+        (("run", "--set", "n_training"), "must have the form key=value"),
+        (("run", "--set", "rates=[13]"), "13; each must be a whole number from 1 to 12"),
+        (("run", "--only", "10"), "no chapter is called '10'"),
+        (("train", "--recipe", "smal"), "no recipe is called 'smal'; there is "),
+        (("train", "--recipe", "missing.yaml"), "missing.yaml does not exist"),
+        (("densify", "missing.npz", "-o", "out.npz"), "missing.npz does not exist"),
+        (("show", "missing.mrc"), "missing.mrc does not exist"),
+        (("evaluate", "missing.mrc", "other.mrc"), "missing.mrc does not exist"),
+        (("simulate", "missing.cif", "-o", "out.mrc"), "missing.cif does not exist"),
+        (("reconstruct", "missing.mrc", "-o", "out.mrc"), "missing.mrc does not exist"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(tsg, arguments, message):
+    status, _, error = tsg(*arguments)
+    assert status == 2 and message in error and one_line(error)
+
+
+def test_an_unknown_option_is_status_2(tsg):
+    status, _, error = tsg("run", "--nothing")
+    assert status == 2 and "--nothing" in error
+
+
+def test_ctrl_c_is_status_130(tsg, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tsgbook.pipeline.Run.run", interrupted)
+    status, _, error = tsg("run")
+    assert status == 130 and "interrupted" in error and "Traceback" not in error
+
+
+def test_a_bug_keeps_its_traceback():
+    script = "import sys, tsgbook.pipeline as p; p.Run.run = lambda *a, **k: 1 / 0; sys.argv = ['tsg', 'run']; "
+    done = subprocess.run([sys.executable, "-c", f"{script}from tsgbook.cli import main; main()"], capture_output=True)
+    assert done.returncode == 1 and b"ZeroDivisionError" in done.stderr
+
+
+def test_help_is_quick_and_heavy_modules_stay_away():
+    modules = "tsgbook.cli, tsgbook.pipeline, tsgbook.results"
+    script = f"import sys, {modules}; print({{'torch', 'abtem', 'zarr'}} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_the_command_alone_imports_nothing_that_computes():
+    script = "import sys, tsgbook.cli; print({'numpy', 'scipy', 'matplotlib', 'yaml'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

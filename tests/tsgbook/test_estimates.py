@@ -1,0 +1,67 @@
+import pytest
+from conftest import ROOT
+
+from tsg_core.tools.digests import write_json
+from tsgbook.artifacts import Artifacts
+from tsgbook.chapters import CHAPTERS, FRAME_METRICS, TSGNET, VOLUME_METRICS
+from tsgbook.estimates import estimate, work_of
+from tsgbook.profiles import load_profile
+
+
+def profile(name, *overrides):
+    return load_profile(name, overrides=overrides, root=ROOT)
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A checkout where the profile smoke has run: 100 s a chapter, 90 s of it for the artifacts where there are."""
+    store = Artifacts(tmp_path / "artifacts" / "smoke")
+    for name in ("test_aberrated.zarr", TSGNET, FRAME_METRICS, VOLUME_METRICS):
+        store.make(name, lambda path: path.write_text(""), parameters={})
+        write_json(store.folder / f"{name}.json", store.provenance(name) | {"duration_s": 90.0})
+    parameters = profile("smoke").parameters
+    (store.folder / "executed").mkdir()
+    for chapter in CHAPTERS:
+        stamp = {"duration_s": 100.0, "recipe": {"parameters": parameters[chapter.name]}}
+        write_json(store.folder / "executed" / f"{chapter.name}.json", stamp)
+    return tmp_path
+
+
+def row(text, chapter):
+    return next(line for line in text.splitlines() if line.startswith(chapter))
+
+
+def test_the_same_profile_takes_the_same_time(root):
+    text = estimate(profile("smoke"), root=root)
+    assert all(row(text, chapter.name).endswith("  100 s") for chapter in CHAPTERS)
+    assert row(text, "all").endswith("15 min") and "last run of smoke" in text
+
+
+def test_time_grows_with_the_work_and_figures_stay(root):
+    assert row(estimate(profile("smoke", "n_steps=120"), root=root), "05").endswith("3.17 min")  # 10 + 2 x 90 s
+    assert row(estimate(profile("smoke", "n_test=8"), root=root), "06").endswith("3.17 min")
+    text = estimate(profile("smoke", "n_test=8", "dose_particles=4"), root=root)
+    assert row(text, "07").endswith("3.17 min")
+    doubled = 2 * profile("smoke").parameters["02_simulation"]["n_pixels"]
+    assert row(estimate(profile("smoke", f"n_pixels={doubled}"), root=root), "02").endswith("6.17 min")  # 10 + 4 x 90 s
+
+
+def test_disk_is_that_of_the_frames(root):
+    smoke = profile("smoke")
+    n = smoke.parameters["01_structures"]
+    frames = smoke.parameters["02_simulation"]
+    n_tilt = int(180 / frames["tilt_step_deg"]) + 1
+    n_frames = (n["n_training"] + n["n_validation"] + n["n_test"]) * 2 * n_tilt
+    assert work_of("02_simulation", smoke.parameters).pixels == n_frames * frames["n_pixels"] ** 2
+    assert f"{n_frames * frames['n_pixels'] ** 2 * 4 / 1e6:.3g} MB" in row(estimate(smoke, root=root), "02")
+
+
+def test_the_papers_size_is_estimated_and_says_what_it_rests_on(root):
+    text = estimate(profile("paper"), root=root)
+    assert "75,296 frames of 512 x 512 px (prism)" in text and "79 GB" in text
+    assert "years" in row(text, "all") and "lower bound" in text
+
+
+def test_without_a_run_the_work_is_told_but_no_time(tmp_path):
+    text = estimate(profile("smoke"), root=tmp_path)
+    assert row(text, "05").endswith("?") and "60 steps" in text and "tsg run --profile smoke" in text

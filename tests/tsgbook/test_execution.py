@@ -1,0 +1,24 @@
+"""Execution of one notebook: its kernel is this Python, and ends with it."""
+
+import os
+import sys
+
+import nbformat
+import pytest
+
+from tsgbook.execution import execute
+
+
+def test_the_kernel_is_this_python_and_ends_with_the_notebook(tmp_path):
+    cells = [
+        nbformat.v4.new_code_cell("a = 1", metadata={"tags": ["parameters"]}),
+        nbformat.v4.new_code_cell("import os, sys\nprint(a, os.getpid(), sys.executable)"),
+    ]
+    notebook = execute(
+        nbformat.v4.new_notebook(cells=cells), output=tmp_path / "out.ipynb", parameters={"a": 3}, folder=tmp_path,
+        progress_file=tmp_path / "progress",
+    )  # fmt: skip
+    a, pid, python = notebook.cells[-1].outputs[0].text.split()
+    assert a == "3" and os.path.samefile(python, sys.executable)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid), 0)

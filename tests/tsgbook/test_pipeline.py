@@ -1,0 +1,331 @@
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import jupytext
+import nbformat
+import pytest
+
+from tsg_core.errors import TsgError
+from tsgbook.chapters import Chapter
+from tsgbook.notebook import INJECTED, parameter_defaults, without_paths
+from tsgbook.pipeline import Run, describe
+from tsgbook.profiles import load_profile
+
+CHAPTERS = (
+    Chapter(name="01_first", makes=("numbers.txt",)),
+    Chapter(name="02_second", makes=("sum_*.txt",), needs=("01_first",)),
+    Chapter(name="03_third"),
+)
+
+FIRST = """\
+# %% [markdown]
+# # Numbers
+# Some prose.
+
+# %% tags=["parameters"]
+artifacts = "../artifacts/none"
+n = 1
+
+# %%
+from tsgbook.artifacts import Artifacts
+store = Artifacts(artifacts)
+
+# %% [markdown]
+# ## Make them
+
+# %%
+store.make("numbers.txt", lambda path: path.write_text(" ".join(map(str, range(n)))), parameters={"n": n})
+print("made", n)
+"""
+SECOND = """\
+# %% tags=["parameters"]
+artifacts = ""
+power = 1
+
+# %%
+from tsgbook.artifacts import Artifacts
+store = Artifacts(artifacts)
+total = sum(int(word) ** power for word in store.path("numbers.txt").read_text().split())
+store.make("sum_a.txt", lambda path: path.write_text(str(total)), parameters={"power": power}, inputs=["numbers.txt"])
+"""
+THIRD = "# %%\nimport sys\nprint(sys.executable)\nmessage = 'third'\nprint(message)\n"
+PROFILE = "chapters: {01_first: {n: 3}, 02_second: {power: 2}}"
+
+
+class Checkout:
+    def __init__(self, root):
+        self.root, self.notebooks = root, root / "notebooks"
+        (self.notebooks / "profiles").mkdir(parents=True)
+        (self.notebooks / "profiles" / "tiny.yaml").write_text(PROFILE)
+        for name, text in (("01_first", FIRST), ("02_second", SECOND), ("03_third", THIRD)):
+            self.write(name, text)
+        self.artifacts = root / "artifacts" / "tiny"
+
+    def write(self, name, text):
+        (self.notebooks / f"{name}.py").write_text(text)
+
+    def at(self, *overrides):
+        profile = load_profile("tiny", overrides=overrides, root=self.root, chapters=CHAPTERS)
+        return Run(profile, root=self.root, chapters=CHAPTERS)
+
+    def run(self, *overrides, **options):
+        stream = io.StringIO()
+        self.at(*overrides).run(stream=stream, **options)
+        return stream.getvalue()
+
+    def plan(self, *overrides):
+        return {step.chapter: (step.action, step.why) for step in self.at(*overrides).plan()}
+
+    def actions(self, *overrides):
+        return [action for action, _ in self.plan(*overrides).values()]
+
+    def executed(self, name):
+        return nbformat.read(self.artifacts / "executed" / f"{name}.ipynb", as_version=4)
+
+
+@pytest.fixture(scope="module")
+def run_once(tmp_path_factory):
+    """A checkout whose chapters have run; copied for each test."""
+    root = tmp_path_factory.mktemp("checkout")
+    said = Checkout(root).run()
+    return root, said
+
+
+@pytest.fixture
+def checkout(run_once, tmp_path):
+    import shutil
+
+    shutil.copytree(run_once[0], tmp_path / "c")
+    here = Checkout.__new__(Checkout)
+    here.root, here.notebooks = tmp_path / "c", tmp_path / "c" / "notebooks"
+    here.artifacts = here.root / "artifacts" / "tiny"
+    return here
+
+
+def test_chapters_run_in_order_with_the_profiles_parameters(run_once, checkout):
+    said = run_once[1].splitlines()
+    assert [line.split("  ")[0] for line in said] == [
+        "[1/3] 01_first", "[1/3] 01_first", "[2/3] 02_second", "[2/3] 02_second", "[3/3] 03_third", "[3/3] 03_third",
+    ]  # fmt: skip
+    assert "done in 0:" in said[1]
+    assert (checkout.artifacts / "numbers.txt").read_text() == "0 1 2"
+    assert (checkout.artifacts / "sum_a.txt").read_text() == "5"
+
+
+def test_the_kernel_is_this_python(checkout):
+    outputs = checkout.executed("03_third").cells[-1].outputs
+    assert [line for o in outputs for line in o.text.split()][-1] == "third"
+    # its path is not published, so ask what it was turned into
+    expected = without_paths(sys.executable, checkout.root)
+    assert [line for o in outputs for line in o.text.split()][0] == expected != sys.executable
+
+
+def test_executed_notebooks_are_whole_and_hold_no_path_of_the_machine(run_once, checkout):
+    for name in ("01_first", "02_second", "03_third"):
+        text = (checkout.artifacts / "executed" / f"{name}.ipynb").read_text()
+        notebook = checkout.executed(name)
+        nbformat.validate(notebook)
+        for place in (str(run_once[0]), sys.prefix, os.path.expanduser("~") + "/"):
+            assert place not in text
+        assert "papermill" not in notebook.metadata and notebook.metadata["tsg"]["duration_s"] > 0
+    injected = [c for c in checkout.executed("01_first").cells if INJECTED in c.metadata.get("tags", [])]
+    assert 'artifacts = "../artifacts/tiny"' in injected[0].source and "n = 3" in injected[0].source
+    assert sorted(p.name for p in (checkout.artifacts / "executed").iterdir()) == sorted(
+        f"{name}.{suffix}" for name in ("01_first", "02_second", "03_third") for suffix in ("ipynb", "json")
+    )
+
+
+def test_an_unchanged_run_executes_nothing(checkout, monkeypatch):
+    monkeypatch.setattr("tsgbook.pipeline.execute", lambda *a, **k: pytest.fail("executed"))
+    assert checkout.run().count("current") == 3
+
+
+@pytest.mark.parametrize(
+    ("overrides", "changed", "plan"),
+    [
+        (("n=4",), {}, {"01_first": "n changed", "02_second": "01_first runs before it"}),
+        (("power=3",), {}, {"02_second": "power changed"}),
+        ((), {"01_first": FIRST.replace("made", "wrote")}, {"01_first": "code cells", "02_second": "01_first runs"}),
+        ((), {"02_second": SECOND.replace("from", "import tsg_core.sparsity\nfrom")}, {"02_second": "code cells"}),
+    ],
+)
+def test_what_changed_and_what_depends_on_it_runs_again(checkout, overrides, changed, plan):
+    for name, text in changed.items():
+        checkout.write(name, text)
+    found = {name: why for name, (action, why) in checkout.plan(*overrides).items() if action == "run"}
+    assert found.keys() == plan.keys()
+    assert all(part in found[name] for name, part in plan.items())
+
+
+def test_a_new_parameter_goes_through_to_what_depends_on_it(checkout):
+    checkout.run("n=4")
+    assert (checkout.artifacts / "sum_a.txt").read_text() == "14"
+    assert checkout.actions("n=4") == ["skip"] * 3
+
+
+def test_a_chapter_that_makes_the_same_again_makes_nothing_else_run(checkout):
+    checkout.write("01_first", FIRST.replace('print("made"', 'print("has made"'))
+    said = checkout.run()
+    assert "02_second  current" in said and "01_first  done" in said
+
+
+def test_code_of_the_package_counts(checkout, monkeypatch):
+    monkeypatch.setattr("tsgbook.pipeline.code_version", lambda modules, figures: "other")
+    assert checkout.plan()["02_second"] == ("run", "the code in tsg_core that it uses changed")
+
+
+def test_new_prose_and_comments_are_taken_in_without_running(checkout, monkeypatch):
+    before = checkout.executed("01_first")
+    new = FIRST.replace("Some prose.", "Better prose.").replace("print(", "# a comment\nprint(")
+    checkout.write("01_first", new.replace('"parameters"]', '"parameters", "x"]'))
+    assert checkout.plan()["01_first"] == ("refresh", "only its text changed")
+    monkeypatch.setattr("tsgbook.pipeline.execute", lambda *a, **k: pytest.fail("executed"))
+    checkout.run()
+    after = checkout.executed("01_first")
+    assert "Better prose." in after.cells[0].source and "# a comment" in after.cells[-1].source
+    assert after.cells[-1].outputs == before.cells[-1].outputs != []
+    assert [c.metadata.get("tags") for c in after.cells][1:3] == [["parameters", "x"], [INJECTED]]
+    assert checkout.actions() == ["skip"] * 3
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.write_text("0"), lambda path: path.unlink()])
+def test_a_damaged_artifact_is_made_anew(checkout, damage):
+    damage(checkout.artifacts / "numbers.txt")
+    assert "numbers.txt" in checkout.plan()["01_first"][1]
+    checkout.run()
+    assert (checkout.artifacts / "numbers.txt").read_text() == "0 1 2"
+
+
+def test_only_one_chapter(run_once, checkout, tmp_path):
+    assert checkout.run(only="third") == "[3/3] 03_third\n[3/3] 03_third  current\n"
+    fresh = Checkout(tmp_path / "fresh")
+    with pytest.raises(TsgError, match="02_second needs numbers.txt of chapter 01_first; .*--only 01_first"):
+        fresh.run(only="2")
+    with pytest.raises(TsgError, match="no chapter is called 'fourth'; choose one of 01_first"):
+        fresh.run(only="fourth")
+    assert describe(checkout.at().plan(only="third")) == "03_third  is skipped: current"
+
+
+def test_force_runs_what_is_current(checkout):
+    assert [step.why for step in checkout.at().plan(force=True)] == ["--force"] * 3
+    made = checkout.at().store.provenance("numbers.txt")
+    time.sleep(1.1)  # dates have seconds
+    assert "done in" in checkout.run(only="first", force=True)
+    assert checkout.at().store.provenance("numbers.txt")["made"] > made["made"]
+
+
+def test_a_failing_cell_is_named_and_the_notebook_so_far_kept(checkout):
+    checkout.write("03_third", "# %%\nx = 1\nprint(x)\n\n# %%\n# why\ny = {}['missing']\n")
+    with pytest.raises(TsgError) as caught:
+        checkout.run()
+    text = str(caught.value)
+    assert text.startswith("03_third, cell 2 of 2, which begins '# why', raised KeyError; the notebook so far is ")
+    assert "KeyError: 'missing'" in text.splitlines()[-1] and "\x1b" not in text
+    kept = nbformat.read(checkout.artifacts / "executed" / "03_third.failed.ipynb", as_version=4)
+    assert any("1\n" in str(o.get("text")) for c in kept.cells if c.cell_type == "code" for o in c.outputs)
+    checkout.write("03_third", THIRD)
+    checkout.run()
+    assert not (checkout.artifacts / "executed" / "03_third.failed.ipynb").exists()
+
+
+def test_a_mistake_in_what_was_asked_for_is_one_line(checkout):
+    checkout.write("03_third", "# %%\nfrom tsg_core.errors import TsgError\nraise TsgError('gap=13 is too much')\n")
+    with pytest.raises(TsgError) as caught:
+        checkout.run()
+    assert str(caught.value) == "03_third, cell 1 of 1: gap=13 is too much"
+
+
+def test_a_dead_kernel_is_one_line(checkout):
+    checkout.write("03_third", "# %%\nimport os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
+    with pytest.raises(TsgError, match="the kernel died"):
+        checkout.run()
+
+
+def test_a_chapter_must_make_what_it_says(checkout):
+    checkout.write("02_second", SECOND.replace("sum_a", "product"))
+    (checkout.artifacts / "sum_a.txt").unlink()
+    with pytest.raises(TsgError, match=r"02_second ended without making sum_\*.txt"):
+        checkout.run()
+
+
+def test_parameters_that_the_notebook_lacks_are_refused(checkout):
+    (checkout.notebooks / "profiles" / "tiny.yaml").write_text("chapters: {01_first: {m: 3}}")
+    with pytest.raises(TsgError, match="sets 01_first.m, but the notebook's cell of parameters holds artifacts, n"):
+        checkout.run()
+
+
+def test_two_runs_at_once_are_refused(checkout):
+    import fcntl
+
+    with (checkout.artifacts / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(TsgError, match="another run is at work"):
+            checkout.run()
+
+
+def test_a_pair_out_of_step_is_said_and_the_py_half_runs(checkout):
+    jupytext.write(jupytext.reads("# %%\nprint('old')\n", "py:percent"), checkout.notebooks / "03_third.ipynb")
+    assert "03_third: the .ipynb is out of step" in checkout.run()
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_ctrl_c_ends_the_kernel_and_the_next_run_goes_on(checkout, tmp_path):
+    pid_file = tmp_path / "pid"
+    checkout.write("03_third", textwrap.dedent(f"""\
+        # %%
+        import os, pathlib, time
+        pathlib.Path({str(pid_file)!r}).write_text(str(os.getpid()))
+        time.sleep(60 if not os.environ.get("AGAIN") else 0)
+        """))  # fmt: skip
+    script = textwrap.dedent(f"""\
+        import signal, sys
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # where the tests run in the background, it is ignored
+        sys.path.insert(0, {os.path.dirname(__file__)!r})
+        from pathlib import Path
+        from test_pipeline import CHAPTERS
+        from tsgbook.pipeline import Run
+        from tsgbook.profiles import load_profile
+        root = Path({str(checkout.root)!r})
+        try:
+            Run(load_profile("tiny", root=root, chapters=CHAPTERS), root=root, chapters=CHAPTERS).run()
+        except KeyboardInterrupt:
+            sys.exit(130)
+        """)  # fmt: skip
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    for _ in range(300):
+        if pid_file.exists() and pid_file.read_text():
+            break
+        time.sleep(0.1)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 130
+    for _ in range(100):  # until the system has cleared it away
+        if not alive(int(pid_file.read_text())):
+            break
+        time.sleep(0.1)
+    assert not alive(int(pid_file.read_text()))
+    assert not list((checkout.artifacts / "executed").glob("*.partial*"))
+    assert checkout.plan()["03_third"] == ("run", "not run yet")
+
+
+def test_parameter_defaults_are_read_without_running():
+    assert parameter_defaults(jupytext.reads(FIRST, "py:percent")) == {"artifacts": "../artifacts/none", "n": 1}
+
+
+def test_stamps_hold_no_machine_path(run_once, checkout):
+    stamp = json.loads((checkout.artifacts / "executed" / "01_first.json").read_text())
+    assert stamp["recipe"]["parameters"] == {"n": 3} and stamp["artifacts"].keys() == {"numbers.txt"}
+    assert str(run_once[0]) not in json.dumps(stamp)

@@ -1,0 +1,107 @@
+import json
+
+import pytest
+from conftest import ROOT
+
+from tsg_core.errors import TsgError
+from tsg_core.tools.digests import write_json
+from tsgbook import results
+from tsgbook.chapters import CHAPTERS
+from tsgbook.pipeline import Run
+from tsgbook.profiles import Profile, load_profile
+
+PARAMETERS = {chapter.name: {"n": 1, "gaps": [2, 3]} for chapter in CHAPTERS}
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """A finished run: artifacts and stamps as the pipeline leaves them, and every chapter current."""
+    (tmp_path / "notebooks" / "profiles").mkdir(parents=True)
+    profile = Profile(name="book", description="", parameters=PARAMETERS)
+    run = Run(profile, root=tmp_path)
+    run.executed.mkdir(parents=True)
+    for artifact, file in results.TABLES.values():
+        def build(path, file=file):
+            path.mkdir()
+            (path / file).write_text("method,psnr_dB\nlinear,30.5\n")
+
+        run.store.make(artifact, build, parameters={})
+    for chapter in CHAPTERS:
+        stamp = {"duration_s": 10.0, "made": "2026-11-23T10:00:00+00:00", "versions": {"python": "3.11"}}
+        write_json(run.executed / f"{chapter.name}.json", stamp)
+    monkeypatch.setattr(Run, "_why_run", lambda self, chapter: "")
+    return run
+
+
+def test_recorded_tables_come_with_what_made_them(run):
+    files = results.record(run.profile, root=run.root)
+    assert sorted(path.name for path in files) == sorted(
+        f"{name}{suffix}" for name in (*results.TABLES, "durations") for suffix in (".csv", ".json")
+    )
+    table, sidecar = results.load_results("frame_metrics", root=run.root)
+    assert list(table.psnr_dB) == [30.5]
+    assert sidecar["parameters"].keys() == {"01_structures", "02_simulation", "05_training", "06_prediction"}
+    assert sidecar["profile"] == "book" and sidecar["versions"] and sidecar["made"] and "duration_s" in sidecar
+    durations, total = results.load_results("durations", root=run.root)
+    assert list(durations.chapter) == [chapter.name for chapter in CHAPTERS]
+    assert total["duration_s"] == durations.duration_s.sum() == 10 * len(CHAPTERS)
+    assert results.recorded("volume_metrics", root=run.root).table.method[0] == "linear"
+
+
+def test_an_incomplete_run_is_not_recorded(run, monkeypatch):
+    monkeypatch.setattr(Run, "_why_run", lambda self, chapter: "n changed" if chapter.number == 6 else "")
+    with pytest.raises(TsgError, match=r"06_prediction is not current \(n changed\); .*tsg run --profile book"):
+        results.record(run.profile, root=run.root)
+    assert not (run.root / results.FOLDER).exists()
+
+
+def test_pages_that_only_show_the_last_record_do_not_keep_from_recording_again(run, monkeypatch):
+    monkeypatch.setattr(Run, "_why_run", lambda self, chapter: "the recorded results changed")
+    assert results.record(run.profile, root=run.root)
+
+
+def test_other_parameters_are_noticed(run):
+    results.record(run.profile, root=run.root)
+    assert results.outdated(run.profile, root=run.root) == {}
+    changed = {**PARAMETERS, "05_training": {"n": 2, "gaps": [2, 3]}}
+    found = results.outdated(Profile(name="book", description="", parameters=changed), root=run.root)
+    assert found.keys() == {"durations", "frame_metrics"}  # chapter 7 predicts with shipped networks
+    assert "05_training.n" in found["frame_metrics"]
+    changed = {**PARAMETERS, "06_prediction": {"n": 1}}
+    found = results.outdated(Profile(name="book", description="", parameters=changed), root=run.root)
+    assert found.keys() == {"durations", "frame_metrics"} and "06_prediction.gaps" in found["frame_metrics"]
+
+
+def test_a_table_edited_by_hand_is_refused(run):
+    results.record(run.profile, root=run.root)
+    path = run.root / results.FOLDER / "frame_metrics.csv"
+    path.write_text(path.read_text().replace("30.5", "40.5"))
+    with pytest.raises(TsgError, match="is not what was recorded"):
+        results.load_results("frame_metrics", root=run.root)
+
+
+def test_nothing_recorded_yet(run, capsys):
+    with pytest.raises(TsgError, match="frame_metrics has not been recorded"):
+        results.load_results("frame_metrics", root=run.root)
+    assert results.recorded("frame_metrics", root=run.root) is None
+
+
+def test_show_says_so_or_draws_with_the_date(run, monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda thing: shown.append(thing))
+    results.show(None, lambda table: pytest.fail("drawn"))
+    assert "No run" in shown.pop().data
+    results.record(run.profile, root=run.root)
+    results.show(results.recorded("frame_metrics", root=run.root), lambda table: table, caption="Recorded")
+    assert "Recorded" in shown[0].to_html() and "30.5" in shown[0].to_html()
+    assert "Made on" in shown[1].data and "`book`" in shown[1].data
+
+
+def test_the_books_recorded_results_were_made_with_the_profile_as_it_is():
+    folder = ROOT / results.FOLDER
+    if not folder.exists():
+        pytest.skip("no run of the profile book has been recorded yet")
+    assert results.outdated(load_profile("book", root=ROOT), root=ROOT) == {}
+    for path in folder.glob("*.json"):
+        table, _ = results.load_results(path.stem, root=ROOT)
+        assert len(table) and json.loads(path.read_text())["sha256"]

@@ -1,0 +1,5 @@
+"""Frames at tilts that were not measured, by every method of this book, and the choice among them."""
+
+from .densify import METHODS, Densified, densify, densify_with_uncertainty, sigma_series
+
+__all__ = ["METHODS", "Densified", "densify", "densify_with_uncertainty", "sigma_series"]

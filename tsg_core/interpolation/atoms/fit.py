@@ -1,0 +1,331 @@
+"""One object behind all frames: atoms, fitted to a tilt series through its projection geometry.
+
+An atom has a position and a weight; all share the probe and a blur. A channelling term multiplies what each atom adds
+to a frame by what the atoms above and below it do to the beam. Frames at other tilts are rendered from the atoms.
+"""
+
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+
+import numpy as np
+import torch
+from scipy.ndimage import gaussian_filter
+from scipy.spatial import cKDTree
+
+from ...errors import TsgError
+from ...microscope import Microscope
+from ...tilt_series import TiltSeries, microscope_of
+from ..residual import white_noise_bound
+from .errors import AtomErrors, atom_errors, least_agreement
+from .least_squares import OBJECT, AtomFrames, start_parameters
+from .model import AtomModel
+from .rendering import AtomRenderer, detail
+from .search import candidates, kept, merged, places_around, start_atoms
+from .whitening import Whitening
+
+MIN_FRAMES = 5  # fewer leave positions open along the beam, and ghosts where atoms of all frames seem to meet
+COARSEST_PIXEL_A = 1.0  # larger pixels hold several atoms
+START_SIGMA_A = 0.15  # of an atom besides the probe
+START_PROBE_SIGMA_A = 0.45  # of a probe that is not known
+LARGEST_SIGMA_A = 0.8  # a wider spot is no atom
+LEAST_EXPLAINED = 0.7  # of the variance of what in the frames has the size of atoms
+SPOT_SIGMA_A = 0.4  # about that of an atom's image
+WIDEST_SPOT = 0.42  # of the distance between neighbours, where two Gaussians merge into one
+MAX_ROUNDS = 10  # of merging, dropping and adding
+ENOUGH_TO_STAY, ENOUGH_TO_ADD = 0.5, 0.75  # of the agreement that is asked for in the end, while atoms are looked for
+BRIGHTNESS = ("log_weight", "sigma_A", "offset", "log_gain", "channelling")
+WHITENED = 0.5  # part of the whitening while atoms are looked for, which start too far off for all of it
+NOWHERE = np.zeros((0, 3))
+NO_AGREEMENT = "no peak is one that the frames agree upon: the atoms' method does not apply"
+
+
+class NotAtoms(TsgError):
+    """The object, or what the frames show of it, is not a set of atoms; other methods apply."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AtomSettings:
+    """How atoms are fitted.
+
+    whitened        frequencies count as the rest is quiet there (see `whitening`); else all alike: plain least squares
+    channelling     multiply each atom's weight by what the atoms above and below it do; 18 coefficients, fitted as well
+    frame_gain      a gain for every frame, about 1 on average: of a beam that is not steady
+    frame_shift     a shift in x and y for every frame: of frames that are not quite aligned
+    tilt_error      an error for every tilt angle; what all have in common turns the whole object, and stays open
+    min_distance_A  nearer atoms are taken for one
+    least_weight    of the median: lighter atoms are taken for artefacts
+    false_alarms    atoms that chance alone may add to the whole volume; infinity asks no agreement of the frames
+    n_iterations    of L-BFGS in each round, at most; twice as many with the channelling term, which is slower to settle
+    device          of PyTorch
+
+    Raises TsgError for numbers that are not positive.
+    """
+
+    whitened: bool = True
+    channelling: bool = True
+    frame_gain: bool = False
+    frame_shift: bool = False
+    tilt_error: bool = False
+    min_distance_A: float = 1.5
+    least_weight: float = 0.1
+    false_alarms: float = 0.01
+    n_iterations: int = 30
+    device: str = "cpu"
+
+    def __post_init__(self):
+        for name in ("min_distance_A", "least_weight", "n_iterations"):
+            if not 0 < getattr(self, name) < np.inf:
+                raise TsgError(f"{name}={getattr(self, name)} must be a positive number")
+        if not self.false_alarms > 0:
+            raise TsgError(f"false_alarms={self.false_alarms} must be a positive number")
+
+    @property
+    def free(self) -> tuple[str, ...]:
+        """Parameters that are fitted from the second round on, besides the channelling term's."""
+        chosen = {"log_gain": self.frame_gain, "shift_A": self.frame_shift, "tilt_error_rad": self.tilt_error}
+        return OBJECT + tuple(name for name, fitted in chosen.items() if fitted)
+
+
+def fit_atoms(
+    series: TiltSeries, *, settings: AtomSettings | None = None, microscope: Microscope | None = None
+) -> AtomModel:
+    """Atoms of the object that the measured frames show.
+
+    The probe is that of `microscope`, by default of the series' metadata, or else a Gaussian whose width is fitted.
+    Peaks of a volume start the atoms; positions, weights, blur and offset are fitted; atoms are merged, dropped and
+    added between rounds, and those that stay are what the frames agree upon (see `atom_search`). Nothing is random.
+
+    Raises NotAtoms where the frames are too few or too coarse, empty, or show something else than atoms, and TsgError
+    for a device that PyTorch does not have.
+    """
+    settings = settings or AtomSettings()
+    series = series.measured_only()
+    _check_device(settings.device)
+    _check_frames(series)
+    fit = _Fit.start(series, settings=settings, microscope=microscope or microscope_of(series))
+    fit = fit.refined(free=OBJECT, whitened=0, rough=True)
+    fit = fit.searched(free=settings.free)
+    fit.check()
+    if settings.channelling:
+        fit = fit.searched(free=(*settings.free, "channelling"), channelling=True)
+    return fit.settled().model()
+
+
+def fitted_atoms(series: TiltSeries) -> AtomModel:
+    """`fit_atoms` with the usual settings; it, or the reason why it does not apply, is kept for the same series."""
+    found = _fitted_or_refused(series)
+    if isinstance(found, NotAtoms):
+        raise NotAtoms(*found.args)
+    return found
+
+
+@lru_cache(maxsize=2)
+def _fitted_or_refused(series: TiltSeries) -> AtomModel | NotAtoms:
+    try:
+        return fit_atoms(series)
+    except NotAtoms as refused:
+        return refused
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Fit:
+    """A fit on its way: every step returns a new one."""
+
+    series: TiltSeries
+    settings: AtomSettings
+    frames: AtomFrames
+    p: dict[str, torch.Tensor]
+    unit: float
+    free: tuple[str, ...] = OBJECT
+    features: torch.Tensor | None = None
+    dropped_A: np.ndarray = field(default_factory=lambda: NOWHERE)
+
+    @classmethod
+    def start(cls, series: TiltSeries, *, settings: AtomSettings, microscope: Microscope | None) -> "_Fit":
+        sigma_A = START_PROBE_SIGMA_A if microscope is None else START_SIGMA_A
+        found = start_atoms(series, microscope=microscope, sigma_A=sigma_A, min_distance_A=settings.min_distance_A)
+        if len(found.height) == 0:
+            raise NotAtoms("the volume of these frames has no peaks: the atoms' method does not apply")
+        background = float(np.percentile(series.frames, 1))
+        unit = float((series.frames - background).sum(axis=(1, 2)).mean()) / len(found.height)
+        reach_A = np.hypot(found.positions_A[:, 0], found.positions_A[:, 2]).max() + 2.0
+        renderer = AtomRenderer(
+            shape=series.frames.shape[1:],
+            pixel_size_A=series.pixel_size_A,
+            microscope=microscope,
+            depth_A=float(reach_A),
+            device=settings.device,
+        )
+        scaled = torch.from_numpy(series.frames / np.float32(unit)).to(settings.device)
+        plain = Whitening.of(scaled, scaled, part=0)
+        frames = AtomFrames(renderer=renderer, tilt_deg=series.tilt_deg, frames=scaled, whitening=plain)
+        p = start_parameters(
+            found.positions_A, sigma_A=sigma_A, offset=background / unit, n_tilt=len(series), device=settings.device
+        )
+        return cls(series=series, settings=settings, frames=frames, p=p, unit=unit)
+
+    @property
+    def positions_A(self) -> np.ndarray:
+        return self.p["positions_A"].cpu().double().numpy()
+
+    @property
+    def weights(self) -> np.ndarray:
+        return self.p["log_weight"].exp().cpu().double().numpy()
+
+    def refined(
+        self, *, free: tuple[str, ...], channelling: bool = False, whitened: float = 1.0, rough: bool = False
+    ) -> "_Fit":
+        """Fitted once more, what the fit misses now whitened by this part; a rough fit takes half of the iterations."""
+        part = whitened if self.settings.whitened else 0.0
+        missed = self.frames.residuals(self.p, features=self.features)
+        frames = replace(self.frames, whitening=Whitening.of(missed, self.frames.frames, part=part))
+        features = frames.features(self.p) if channelling else None
+        n_iterations = self.settings.n_iterations * (2 if channelling else 1) // (2 if rough else 1)
+        p = frames.fitted(self.p, free=free, n_iterations=n_iterations, features=features)
+        return replace(self, p=p, free=free, features=features, frames=frames)
+
+    def with_atoms(self, positions_A: np.ndarray, weights: np.ndarray) -> "_Fit":
+        if len(weights) == 0:
+            raise NotAtoms(NO_AGREEMENT)
+        device = self.p["offset"].device
+        changed = {"positions_A": positions_A, "log_weight": np.log(weights.clip(1e-6))}
+        tensors = {k: torch.as_tensor(v, dtype=torch.float32, device=device) for k, v in changed.items()}
+        return replace(self, p=self.p | tensors, features=None)
+
+    def errors(self) -> AtomErrors:
+        return atom_errors(self.frames, self.p, features=self.features)
+
+    def doubtful(self, *, share: float) -> np.ndarray:
+        """Atoms (n,) that do not reach this share of the agreement that chance cannot give."""
+        n_places = places_around(self.positions_A, min_distance_A=self.settings.min_distance_A)
+        alarms = self.settings.false_alarms
+        least = share * least_agreement(len(self.series), n_places=n_places, false_alarms=alarms)
+        agreement = self.errors().agreement
+        return ~kept(self.weights, agreement, least_weight=self.settings.least_weight, least_agreement=least)
+
+    def searched(self, *, free: tuple[str, ...], channelling: bool = False) -> "_Fit":
+        """Revised and refined in turn until nothing changes."""
+        fit = self.refined(free=free, channelling=channelling, whitened=WHITENED)
+        for _ in range(MAX_ROUNDS):
+            revised = fit.revised()
+            if revised is fit:
+                break
+            fit = revised.refined(free=free, channelling=channelling, whitened=WHITENED)
+        return replace(fit, dropped_A=NOWHERE)
+
+    def revised(self) -> "_Fit":
+        """Atoms merged, the hopeless dropped, and those added that the residuals show; itself if nothing changes.
+
+        Before the channelling term the frames agree less, hence half the agreement is enough to stay. What was dropped
+        once is not added again.
+        """
+        hopeless = self.doubtful(share=ENOUGH_TO_STAY)
+        dropped_A = np.concatenate([self.dropped_A, self.positions_A[hopeless]])
+        near_A = self.settings.min_distance_A
+        positions_A, weights = merged(self.positions_A[~hopeless], self.weights[~hopeless], within_A=near_A)
+        if len(weights) == 0:
+            raise NotAtoms(NO_AGREEMENT)
+        more_A, more = candidates(
+            self.frames.residuals(self.p, features=self.features),
+            self.frames.spots(float(self.p["sigma_A"]))[0],
+            whitening=self.frames.whitening,
+            series=self.series,
+            positions_A=np.concatenate([positions_A, dropped_A]),
+            min_distance_A=near_A,
+            least_weight=self.settings.least_weight * float(np.median(weights)),
+            false_alarms=self.settings.false_alarms,
+            share=ENOUGH_TO_ADD,
+        )
+        if len(more) == 0 and len(weights) == len(hopeless):
+            return self
+        changed = self.with_atoms(np.concatenate([positions_A, more_A]), np.concatenate([weights, more]))
+        return replace(changed, dropped_A=dropped_A)
+
+    def settled(self) -> "_Fit":
+        """Atoms dropped until the frames agree on all of them; then what is not a place fitted once more.
+
+        Where atoms are, the finest detail tells; how bright the frames are, it does not.
+        """
+        channelling = self.features is not None
+        fit = self.refined(free=self.free, channelling=channelling)
+        while (doubtful := fit.doubtful(share=1.0)).any():
+            fit = fit.with_atoms(fit.positions_A[~doubtful], fit.weights[~doubtful])
+            fit = fit.refined(free=self.free, channelling=channelling)
+        bright = tuple(name for name in self.free if name in BRIGHTNESS)
+        fit = fit.refined(free=bright, channelling=channelling, whitened=WHITENED, rough=True)
+        fit.check()
+        return fit
+
+    def explained(self) -> float:
+        """Part of the variance of the frames' detail, white noise and what is finer than an atom left aside."""
+        frames = self.frames.frames.cpu().numpy()
+        rest = self.frames.residuals(self.p, features=self.features).cpu().numpy()
+        point = np.zeros_like(frames[:1])
+        point[0, point.shape[1] // 2, point.shape[2] // 2] = 1
+        noise = white_noise_bound(rest) * float((self._atomic(point) ** 2).sum())
+        unexplained, all_of_it = (float(self._atomic(a).var()) - noise for a in (rest, frames))
+        return 1 - unexplained / max(all_of_it, 1e-30)
+
+    def _atomic(self, frames: np.ndarray) -> np.ndarray:
+        """What of frames has the size of atoms."""
+        sigma_px = SPOT_SIGMA_A / self.series.pixel_size_A
+        narrow = detail(frames, pixel_size_A=self.series.pixel_size_A)
+        return gaussian_filter(narrow, (0, sigma_px, sigma_px))
+
+    def check(self) -> None:
+        sigma_A = float(self.p["sigma_A"])
+        if sigma_A > LARGEST_SIGMA_A:
+            raise NotAtoms(f"the spots are {sigma_A:.2f} A wide (sigma), too wide for atoms: the method does not apply")
+        if len(self.weights) > 1:
+            apart_A = float(np.median(cKDTree(self.positions_A).query(self.positions_A, k=2)[0][:, 1]))
+            if sigma_A > WIDEST_SPOT * apart_A:
+                raise NotAtoms(
+                    f"spots of sigma {sigma_A:.2f} A lie {apart_A:.2f} A apart and merge: "
+                    "the atoms' method does not apply"
+                )
+        explained = self.explained()
+        if explained < LEAST_EXPLAINED:
+            raise NotAtoms(
+                f"{len(self.weights)} atoms explain {explained:.0%} of the frames' detail, less than "
+                f"{LEAST_EXPLAINED:.0%}: the atoms' method does not apply"
+            )
+
+    def model(self) -> AtomModel:
+        errors, p = (self.errors(), {name: value.cpu().double().numpy() for name, value in self.p.items()})
+        cross_section_A2 = self.weights * self.unit * self.series.pixel_size_A**2
+        return AtomModel(
+            positions_A=p["positions_A"],
+            position_error_A=errors.position_A,
+            cross_section_A2=cross_section_A2,
+            cross_section_error_A2=cross_section_A2 * errors.log_weight,
+            sigma_A=max(float(p["sigma_A"]), self.frames.renderer.least_sigma_A),
+            offset=float(p["offset"]) * self.unit,
+            channelling=None if self.features is None else p["channelling"],
+            gain=np.exp(p["log_gain"]),
+            shift_A=p["shift_A"],
+            tilt_error_deg=np.rad2deg(p["tilt_error_rad"]),
+            explained=self.explained(),
+            series=self.series,
+            _frames=self.frames,
+            _parameters=self.p,
+            _unit=self.unit,
+        )
+
+
+def _check_device(device: str) -> None:
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise TsgError(f"device={device!r} is not one that PyTorch has here; device='cpu' always is") from error
+
+
+def _check_frames(series: TiltSeries) -> None:
+    if len(series) < MIN_FRAMES:
+        raise NotAtoms(f"{len(series)} measured frames do not fix atoms in space; at least {MIN_FRAMES} are needed")
+    if series.pixel_size_A > COARSEST_PIXEL_A:
+        raise NotAtoms(
+            f"pixels of {series.pixel_size_A:g} A do not show atoms one by one; "
+            f"they may be {COARSEST_PIXEL_A:g} A at most"
+        )
+    if np.ptp(series.frames) <= 1e-6 * np.abs(series.frames).max(initial=0.0):
+        raise NotAtoms("the frames are empty or constant: they show no atoms")

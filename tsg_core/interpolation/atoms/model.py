@@ -1,0 +1,87 @@
+"""What a fit of atoms has found: where they are and how sure that is, and frames at any tilt rendered from them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import torch
+from ase import Atoms
+
+from ...errors import TsgError
+from ...tilt_series import TiltSeries
+from ..kriging import kriged
+from .least_squares import AtomFrames, without_frames
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AtomModel:
+    """Atoms that a series was found to show.
+
+    positions_A         (n, 3): x, y, z from the tilt axis and the middle of the frames
+    cross_section_A2    (n,): sum over pixels of what an atom adds, times a pixel's area; where frames are fractions of
+                        the beam, the cross-section for scattering onto the detector
+    position_error_A, cross_section_error_A2   standard errors, by the agreement among the frames (see `atom_errors`)
+    sigma_A             the Gaussian besides the probe; the whole probe where no microscope is known
+    offset              constant part of all frames
+    channelling         (18,) coefficients of `atom_fit.TERMS`, None without the term
+    gain, shift_A, tilt_error_deg   (n_tilt,), (n_tilt, 2) as x and y, (n_tilt,) of the frames
+    explained           part of the variance of the frames' detail, white noise and what is finer than an atom left aside
+    """
+
+    positions_A: np.ndarray
+    position_error_A: np.ndarray
+    cross_section_A2: np.ndarray
+    cross_section_error_A2: np.ndarray
+    sigma_A: float
+    offset: float
+    channelling: np.ndarray | None
+    gain: np.ndarray
+    shift_A: np.ndarray
+    tilt_error_deg: np.ndarray
+    explained: float
+    series: TiltSeries
+    _frames: AtomFrames
+    _parameters: Mapping[str, torch.Tensor]
+    _unit: float
+
+    def __len__(self) -> int:
+        return len(self.positions_A)
+
+    def predict(self, tilt_deg, *, residual: bool = True) -> np.ndarray:
+        """Frames (n, n_y, n_x) float32 at the angles `tilt_deg` (n,), in the unit of the series.
+
+        `residual` adds what the atoms leave of the measured frames, kriged over the angle: each band of spatial
+        frequencies of it counts as far as it lasts, so that noise does not come back in.
+        Raises TsgError for angles that are not finite.
+        """
+        tilt_deg = np.atleast_1d(np.asarray(tilt_deg, float))
+        if tilt_deg.ndim != 1 or not np.isfinite(tilt_deg).all():
+            raise TsgError("tilt_deg must be a list of finite angles in degrees")
+        frames = self._rendered(replace(self._frames, tilt_deg=tilt_deg, frames=None))
+        if residual:
+            frames += kriged(self.residual, measured_deg=self.series.tilt_deg, tilt_deg=tilt_deg)
+        return frames.astype(np.float32)
+
+    def as_ase(self, *, element: str = "X") -> Atoms:
+        """ASE's `Atoms`, without period, in the box of the frames: what `ase.io.write` turns into an xyz or cif file.
+
+        The tilt axis runs through the middle of the box. Arrays `cross_section_A2`, `cross_section_error_A2` and
+        `position_error_A` go along. A frame does not tell the element; `element` names it.
+        """
+        _, n_y, n_x = self.series.frames.shape
+        cell = np.array([n_x, n_y, n_x]) * self.series.pixel_size_A
+        atoms = Atoms([element] * len(self), positions=self.positions_A + cell / 2, cell=cell, pbc=False)
+        for name in ("cross_section_A2", "cross_section_error_A2", "position_error_A"):
+            atoms.set_array(name, getattr(self, name))
+        return atoms
+
+    @cached_property
+    def residual(self) -> np.ndarray:
+        """Measured frames less rendered ones (n_tilt, n_y, n_x)."""
+        return self.series.frames - self._rendered(self._frames, per_frame=True)
+
+    def _rendered(self, frames: AtomFrames, *, per_frame: bool = False) -> np.ndarray:
+        p = self._parameters if per_frame else without_frames(self._parameters, n_tilt=len(frames))
+        features = None if self.channelling is None else frames.features(p)
+        return frames.whole(p, features=features).cpu().numpy() * np.float32(self._unit)

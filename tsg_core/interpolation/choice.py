@@ -1,0 +1,269 @@
+"""The method that predicts the user's own measured frames best, blended where two are better, with its uncertainty."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+
+import numpy as np
+import pandas as pd
+
+from ..errors import TsgError
+from ..tilt_series import TiltSeries
+from .large_series import AFFORDABLE_px, hand_back_memory, is_large, judged_part, judged_rows
+from .leave_out import ErrorTrend, Predict, effective_spacing_deg, error_trend, leave_out
+from .methods import METHODS, predict
+from .uncertainty import PixelErrors, learn_pixel_errors
+
+CANDIDATES = ("linear", "cubic", "reprojection", "kriging", "tsgnet", "informed", "atoms")
+AS_GOOD_dB = 0.2  # a gain below this over linear is not worth a method that assumes more
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Choice:
+    """What leaving out measured frames says about the methods.
+
+    table     a row for each candidate: `left_out_mse` and `left_out_psnr_dB` at twice the spacing, `power` of the
+              spacing with which its error falls, `expected_psnr_dB` and `weight` half-way between measured frames,
+              `reason` where it does not apply
+    method    the one with the largest weight
+    weights   of the methods half-way between measured frames
+    verdict   the same as a sentence
+    trend     of the errors with the spacing; None of two frames, of which none can be left out
+    errors    where in a frame errors lie; None likewise
+    fixed     weights at every spacing, where linear interpolation is as good; None where they depend on it
+    rows      of the frames, by which the methods were judged; None for all
+    """
+
+    table: pd.DataFrame
+    method: str
+    weights: dict[str, float]
+    verdict: str
+    trend: ErrorTrend | None = None
+    errors: PixelErrors | None = None
+    fixed: np.ndarray | None = None
+    rows: slice | None = None
+
+    def summary(self) -> dict:
+        """What goes into the metadata of a series: numbers and text alone."""
+        table = self.table.astype(object).where(self.table.notna(), None).to_dict("records")
+        found = {"method": self.method, "weights": self.weights, "verdict": self.verdict, "left_out": table}
+        return found if self.rows is None else found | {"judged_rows": [self.rows.start, self.rows.stop]}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AutomaticPrediction:
+    """Frames (n, n_y, n_x), their standard deviations (n, n_y, n_x) or None of two measured frames, and the choice."""
+
+    frames: np.ndarray
+    sigma: np.ndarray | None
+    choice: Choice
+
+
+def predict_automatically(
+    series: TiltSeries,
+    *,
+    tilt_deg,
+    methods: Sequence[str] | None = None,
+    checkpoint=None,
+    predict_by: Predict | None = None,
+) -> AutomaticPrediction:
+    """Frames at angles between the measured ones, blended for each by its distance to them; see `choose`.
+
+    The standard deviations are those of a frame as it would be measured, its noise included.
+    """
+    tilt_deg = np.atleast_1d(np.asarray(tilt_deg, np.float64))
+    methods = None if methods is None else tuple(methods)
+    choice = choose(series, methods=methods, checkpoint=checkpoint, predict_by=predict_by)
+    predict_by = predict_by or partial(predict, checkpoint=checkpoint)
+    spacing_deg = effective_spacing_deg(series.tilt_deg, tilt_deg)
+    weights = np.array([_weights(choice, spacing) for spacing in spacing_deg])
+    shape = len(tilt_deg), *series.frames.shape[1:]
+    predicted, running = [None] * weights.shape[1], RunningBlend(shape) if is_large(series.frames) else None
+    for i, method in enumerate(choice.weights):
+        if weights[:, i].any():
+            try:
+                if running is None:
+                    predicted[i] = predict_by(method, series, tilt_deg)
+                else:
+                    hand_back_memory()
+                    running.add(predict_by(method, series, tilt_deg), weights[:, i])
+            except TsgError:  # though it did apply to every part of the series
+                weights[:, i] = 0
+    lost = weights.sum(axis=1) == 0
+    if lost.any():
+        raise TsgError(f"{choice.method} applied to parts of the series and not to all of it; name other methods")
+    weights /= weights.sum(axis=1, keepdims=True)
+    frames = np.empty(shape, np.float32) if running is None else running.frames
+    sigma = None if choice.errors is None else np.empty_like(frames) if running is None else running.squares
+    for k, w in enumerate(weights):  # a frame at a time: only predictions and results are as large as the series
+        blend = _blend(w, [None if p is None else p[k] for p in predicted]) if running is None else running.frame(k)
+        frames[k], spread = blend
+        if sigma is not None:
+            sigma[k] = _sigma(choice, frames[k], spread, mse=choice.trend.blended(w, spacing_deg[k]))
+    return AutomaticPrediction(frames=frames, sigma=sigma, choice=choice)
+
+
+@lru_cache(maxsize=2)
+def choose(
+    series: TiltSeries,
+    *,
+    methods: tuple[str, ...] | None = None,
+    checkpoint=None,
+    predict_by: Predict | None = None,
+) -> Choice:
+    """Leave out measured frames, predict them by every method, and weigh the methods by what that foretells.
+
+    Of large frames only the `judged_rows` are predicted. `methods` are some of `methods.METHODS`; by default those of
+    `candidates_of`. Left-out frames have twice the spacing: a power law between two and four times the spacing carries
+    each method's error on to the real one. The weights minimise the expected squared error of the blend, for every
+    target by its own distance to the measured frames. Linear interpolation is taken where nothing is expected to gain
+    0.2 dB over it, or where the gain is that of the power law alone, and left-out frames do not show it.
+    `predict_by(method, series, tilt_deg)` stands in for `methods.predict` where predictions are kept or watched.
+    Raises TsgError for an unknown method, and where none of the methods applies.
+    """
+    candidates = candidates_of(series, checkpoint) if methods is None else methods
+    _check_methods(candidates)
+    rows, part = judged_rows(series), judged_part(series)
+    left_out, applying, failed = leave_out(part, candidates, predict_by or partial(predict, checkpoint=checkpoint))
+    if left_out is None and len(series) > 2:
+        raise TsgError("none of the methods applies: " + "; ".join(f"{m}: {why}" for m, why in failed.items()))
+    if left_out is None:
+        method = "linear" if "linear" in applying else applying[0]
+        verdict = f"{method} is taken, untested: of two measured frames none can be left out"
+        weights = {m: float(m == method) for m in applying}
+        table = pd.DataFrame({"method": list(applying), "weight": list(weights.values())})
+        return Choice(table=table, method=method, weights=weights, verdict=verdict)
+    trend = error_trend(left_out)
+    spacing_deg = float(np.median(np.diff(series.tilt_deg)))
+    weights, expected = trend.blend(spacing_deg)
+    alone = dict(zip(applying, trend.at(spacing_deg), strict=True))
+    fixed = None
+    if "linear" in alone and not (
+        alone["linear"] > expected * 10 ** (AS_GOOD_dB / 10)
+        and trend.mse[applying.index("linear")] > trend.blended(weights, trend.spacing_deg)  # left-out frames show it
+    ):
+        fixed = weights = np.array([float(m == "linear") for m in applying])
+    method = applying[int(np.argmax(weights))]
+    return Choice(
+        table=_table(series, trend, applying, failed, weights, spacing_deg),
+        method=method,
+        weights=dict(zip(applying, weights.tolist(), strict=True)),
+        verdict=_verdict(method, alone, expected, weights.max(), fixed is not None),
+        trend=trend,
+        errors=_pixel_errors(left_out, trend, fixed),
+        fixed=fixed,
+        rows=rows,
+    )
+
+
+def candidates_of(series: TiltSeries, checkpoint=None) -> tuple[str, ...]:
+    """`CANDIDATES`, less those that take long for so large a series, and TSGNet where there is no network.
+
+    Nor is TSGNet tried where a band of rows is judged: it sees several hundred, and fails where they are missing.
+    """
+    from ..model.shipped import shipped
+
+    there = (checkpoint is not None or shipped()) and judged_rows(series) is None
+    missing = set() if there else {"tsgnet"}
+    if series.frames.size > AFFORDABLE_px:
+        missing.add("atoms")
+    return tuple(method for method in CANDIDATES if method not in missing)
+
+
+def _check_methods(methods: Sequence[str]) -> None:
+    for method in methods:
+        if method not in METHODS:
+            raise TsgError(f"method {method!r} cannot be chosen from; there are {', '.join(METHODS)}")
+    if not methods:
+        raise TsgError(f"no methods to choose from; there are {', '.join(METHODS)}")
+
+
+def _weights(choice: Choice, spacing_deg: float) -> np.ndarray:
+    if choice.fixed is not None or choice.trend is None:
+        return np.array(list(choice.weights.values()))
+    return choice.trend.blend(float(spacing_deg))[0]
+
+
+def _blend(weights: np.ndarray, predicted: Sequence[np.ndarray | None]) -> tuple[np.ndarray, np.ndarray]:
+    """The blend (n_y, n_x) of one frame's predictions, None where a weight is 0, and the variance between them."""
+    used = [(w, p) for w, p in zip(weights, predicted, strict=True) if w]
+    frame = sum(w * p for w, p in used).astype(np.float32)
+    return frame, sum(w * (p - frame) ** 2 for w, p in used).astype(np.float32)
+
+
+def _sigma(choice: Choice, frame: np.ndarray, spread: np.ndarray, *, mse: float) -> np.ndarray:
+    """Standard deviations (n_y, n_x) of a frame, whose expected error `mse` is that of the judged rows."""
+    sigma = choice.errors.sigma(frame[None], spread[None], mse=np.array([mse]))[0]
+    if choice.rows is None:
+        return sigma
+    found = float((sigma[choice.rows] ** 2).mean(dtype=np.float64))
+    return sigma * np.float32(choice.errors.scale * np.sqrt(mse / found)) if found > 0 else sigma
+
+
+def _pixel_errors(left_out, trend: ErrorTrend, fixed: np.ndarray | None) -> PixelErrors:
+    def frames():
+        for k in np.flatnonzero(left_out.near):
+            spacing_deg = float(left_out.spacing_deg[k])
+            weights = trend.blend(spacing_deg)[0] if fixed is None else fixed
+            expected = trend.blended(weights, spacing_deg)
+            yield left_out.truth[k], *_blend(weights, left_out.predicted[:, k]), expected
+
+    return learn_pixel_errors(frames())
+
+
+def _table(series, trend: ErrorTrend, applying, failed, weights, spacing_deg: float) -> pd.DataFrame:
+    def psnr_dB(mse):
+        return 10 * np.log10(max(series.intensity_scale, np.finfo(float).tiny) ** 2 / np.maximum(mse, 1e-300))
+
+    rows = pd.DataFrame(
+        {
+            "method": applying,
+            "left_out_mse": trend.mse,
+            "left_out_psnr_dB": psnr_dB(trend.mse),
+            "power": trend.power,
+            "expected_psnr_dB": psnr_dB(trend.at(spacing_deg)),
+            "weight": weights,
+            "reason": "",
+        }
+    )
+    return pd.concat([rows, pd.DataFrame({"method": list(failed), "reason": list(failed.values())})], ignore_index=True)
+
+
+def _verdict(method: str, alone: dict[str, float], expected: float, weight: float, linear_suffices: bool) -> str:
+    if len(alone) == 1:
+        return f"{method} is the only method tried that applies"
+    if linear_suffices:
+        return "linear is as good: nothing that was tried is sure to gain 0.2 dB over it"
+    sole = method if weight > 0.95 else f"a blend, {weight:.0%} of it {method},"
+    if "linear" not in alone or expected <= 0:
+        return f"{sole} predicts left-out frames best"
+    gain_dB = 10 * np.log10(alone["linear"] / expected)
+    return f"{sole} is expected to be {gain_dB:.1f} dB nearer than linear half-way between measured frames"
+
+
+class RunningBlend:
+    """Mean and variance so far, as West, Communications of the ACM 22, 532 (1979) keeps them.
+
+    frames   (n, n_y, n_x) float32, the mean
+    squares  (n, n_y, n_x) float32, the weighted sum of squared differences from it
+    """
+
+    def __init__(self, shape: tuple[int, int, int]):
+        self.frames, self.squares = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+        self._weight = np.zeros(shape[0])
+
+    def add(self, predicted: np.ndarray, weights: np.ndarray) -> None:
+        """Take in a prediction (n, n_y, n_x), with a weight (n,) for each of its frames."""
+        for k in np.flatnonzero(weights):
+            first = self._weight[k] == 0
+            self._weight[k] += weights[k]
+            if first:  # memory that nothing is written to is not taken
+                self.frames[k] = predicted[k]
+                continue
+            difference = predicted[k] - self.frames[k]
+            self.frames[k] += np.float32(weights[k] / self._weight[k]) * difference
+            self.squares[k] += np.float32(weights[k]) * difference * (predicted[k] - self.frames[k])
+
+    def frame(self, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """The k-th mean (n_y, n_x) and the variance between its predictions."""
+        return self.frames[k], self.squares[k].clip(0) / np.float32(self._weight[k])

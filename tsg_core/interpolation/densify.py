@@ -1,0 +1,140 @@
+"""Frames at tilt angles that were not measured: a tilt series made denser by any of the methods."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..errors import TsgError
+from ..tilt_series import SAME_ANGLE_deg, TiltSeries
+from . import methods
+from .angles import nearest_frame
+from .choice import Choice, predict_automatically
+from .large_series import hand_back_memory, is_large
+from .leave_out import Predict
+from .reprojection import forget_objects
+
+
+def densify(series: TiltSeries, *, tilt_deg, method: str = "linear", checkpoint=None) -> TiltSeries:
+    """The series at exactly the angles `tilt_deg` (ascending): measured frames where there are, else predicted ones.
+
+    A target within 1e-6 degrees of a measured angle returns that frame bit for bit, with `measured` True. Predictions
+    come from the measured frames of `series` alone, which lose what is darker than zero (or than the darkest measured
+    pixel, where that is negative). `metadata["method"]` tells how, and `metadata["choice"]` what "auto" chose.
+    `checkpoint` is the trained network of the methods that need one, as `weights.network` takes it: by default the
+    shipped one; the others take no notice of it.
+    Raises TsgError for an unknown method, fewer than two measured frames, and targets that are not finite, do not
+    ascend, or lie outside the measured range.
+    """
+    if method not in METHODS:
+        raise TsgError(f"method={method!r} is not known; choose one of {', '.join(METHODS)}")
+    measured = _measured(series)
+    tilt_deg = _checked_targets(tilt_deg, measured.tilt_deg)
+    missing_deg = tilt_deg[~_known(measured, tilt_deg)]
+    if len(missing_deg) and method == "auto":
+        return densify_with_uncertainty(series, tilt_deg=tilt_deg, checkpoint=checkpoint).series
+    if len(missing_deg):
+        predicted = METHODS[method](measured, missing_deg, checkpoint=checkpoint)
+        predicted = methods.not_darker(predicted, measured)
+    else:
+        predicted = measured.frames[:0]
+    return _between_measured(measured, predicted, tilt_deg, metadata={**series.metadata, "method": method})
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Densified:
+    """A denser series and how far its frames can be trusted.
+
+    series  measured and predicted frames, as `densify` returns them
+    sigma   (n_predicted, n_y, n_x), the standard deviations of the predicted frames, in the order of their angles; None
+            of two measured frames, of which none can be left out
+    choice  what left-out frames said about the methods
+    """
+
+    series: TiltSeries
+    sigma: np.ndarray | None
+    choice: Choice
+
+
+def sigma_series(sigma: np.ndarray, *, tilt_deg: np.ndarray, measured: np.ndarray, pixel_size_A: float) -> TiltSeries:
+    """Standard deviations (n_predicted, n_y, n_x) as a series with the angles of the denser one, 0 where measured."""
+    frames = np.zeros((len(tilt_deg), *sigma.shape[1:]), np.float32)
+    frames[~measured] = sigma
+    series = TiltSeries(frames, tilt_deg, pixel_size_A, measured)
+    return series.noted("Standard deviations of predicted frames, 0 where measured.")
+
+
+def densify_with_uncertainty(
+    series: TiltSeries,
+    *,
+    tilt_deg,
+    methods: Sequence[str] | None = None,
+    checkpoint=None,
+    predict_by: Predict | None = None,
+) -> Densified:
+    """What `densify` does by "auto", with the standard deviations; the options are those of `predict_automatically`.
+
+    Raises TsgError as `densify`, where nothing is to be predicted, and where none of the methods applies.
+    """
+    measured = _measured(series)
+    tilt_deg = _checked_targets(tilt_deg, measured.tilt_deg)
+    missing_deg = tilt_deg[~_known(measured, tilt_deg)]
+    if len(missing_deg) == 0:
+        raise TsgError("nothing is to be predicted: every target angle was measured")
+    found = predict_automatically(
+        measured, tilt_deg=missing_deg, methods=methods, checkpoint=checkpoint, predict_by=predict_by
+    )
+    if is_large(measured.frames):
+        forget_objects()
+        hand_back_memory()
+    method = "auto" if methods is None or len(methods) > 1 else methods[0]
+    metadata = {**series.metadata, "method": method, "choice": found.choice.summary()}
+    dense = _between_measured(measured, found.frames, tilt_deg, metadata=metadata)
+    return Densified(series=dense, sigma=found.sigma, choice=found.choice)
+
+
+def auto(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
+    """The blend of the other methods that left-out measured frames speak for: see `automatic`."""
+    return predict_automatically(series, tilt_deg=tilt_deg, checkpoint=checkpoint).frames
+
+
+METHODS = {**methods.METHODS, "auto": auto}
+
+
+def _measured(series: TiltSeries) -> TiltSeries:
+    measured = series.measured_only()
+    if len(measured) < 2:
+        raise TsgError(f"{len(measured)} measured frame(s) cannot be interpolated; at least two are needed")
+    return measured
+
+
+def _known(measured: TiltSeries, tilt_deg: np.ndarray) -> np.ndarray:
+    """True for the targets that were measured."""
+    nearest = nearest_frame(measured.tilt_deg, tilt_deg)
+    return np.abs(measured.tilt_deg[nearest] - tilt_deg) <= SAME_ANGLE_deg
+
+
+def _between_measured(measured: TiltSeries, predicted: np.ndarray, tilt_deg: np.ndarray, *, metadata) -> TiltSeries:
+    known = _known(measured, tilt_deg)
+    frames = np.empty((len(known), *predicted.shape[1:]), np.float32)
+    for i, k in zip(np.flatnonzero(known), nearest_frame(measured.tilt_deg, tilt_deg[known]), strict=True):
+        frames[i] = measured.frames[k]  # one by one: no copy of all
+    frames[~known] = predicted
+    return replace(measured, frames=frames, tilt_deg=tilt_deg, measured=known, metadata=metadata)
+
+
+def _checked_targets(tilt_deg, measured_deg: np.ndarray) -> np.ndarray:
+    tilt_deg = np.atleast_1d(np.asarray(tilt_deg, np.float64))
+    if tilt_deg.ndim != 1 or len(tilt_deg) == 0 or not np.isfinite(tilt_deg).all():
+        raise TsgError("tilt_deg must be a list of finite angles in degrees, one at least")
+    if (np.diff(tilt_deg) <= 0).any():
+        i = int(np.argmax(np.diff(tilt_deg) <= 0))
+        raise TsgError(f"tilt_deg must ascend without repeats; {tilt_deg[i]:g} is followed by {tilt_deg[i + 1]:g}")
+    low, high = measured_deg[0], measured_deg[-1]
+    outside = tilt_deg[(tilt_deg < low - SAME_ANGLE_deg) | (tilt_deg > high + SAME_ANGLE_deg)]
+    if len(outside):
+        raise TsgError(
+            f"{len(outside)} target angle(s), the first {outside[0]:g} deg, lie outside the measured range "
+            f"{low:g} to {high:g} deg; nothing is extrapolated"
+        )
+    return tilt_deg

@@ -1,0 +1,1 @@
+"""The network that is told what an object fitted to all frames predicts."""

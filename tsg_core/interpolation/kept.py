@@ -1,0 +1,111 @@
+"""Predictions kept in a folder until the work that needs them is done, so that it goes on after an interruption."""
+
+import hashlib
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from ..errors import TsgError
+from ..tilt_series import TiltSeries
+from ..tools.digests import digest_of
+from ..tools.progress import track
+from ..tools.provenance import code_version
+from .large_series import is_wide, judged_part
+from .leave_out import folds
+from .methods import predict
+
+# kriging and informed go on from the object that reprojection has fitted
+COST = {"reprojection": 1e4, "sirt_reprojection": 5e3, "atoms": 1e4}
+COST |= {"kriging": 1e3, "informed": 1e3, "tsgnet": 1e3, "flow": 100}
+WIDE_COST = COST | {"sirt_reprojection": 5e4, "kriging": 2e3, "informed": 1e4, "tsgnet": 2e4}  # of wide frames
+LEAST_COST = 1  # of the methods that are not named: weighted sums of frames
+
+
+class KeptPredictions:
+    """`methods.predict`, whose results are kept in `folder` and not made twice; for `predict_automatically`.
+
+    What a folder holds belongs to one series, one network and one version of the code: otherwise it is emptied first.
+    What cannot be kept, on a full disk say, is made all the same. Raises TsgError for a folder of somebody else's.
+    """
+
+    def __init__(self, folder: Path, *, series: TiltSeries, checkpoint=None):
+        self.folder, self.checkpoint = folder, checkpoint
+        self.recalled = 0  # how many predictions an earlier run had made
+        made_of = [_content(series), series.tilt_deg, series.pixel_size_A, series.metadata.get("microscope")]
+        owner = digest_of([*made_of, str(checkpoint), code_version(["methods", "leave_out"])])
+        if (folder / "owner").is_file():
+            if (folder / "owner").read_text() != owner:
+                shutil.rmtree(folder)
+        elif folder.exists() and any(folder.iterdir()):
+            raise TsgError(f"{folder}, where unfinished work is kept, holds something else; move it away")
+        folder.mkdir(exist_ok=True)
+        (folder / "owner").write_text(owner)
+
+    def __call__(self, method: str, series: TiltSeries, tilt_deg: np.ndarray) -> np.ndarray:
+        """The frames, or the TsgError, that the method gives."""
+        name = digest_of([method, _content(series), series.tilt_deg, tilt_deg])
+        frames, refusal = self.folder / f"{method}-{name}.npy", self.folder / f"{method}-{name}.txt"
+        if frames.is_file():
+            self.recalled += 1
+            return np.load(frames)
+        if refusal.is_file():
+            self.recalled += 1
+            raise TsgError(refusal.read_text())
+        try:
+            predicted = predict(method, series, tilt_deg, checkpoint=self.checkpoint)
+        except TsgError as error:
+            with suppress(OSError):
+                refusal.write_text(str(error))
+            raise
+        with suppress(OSError):
+            partial = self.folder / "partial.npy"
+            np.save(partial, predicted)
+            partial.replace(frames)
+        return predicted
+
+    def forget(self) -> None:
+        """Remove the folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _content(series: TiltSeries) -> str:
+    """Digest of the frames, frame by frame: rows of larger frames do not lie together."""
+    digest = hashlib.sha256(str(series.frames.shape).encode())
+    for frame in series.frames:
+        digest.update(np.ascontiguousarray(frame))
+    return digest.hexdigest()
+
+
+class Tracked:
+    """A predictor whose calls are shown as the steps of one loop, with the time left: a context manager.
+
+    The steps are those of `predict_automatically`: every method for each of the `leave_out.folds` of the `judged_part`,
+    then for `tilt_deg`. Their costs go with the pixels that are known.
+    """
+
+    def __init__(self, predictor, *, methods: Sequence[str], series: TiltSeries, tilt_deg: np.ndarray):
+        judged = judged_part(series).frames
+        known = [(series.tilt_deg[out], len(kept) * judged[0].size) for kept, out, _ in folds(len(series))]
+        known.append((np.asarray(tilt_deg), series.frames.size))
+        self.predictor = predictor
+        self.steps = [(method, digest_of(wanted)) for wanted, _ in known for method in methods]
+        cost = WIDE_COST if is_wide(series.frames) else COST
+        self.costs = [cost.get(method, LEAST_COST) * n for _, n in known for method in methods]
+
+    def __enter__(self) -> Self:
+        self.loop = track(self.steps, label="prediction", costs=self.costs)
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.loop.close()
+
+    def __call__(self, method: str, series: TiltSeries, tilt_deg: np.ndarray) -> np.ndarray:
+        step = method, digest_of(tilt_deg)
+        for current in self.loop:  # methods that do not apply are passed over
+            if current == step:
+                break
+        return self.predictor(method, series, tilt_deg)

@@ -1,0 +1,225 @@
+"""How well methods predict measured frames that are left out, and what that foretells for angles nobody measured.
+
+Only frames that the user has are needed. Leaving out a frame doubles the spacing there, so that each method looks worse
+than it will be; how fast its error falls with the spacing is learnt from leaving out three in a row as well, and carried
+on to the spacing of the whole series. Most of the frames are kept each time: a method that fits an object to all of them
+is to be judged by nearly as many as it will have.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from ..errors import TsgError
+from ..tilt_series import TiltSeries
+from .residual import white_noise_bound
+
+STEEPEST = 8.0  # power of the spacing with which a squared error may fall: a cubic spline's error is of fourth order
+ENOUGH = 12  # left-out frames by which methods are judged, where a series has so many
+USUAL, LIKE_PAIRS = 2.0, 4  # the power expected before any is learnt, and by how many pairs of errors one is outvoted
+NOISE_ERRORS = 4.0  # standard errors that noise is allowed: counted electrons scatter more than normal noise does
+RIDGE = 1e-4  # of the mean squared error: added to every method's own, so that methods that agree share their weight
+Predict = Callable[[str, TiltSeries, np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LeftOut:
+    """Predictions of left-out frames.
+
+    tilt_deg    (n,) of the frames
+    spacing_deg (n,) `effective_spacing_deg` to the frames that were kept
+    truth       (n, n_y, n_x), as measured
+    predicted   (n_method, n, n_y, n_x)
+    near        (n,) True where both neighbours were kept, False where frames two away were the nearest
+    """
+
+    tilt_deg: np.ndarray
+    spacing_deg: np.ndarray
+    truth: np.ndarray
+    predicted: np.ndarray
+    near: np.ndarray
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ErrorTrend:
+    """Expected squared errors (n_method,) at any spacing: `mse` at `spacing_deg`, above `floor` a power of it.
+
+    floor        noise of the frames, which no spacing lessens
+    correlation  (n_method, n_method) between the errors of the methods
+    """
+
+    spacing_deg: float
+    mse: np.ndarray
+    power: np.ndarray
+    floor: float
+    correlation: np.ndarray
+
+    def at(self, spacing_deg: float) -> np.ndarray:
+        """Expected mean squared error (n_method,) of each method at an effective spacing."""
+        return self.floor + (self.mse - self.floor).clip(0) * (spacing_deg / self.spacing_deg) ** self.power
+
+    def blend(self, spacing_deg: float) -> tuple[np.ndarray, float]:
+        """Weights (n_method,), >= 0 with sum 1, of the least expected squared error at a spacing, and that error.
+
+        Errors that are correlated gain nothing from being averaged, and get no weight.
+        """
+        covariance = self._covariance(spacing_deg)
+        size = np.sqrt(np.diag(covariance))
+        ridged = covariance + np.diag(RIDGE * np.diag(covariance) + np.finfo(float).tiny)
+        best, least = np.zeros(len(size)), np.inf
+        for k in range(1, len(size) + 1):
+            for chosen in map(list, combinations(range(len(size)), k)):
+                weights = np.linalg.pinv(ridged[np.ix_(chosen, chosen)]).sum(axis=1)
+                if weights.min() < 0 or weights.sum() <= 0:
+                    continue
+                trial = np.zeros(len(size))
+                trial[chosen] = weights / weights.sum()
+                if (error := float(trial @ ridged @ trial)) < least * (1 - 1e-9):
+                    best, least = trial, error
+        return best, self.blended(best, spacing_deg)
+
+    def blended(self, weights: np.ndarray, spacing_deg: float) -> float:
+        """Expected squared error of a blend."""
+        return float(weights @ self._covariance(spacing_deg) @ weights)
+
+    def _covariance(self, spacing_deg: float) -> np.ndarray:
+        """Between the errors of the methods: the noise of the frames, which all share, and what the spacing changes."""
+        size = np.sqrt(self.mse)
+        growth = (spacing_deg / self.spacing_deg) ** (self.power / 2)
+        beyond_noise = (self.correlation * size[:, None] * size - self.floor) * growth[:, None] * growth
+        covariance = self.floor + beyond_noise
+        np.fill_diagonal(covariance, self.at(spacing_deg))
+        return covariance
+
+
+def effective_spacing_deg(measured_deg: np.ndarray, tilt_deg: np.ndarray) -> np.ndarray:
+    """2 sqrt(d1 d2) of the distances to the measured angles on both sides: the gap, for the middle of one.
+
+    The error of linear interpolation goes with d1 d2, so that one number tells gap and place within it.
+    """
+    upper = np.clip(np.searchsorted(measured_deg, tilt_deg), 1, len(measured_deg) - 1)
+    return 2 * np.sqrt(((tilt_deg - measured_deg[upper - 1]) * (measured_deg[upper] - tilt_deg)).clip(0))
+
+
+def folds(n: int) -> Iterator[tuple[np.ndarray, np.ndarray, bool]]:
+    """Indices that are kept, indices that are to be predicted, and whether these have their direct neighbours kept.
+
+    Near ones have their direct neighbours kept: every fourth frame, in as many folds as bring `ENOUGH` of them, or four,
+    with which every inner frame was left out once. Far ones are the middle of three in a row that are left out, from
+    seven frames on: every second of the near ones, so that near and far differ by their distance alone. First and last
+    are always kept, since nothing is extrapolated.
+    """
+    every, inner = np.arange(n), np.arange(1, n - 1)
+    near_ones = [inner[first::4] for first in range(min(4, -(-4 * ENOUGH // max(n - 2, 1))))]
+    for out in near_ones:
+        if len(out):
+            yield np.setdiff1d(every, out), out, True
+    for near in near_ones if n >= 7 else ():
+        out = near[(near > 1) & (near < n - 2)][::2]  # first and last are two away, at least
+        if len(out):
+            yield np.setdiff1d(every, np.concatenate([out - 1, out, out + 1])), out, False
+
+
+def leave_out(
+    series: TiltSeries, methods: Sequence[str], predict: Predict
+) -> tuple[LeftOut | None, tuple[str, ...], dict[str, str]]:
+    """What the methods predict of frames that are left out, the methods that apply, and why the others don't.
+
+    `predict(method, series, tilt_deg)` gives frames. A method that raises TsgError with all neighbours kept does not
+    apply; one that only needs more than the folds with wider gaps leave is given NaN for those.
+    None for a series of two frames, of which none can be left out.
+    """
+    parts = list(folds(len(series)))
+    n_out = sum(len(out) for _, out, _ in parts)
+    predicted = np.full((len(methods), n_out, *series.frames.shape[1:]), np.nan, np.float32)
+    spacing_deg, failed, first = [], {}, 0
+    for kept, out, near in parts:
+        known, tilt_deg = series.subset(kept), series.tilt_deg[out]
+        spacing_deg.append(effective_spacing_deg(known.tilt_deg, tilt_deg))
+        for i, method in enumerate(methods):
+            if method in failed:
+                continue
+            try:
+                predicted[i, first : first + len(out)] = predict(method, known, tilt_deg)
+            except TsgError as error:
+                if near:
+                    failed[method] = str(error)
+        first += len(out)
+    applying = tuple(m for m in methods if m not in failed)
+    if not parts or not applying:
+        return None, applying, failed
+    left = np.concatenate([out for _, out, _ in parts])
+    left_out = LeftOut(
+        tilt_deg=series.tilt_deg[left],
+        spacing_deg=np.concatenate(spacing_deg),
+        truth=series.frames[left],
+        predicted=predicted[[m not in failed for m in methods]] if failed else predicted,
+        near=np.concatenate([np.full(len(out), near) for _, out, near in parts]),
+    )
+    return left_out, applying, failed
+
+
+def error_trend(left_out: LeftOut) -> ErrorTrend:
+    """The trend of every method's error with the spacing, a power law between frames with near and with far neighbours.
+
+    Levels are geometric means over the frames, as a mean of PSNR is: one frame along a zone axis, that none
+    foretells, would else be all that counts. For the same reason every frame has the same part in the correlations.
+    The noise that the left-out frames themselves hold is taken out of the law, and no error falls below it.
+    """
+    near = left_out.near
+    n_method, n_out = left_out.predicted.shape[:2]
+    mse, shared = np.empty((n_method, n_out)), np.zeros((n_method, n_method))
+    for k in range(n_out):  # a frame at a time, so that no errors as large as all predictions are held
+        error = _error(left_out, slice(None), k)
+        mse[:, k] = (error**2).mean(axis=(1, 2))
+        if near[k]:
+            shared += np.einsum("iyx,jyx->ij", error, error) / (mse[:, k].mean() or 1.0)
+    level = _typical(mse[:, near])
+    floor = min([_noise(left_out, i) for i in range(n_method)] + level.tolist())
+    size = np.sqrt(np.diag(shared))
+    correlation = np.divide(shared, size[:, None] * size, out=np.eye(len(size)), where=size[:, None] * size > 0)
+    return ErrorTrend(
+        spacing_deg=float(np.exp(np.log(left_out.spacing_deg[near].clip(1e-6)).mean())),
+        mse=level,
+        power=_powers(left_out, mse, floor),
+        floor=floor,
+        correlation=correlation,
+    )
+
+
+def _powers(left_out: LeftOut, mse: np.ndarray, floor: float) -> np.ndarray:
+    """Powers (n_method,) of the spacing, by frames left out both with near and with far neighbours kept.
+
+    A fitted object's error leaps where most of its frames are gone, and how hard a frame is depends on its angle: few
+    pairs of errors (n_method, n) foretell badly, and count as little against the usual power as they are few.
+    """
+    near_ones = {tilt: k for k, tilt in enumerate(left_out.tilt_deg) if left_out.near[k]}
+    pairs = [(near_ones[t], k) for k, t in enumerate(left_out.tilt_deg) if not left_out.near[k] and t in near_ones]
+    usual = np.full(len(mse), USUAL)
+    if not pairs:
+        return usual
+    near, far = np.transpose(pairs)
+    step = np.log(left_out.spacing_deg[far].clip(1e-6) / left_out.spacing_deg[near].clip(1e-6)).mean()
+    above, beyond = ((_typical(mse[:, of]) - floor).clip(0) for of in (near, far))
+    ratio = np.divide(beyond, above, out=np.ones(len(mse)), where=above > 0)
+    found = np.where(np.isnan(ratio), USUAL, (np.log(ratio.clip(1e-12)) / step).clip(0, STEEPEST))
+    return (LIKE_PAIRS * usual + len(pairs) * found) / (LIKE_PAIRS + len(pairs))
+
+
+def _noise(left_out: LeftOut, method: int) -> float:
+    """The largest variance of white noise that the method's errors of the near frames allow."""
+    near = np.flatnonzero(left_out.near)
+    return white_noise_bound((_error(left_out, method, k) for k in near), standard_errors=NOISE_ERRORS)
+
+
+def _typical(mse: np.ndarray) -> np.ndarray:
+    """Geometric mean (n_method,) over frames (n_method, n); errors of next to nothing count as a millionth of the mean."""
+    smallest = 1e-6 * mse.mean(axis=1, keepdims=True) + np.finfo(float).tiny
+    return np.exp(np.log(np.maximum(mse, smallest)).mean(axis=1))
+
+
+def _error(left_out: LeftOut, methods: int | slice, k: int) -> np.ndarray:
+    """Errors of the k-th left-out frame by one method or several."""
+    return left_out.predicted[methods, k].astype(np.float64) - left_out.truth[k]

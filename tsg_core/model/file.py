@@ -1,0 +1,53 @@
+"""A network in a file: weights as safetensors, with what they are and how they were trained."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from ..errors import TsgError
+from ..tools.files import existing, readable, replaced_when_whole
+from .network import TSGNet
+
+
+def save_model(model: TSGNet, path: str | Path, *, notes: Mapping[str, Any] | None = None, half: bool = False) -> Path:
+    """Write weights and architecture as one safetensors file, whole or not at all.
+
+    `notes` (data, steps, version, ...) are kept beside the architecture in the file's metadata. `half` rounds the
+    weights to 16 bits, for half the size.
+    """
+    path = Path(path)
+    metadata = {"architecture": json.dumps({"name": "TSGNet", **model.architecture}), "notes": json.dumps(notes or {})}
+    kept = torch.float16 if half else torch.float32
+    weights = {name: value.detach().to("cpu", kept).contiguous() for name, value in model.state_dict().items()}
+    with replaced_when_whole(path, overwrite=True) as (partial,):
+        save_file(weights, partial, metadata=metadata)
+    return path
+
+
+def load_model(path: str | Path) -> TSGNet:
+    """Read a model that save_model wrote, in float32. Raises TsgError for a missing, truncated or foreign file."""
+    path = existing(path)
+    with readable(path), safe_open(path, framework="pt") as file:
+        metadata = file.metadata() or {}
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a mapping)
+    try:
+        architecture = json.loads(metadata["architecture"])
+        if architecture.pop("name") != "TSGNet":
+            raise KeyError("name")
+        model = TSGNet(**architecture)
+        model.load_state_dict(weights)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise TsgError(f"checkpoint {path} is of another architecture than TSGNet or lacks its description") from error
+    return model.eval()
+
+
+def model_metadata(path: str | Path) -> dict[str, Any]:
+    """What save_model kept beside the weights, `architecture` and `notes`; TsgError for a missing or truncated file."""
+    path = existing(path)
+    with readable(path), safe_open(path, framework="pt") as file:
+        return {key: json.loads(text) for key, text in (file.metadata() or {}).items()}

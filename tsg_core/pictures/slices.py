@@ -1,0 +1,36 @@
+"""The three middle slices of one's own volume, with a scale bar."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+
+def slices_with_scale_bar(volume: np.ndarray, *, voxel_size_A: float, title: str = "") -> Figure:
+    """The middle slices of a volume (n_y, n_z, n_x) across its three axes, on one grey scale from zero."""
+    n_y, n_z, n_x = volume.shape
+    pictures = {
+        "across the tilt axis (x, z)": volume[n_y // 2, ::-1],  # z upwards, towards the source
+        "across the beam (x, y)": volume[:, n_z // 2],
+        "across x (z, y)": volume[:, :, n_x // 2],
+    }
+    top = max(float(np.quantile(picture, 0.999)) for picture in pictures.values()) or 1.0
+    figure = Figure(figsize=(10.5, 3.9), layout="constrained")
+    for axis, (name, picture) in zip(figure.subplots(1, 3), pictures.items(), strict=True):
+        axis.imshow(picture, vmin=0, vmax=top, cmap="gray", interpolation="nearest")
+        axis.set_title(name, fontsize=9)
+        axis.set_axis_off()
+        draw_scale_bar(axis, picture.shape, voxel_size_A, colour="w")
+    figure.suptitle(f"{title}: middle slices, voxels of {voxel_size_A:.4g} Å", fontsize=10)
+    return figure
+
+
+LENGTHS_A = (5000, 2000, 1000, 500, 200, 100, 50, 20, 10, 5, 2, 1, 0.5)
+
+
+def draw_scale_bar(axis, shape: tuple[int, ...], pixel_size_A: float, *, colour: str) -> None:
+    """A bar of a round length, below half of the width, at the lower left of a picture (..., n_y, n_x)."""
+    n_y, n_x = shape[-2:]
+    length_A = next((a for a in LENGTHS_A if a / pixel_size_A < 0.45 * n_x), LENGTHS_A[-1])
+    text = f"{length_A / 10:g} nm" if length_A >= 100 else f"{length_A:g} Å"
+    x, y = 0.06 * n_x, 0.93 * n_y
+    axis.plot([x, x + length_A / pixel_size_A], [y, y], color=colour, lw=3, solid_capstyle="butt")
+    axis.text(x, y - 0.03 * n_y, text, color=colour, fontsize=8, va="bottom")

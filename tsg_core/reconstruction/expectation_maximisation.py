@@ -1,0 +1,152 @@
+"""Maximum likelihood by expectation maximisation (EM), with the probe inside the forward model."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ..errors import TsgError
+from ..microscope import Microscope
+from ..tilt_series import TiltSeries
+from ..tools.progress import track
+from ..tools.threads import in_threads
+from .linear_system import Subset, check_memory, check_relaxation, check_series, subsets_of, volume_of
+from .projection import frame_columns, put_frame_rows, row_blocks, volume_columns
+
+FLOOR = 1e-6  # of the brightest pixel: below it a modelled intensity counts as this
+RANK = 4  # singular vectors that hold how much of a pixel's probe stays in the frame, to 1e-3
+GONE = 1e-12  # of the even density: below it a voxel is empty, lest numbers too small for the processor slow it down
+SEEN = 1e-3  # of the usual sensitivity: below it a voxel is left as it is
+
+
+def os_em(
+    series: TiltSeries,
+    *,
+    n_iterations: int = 20,
+    n_subsets: int | None = None,
+    microscope: Microscope | str | None = "recorded",
+    sigma_A: float = 0.0,
+    background: float = 0.0,
+    relaxation: float = 1.0,
+    axis_shift_px: float = 0.0,
+    start: np.ndarray | None = None,
+    tolerance: float = 0.0,
+    callback: Callable[[int, float], None] | None = None,
+    allow_negative: bool = False,
+) -> np.ndarray:
+    """Volume (n_y, n_z, n_x) float32, nowhere negative: x <- x A^T B (b / (B A x + background)) / A^T B 1.
+
+    Expectation maximisation for Poisson counts (Shepp and Vardi, IEEE Trans. Med. Imaging 1, 113, 1982) on ordered
+    subsets of the frames (Hudson and Larkin, IEEE Trans. Med. Imaging 13, 601, 1994). B is `probe_blur.ProbeBlur`: the
+    probe of a microscope and a Gaussian of `sigma_A`. So the volume is sharper than the frames, and
+    `probe_blur.project_with_probe` turns it into frames again.
+
+    microscope  "recorded": that of the series' metadata, none where these name none; or one; or None, a point for a
+                probe, which does as well where the probe is hardly wider than a pixel
+    n_subsets   at most 8, of three frames at least, by default
+    background  constant part of every frame, in its unit
+    relaxation  power to which each correction is raised, below 2: 1 is EM; a wide probe, which EM undoes slowly, calls
+                for more iterations, more subsets, or up to 1.8 here, and noise for fewer and less
+    start       positive volume to begin with; an even one by default. What is zero there stays zero
+    tolerance, callback   as of `sirt`, the residual that of each subset before its step
+
+    Frames count from zero on: what is negative is taken for zero. Raises TsgError as `sirt`, and for a background or a
+    start that is negative and an unknown microscope.
+    """
+    check_series(
+        series, n_iterations=n_iterations, allow_negative=allow_negative, axis_shift_px=axis_shift_px, start=start
+    )
+    if not 0 <= background < np.inf:
+        raise TsgError(f"background={background} must be zero or a positive number")
+    check_relaxation(relaxation)
+    if isinstance(microscope, str) and microscope != "recorded":
+        raise TsgError(f'microscope={microscope!r} must be a Microscope, None or "recorded"')
+    if start is not None and np.min(start) < 0:
+        raise TsgError(f"the start volume reaches down to {np.min(start):.4g}; EM needs one that is nowhere negative")
+    check_memory(series, n_volumes=2, n_frames=3)
+    from ..tilt_series import microscope_of
+    from .probe_blur import ProbeBlur  # abTEM takes seconds to import
+
+    _, n_y, n_x = series.frames.shape
+    blur = ProbeBlur(
+        shape=(n_y, n_x),
+        pixel_size_A=series.pixel_size_A,
+        microscope=microscope_of(series) if microscope == "recorded" else microscope,
+        sigma_A=sigma_A,
+    )
+    rows = row_blocks(n_y)
+    n_subsets = usual_subsets(len(series)) if n_subsets is None else n_subsets
+    subsets = subsets_of(series, n_subsets=n_subsets, axis_shift_px=axis_shift_px)
+    sensitivities = [_Sensitivity(subset, blur(np.ones((n_y, n_x), np.float32))) for subset in subsets]
+    least = GONE * series.frames.mean() / n_x
+    floor = np.float32(FLOOR * series.frames.max() or 1.0)
+    slices = [
+        volume_columns(np.array(x, np.float32)) for x in (_even(series, r) if start is None else start[r] for r in rows)
+    ]
+
+    def step(subset: Subset, sensitivity: "_Sensitivity") -> float:
+        """One subset's correction of all slices, in place; the squared norm of its residual before."""
+        frames = np.empty((len(subset.tilts), n_y, n_x), np.float32)
+        in_threads(lambda k: put_frame_rows(frames, rows[k], subset.matrix @ slices[k]), range(len(rows)))
+        model = blur(frames) + np.float32(background)
+        measured = series.frames[subset.tilts]
+        residual = (measured - model).ravel()
+        ratio = blur(measured.clip(0) / np.maximum(model, floor)).clip(0)
+
+        def correct(k: int) -> None:
+            seen = sensitivity.of_rows(rows[k])
+            gain = subset.matrix.T @ frame_columns(ratio[:, rows[k]])
+            correction = np.divide(gain, seen, out=np.ones_like(gain), where=seen > SEEN * sensitivity.highest)
+            slices[k] *= correction if relaxation == 1 else correction ** np.float32(relaxation)
+            slices[k] *= slices[k] > least
+
+        in_threads(correct, range(len(rows)))
+        return float(residual @ residual)
+
+    data_norm = float(np.linalg.norm(series.frames)) or 1.0
+    for iteration in track(range(1, n_iterations + 1), label="OS-EM iteration"):
+        squared_norm = sum(step(*pair) for pair in zip(subsets, sensitivities, strict=True))
+        residual = float(np.sqrt(squared_norm)) / data_norm
+        if callback is not None:
+            callback(iteration, residual)
+        if residual <= tolerance:
+            break
+    return volume_of(slices, rows, n_x)
+
+
+class _Sensitivity:
+    """A^T B 1 of one subset: how much of what leaves a voxel arrives in the frames.
+
+    As a volume for each subset it would take all memory. But B 1, the part of a pixel's probe that stays inside the
+    frame, is smooth: a few products of a function of y and one of x hold it, and only that of x must be projected.
+    """
+
+    def __init__(self, subset: Subset, inside: np.ndarray):
+        along_y, size, along_x = np.linalg.svd(inside, full_matrices=False)
+        self.along_y = np.ascontiguousarray((along_y * size)[:, :RANK].T)
+        self.in_slice = subset.matrix.T @ np.tile(along_x[:RANK], len(subset.tilts)).T
+        self.highest = float((self.in_slice @ self.along_y[:, len(inside) // 2]).max())
+
+    def of_rows(self, rows: slice) -> np.ndarray:
+        """(n_z * n_x, rows)"""
+        return self.in_slice @ self.along_y[:, rows]
+
+
+def usual_subsets(n_tilt: int) -> int:
+    """The number of subsets where none is given: at most 8, of three frames at least."""
+    return min(8, max(1, n_tilt // 3))
+
+
+def even_density(frames: np.ndarray, *, mean: float) -> np.ndarray:
+    """Density (n_y,) of an even volume that projects to what frames (n_tilt, n_y, n_x) hold, and never nothing.
+
+    `mean` is that of the frames of the series, of which these are some rows.
+    """
+    n_x = frames.shape[2]
+    return np.maximum(frames.clip(0).mean(axis=(0, 2)) / n_x, 1e-3 * mean / n_x)
+
+
+def _even(series: TiltSeries, rows: slice) -> np.ndarray:
+    """Slices (rows, n_z, n_x) of even density."""
+    n_x = series.frames.shape[2]
+    density = even_density(series.frames[:, rows], mean=series.frames.mean())
+    return np.broadcast_to(density[:, None, None], (len(density), n_x, n_x))

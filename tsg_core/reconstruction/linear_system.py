@@ -1,0 +1,136 @@
+"""The equations A x = b behind every reconstruction: what is checked first, what fits into memory, rows as columns.
+
+A tilt about y mixes no rows of the frames, so that one matrix serves all rows; blocks of rows go to the threads.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from scipy import sparse
+
+from ..errors import TsgError
+from ..tilt_series import TiltSeries
+from ..tools.threads import n_threads
+from .projection import MATRIX_BYTES, row_blocks, system_matrices
+
+NEGATIVE_TOLERANCE = 0.05  # of the brightest pixel: ringing and read-out noise reach below zero a little
+GOLDEN = (5**0.5 - 1) / 2
+
+
+@dataclass(frozen=True, eq=False)
+class Subset:
+    """Some of the tilts, by their indices, and their rows of the system matrix."""
+
+    tilts: np.ndarray
+    matrix: sparse.csr_array
+
+    @cached_property
+    def row_scale(self) -> np.ndarray:
+        """(rays, 1): the inverse sums of the matrix's rows, 0 where a ray meets no voxel."""
+        return inverse(self.matrix.sum(axis=1))[:, None]
+
+    @cached_property
+    def column_scale(self) -> np.ndarray:
+        """(voxels, 1): the inverse sums of the matrix's columns, 0 where a voxel meets no ray."""
+        return inverse(self.matrix.sum(axis=0))[:, None]
+
+
+def subsets_of(series: TiltSeries, *, n_subsets: int = 1, axis_shift_px: float = 0.0) -> list[Subset]:
+    """The tilts in `tilts_of_subsets`, all in one by default, each with its matrix. Raises TsgError likewise."""
+    tilts = tilts_of_subsets(len(series), n_subsets=n_subsets)
+    matrices = system_matrices(
+        groups_deg=[series.tilt_deg[t] for t in tilts], n_x=series.frames.shape[2], axis_shift_px=axis_shift_px
+    )
+    return [Subset(t, matrix) for t, matrix in zip(tilts, matrices, strict=True)]
+
+
+def tilts_of_subsets(n_tilt: int, *, n_subsets: int) -> list[np.ndarray]:
+    """The indices of the tilts in subsets of every n-th, in an order in which neighbours lie far apart.
+
+    The order is that of the multiples of the golden section (Koehler, IEEE NSS Conf. Rec. 5, 2961, 2004).
+    Raises TsgError for a number of subsets below 1 or above that of the tilts.
+    """
+    if not 1 <= n_subsets <= n_tilt:
+        raise TsgError(f"n_subsets={n_subsets} must lie between 1 and the number of frames, {n_tilt}")
+    return [np.arange(q, n_tilt, n_subsets) for q in np.argsort(np.arange(n_subsets) * GOLDEN % 1)]
+
+
+def volume_of(slices: list[np.ndarray], rows: list[slice], n_x: int) -> np.ndarray:
+    """Columns (n_x * n_x, rows of the block) of all blocks -> volume (n_y, n_z, n_x)."""
+    volume = np.empty((rows[-1].stop, n_x, n_x), np.float32)
+    for r, x in zip(rows, slices, strict=True):
+        volume[r] = x.T.reshape(-1, n_x, n_x)
+    return volume
+
+
+def inverse(sums: np.ndarray) -> np.ndarray:
+    """1 / sums, and 0 where a sum vanishes."""
+    sums = np.asarray(sums, np.float32).ravel()
+    return np.divide(1, sums, out=np.zeros_like(sums), where=sums > 1e-6)
+
+
+def check_series(
+    series: TiltSeries,
+    *,
+    n_iterations: int = 1,
+    allow_negative: bool = False,
+    axis_shift_px: float = 0.0,
+    start: np.ndarray | None = None,
+) -> None:
+    """Raise TsgError for what no method can reconstruct: see `tsg_core.reconstruction`."""
+    n_y, n_x = series.frames.shape[1:]
+    if len(series) < 2:
+        raise TsgError(f"a volume needs frames at two angles at least; this series has {len(series)}")
+    if n_iterations < 1:
+        raise TsgError(f"n_iterations={n_iterations} must be at least 1")
+    if not abs(axis_shift_px) < n_x / 2:
+        raise TsgError(f"axis_shift_px={axis_shift_px} puts the tilt axis outside the frame, which is {n_x} px wide")
+    if start is not None and np.shape(start) != (n_y, n_x, n_x):
+        raise TsgError(f"a start volume of shape {np.shape(start)} does not fit these frames: {(n_y, n_x, n_x)} does")
+    if start is not None and not np.isfinite(start).all():
+        raise TsgError(f"the start volume holds {np.count_nonzero(~np.isfinite(start))} values that are not finite")
+    darkest = series.frames.min(axis=(1, 2))
+    i = int(darkest.argmin())
+    if not allow_negative and darkest[i] < -NEGATIVE_TOLERANCE * max(series.intensity_scale, 0.0):
+        raise TsgError(
+            f"frame {i} (tilt {series.tilt_deg[i]:g} deg) is negative, down to {darkest[i]:.4g}; HAADF intensities "
+            "are not: check the background, or say allow_negative=True"
+        )
+
+
+def check_relaxation(relaxation: float) -> None:
+    """Raise TsgError where a step of this size need not converge."""
+    if not 0 < relaxation < 2:
+        raise TsgError(f"relaxation={relaxation} must lie between 0 and 2, where the iteration converges")
+
+
+def needed_bytes(n_tilt: int, n_y: int, n_x: int, *, n_volumes: int = 2, n_frames: int = 1) -> int:
+    """Memory of a method that holds so many copies of the volume and of the frames, besides the series itself.
+
+    What the threads work on comes on top, and the matrix, which while it is made takes its place twice.
+    """
+    block = n_threads() * -(-n_y // len(row_blocks(n_y)))
+    values = n_volumes * n_y * n_x**2 + n_frames * n_y * n_tilt * n_x + 2 * block * (n_tilt * n_x + n_x**2)
+    return 4 * values + 2 * MATRIX_BYTES * n_tilt * n_x**2
+
+
+def check_memory(series: TiltSeries, **copies: int) -> None:
+    """Raise TsgError where `needed_bytes` are more than are free."""
+    n_tilt, n_y, n_x = series.frames.shape
+    needed, available = needed_bytes(n_tilt, n_y, n_x, **copies), _available_bytes()
+    if needed > available:
+        raise TsgError(
+            f"a volume of {n_y} x {n_x} x {n_x} from {n_tilt} frames needs {needed / 1e9:.1f} GB of memory and "
+            f"{available / 1e9:.1f} GB are free; reconstruction.in_slabs(..., memory_GB=...) does it in parts"
+        )
+
+
+def _available_bytes() -> float:
+    """Memory that is free or can be freed, where the system tells (Linux); infinite elsewhere."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return float("inf")
+    return next((1024.0 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), float("inf"))

@@ -1,0 +1,5 @@
+"""Tilt series simulated from structures: incoherent imaging, multislice, noise, and sets of many series."""
+
+from .series import ENGINES, simulate_tilt_series
+
+__all__ = ["ENGINES", "simulate_tilt_series"]

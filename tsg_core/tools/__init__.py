@@ -1,0 +1,1 @@
+"""Ground for all packages: files, checksums, threads, progress."""

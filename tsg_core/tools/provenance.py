@@ -1,0 +1,132 @@
+"""What made a result: the version of the code, found by walking imports, and the versions of the packages."""
+
+import ast
+import hashlib
+import platform
+from collections.abc import Iterable
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+
+ROOT = Path(__file__).resolve().parents[2]  # the folder that holds both packages
+PACKAGES = ("tsg_core", "tsgbook")
+# Folders and files on which no number depends: how files are read and written, what is drawn, and what runs the book.
+# They count only where they are named as the code of a result.
+FIGURES = frozenset({"tsg_core.pictures", "tsgbook.figures", "tsgbook.results"})
+GROUND = frozenset({"tsg_core.errors", "tsg_core.tools", "tsg_core.commands", "tsg_core.formats"})
+NUMBERS_OF_THE_BOOK = frozenset({"tsgbook.experiments", "tsgbook.networks"})
+DATA_SUFFIXES = frozenset({".safetensors", ".csv", ".yaml", ".npz"})
+DISTRIBUTIONS = ("numpy", "scipy", "torch", "abtem", "ase", "astra-toolbox", "scikit-image", "zarr", "pandas")
+
+
+def code_version(modules: Iterable[ModuleType | str], *, figures: bool = False) -> str:
+    """Hash (16 hex digits) of the code of these modules and of those of this project that they import.
+
+    Comments, docstrings and layout do not count; data beside a module that it names do (a file, or a folder with
+    weights and tables). Imports are found in the syntax tree, those inside functions too, so that nothing is imported
+    to find out. See `modules_used` for what is left out.
+    """
+    digest = hashlib.sha256()
+    for name in modules_used(modules, figures=figures):
+        digest.update(f"{name}\0{_module(name)[0]}\0".encode())
+    return digest.hexdigest()[:16]
+
+
+def modules_used(modules: Iterable[ModuleType | str], *, figures: bool = False) -> list[str]:
+    """Full names, sorted, of these modules and of those of this project that they import.
+
+    Folders on which no number depends are left out: tools, file formats and commands unless they are among `modules`
+    themselves, what draws unless `figures`, and what runs the book always.
+    """
+    named = {module if isinstance(module, str) else module.__name__ for module in modules}
+    waiting, seen = sorted(named), set()
+    while waiting:
+        name = waiting.pop()
+        if name not in seen and _counts(name, named, figures) and _source(name):
+            seen.add(name)
+            waiting.extend(_module(name)[1])
+    return sorted(seen)
+
+
+def imported_modules(tree: ast.AST, *, package: str = "") -> set[str]:
+    """Full names of what a piece of code imports anywhere inside from this project: modules and what they define.
+
+    `package` is the full name of the one that the code belongs to, "" for none: relative imports start there.
+    """
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            origin = _origin(node, package)
+            found.update([origin, *(f"{origin}.{alias.name}" for alias in node.names)])
+    return {name for name in found if name.startswith(tuple(f"{package}." for package in PACKAGES))}
+
+
+def code_text(tree: ast.AST) -> str:
+    """A text of the syntax tree that is the same for code that differs in comments, docstrings and layout only."""
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and body:
+            first = body[0]
+            if isinstance(first, ast.Expr) and isinstance(getattr(first.value, "value", None), str):
+                node.body = body[1:]
+    return ast.dump(tree)
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of Python, of this package and of the packages that results depend on, without importing any."""
+    versions = {"python": platform.python_version(), "tsg": _version("tsg")}
+    return versions | {name: _version(name) for name in DISTRIBUTIONS if _version(name)}
+
+
+def _counts(name: str, named: set[str], figures: bool) -> bool:
+    if _inside(name, FIGURES):
+        return figures
+    if name.split(".")[0] == "tsgbook":
+        return _inside(name, NUMBERS_OF_THE_BOOK)
+    # a package that is named brings its modules along: `formats` its readers
+    return not _inside(name, GROUND) or _inside(name, frozenset(named))
+
+
+def _inside(name: str, places: frozenset[str]) -> bool:
+    return any(name == place or name.startswith(f"{place}.") for place in places)
+
+
+def _origin(node: ast.ImportFrom, package: str) -> str:
+    """The full name of what comes after `from`."""
+    if node.level == 0:
+        return node.module
+    around = package.split(".")
+    return ".".join([*around[: len(around) + 1 - node.level], *filter(None, [node.module])])
+
+
+@lru_cache
+def _module(name: str) -> tuple[str, frozenset[str]]:
+    source = _source(name)
+    tree = ast.parse(source.read_text(encoding="utf-8"))
+    package = name if source.name == "__init__.py" else name.rpartition(".")[0]
+    return code_text(tree) + _data(source, tree), frozenset(imported_modules(tree, package=package))
+
+
+def _source(name: str) -> Path | None:
+    """The file of a module or of a package; None where there is none of the name."""
+    path = ROOT.joinpath(*name.split("."))
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
+
+
+def _data(source: Path, tree: ast.AST) -> str:
+    """Checksums of the data that a module names and that lie beside it, as files or in folders."""
+    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    named = [path for path in source.parent.glob("*") if path.name in texts]
+    files = {inner for path in named for inner in (path.rglob("*") if path.is_dir() else [path])}
+    files = sorted(file for file in files if file.suffix in DATA_SUFFIXES)
+    return "".join(f"\0{file.relative_to(ROOT)} {hashlib.sha256(file.read_bytes()).hexdigest()}" for file in files)
+
+
+def _version(distribution: str) -> str:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return ""

@@ -1,0 +1,54 @@
+"""How well a network predicts the midpoints of series that it was not trained with, beside linear interpolation."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..errors import TsgError
+from ..sparsity import midpoint_trios
+from ..tilt_series import TiltSeries
+
+
+class Validation:
+    """Fixed trios of the validation series, of every rate in turn: for each series one at a random start.
+
+    PSNR is in dB, its peak the brightest pixel of the trio's series, and averaged over the trios. Frames are divided by
+    the brightest pixel of those that a series with the trio's gap would have measured.
+    """
+
+    def __init__(self, series: Sequence[TiltSeries], *, max_rate: int, seed: int, min_rate: int = 1):
+        if len(series) == 0:
+            raise TsgError("there are no validation series; without them no model can be chosen")
+        rates = range(min_rate, max_rate + 1)
+        self.groups = [_trios(series[i], rates, np.random.default_rng([seed, i])) for i in range(len(series))]
+        self.linear_dB = float(np.mean([_psnr_dB((a + b) / 2, c, peak) for a, b, c, peak in self.groups]))
+
+    def psnr_dB(self, model: nn.Module, *, batch_size: int) -> float:
+        """Mean PSNR of the model's predictions, on the model's device, in float32."""
+        device = next(model.parameters()).device
+        means = []
+        with torch.inference_mode():
+            for a, b, c, peak in self.groups:
+                pairs = zip(a.split(batch_size), b.split(batch_size), strict=True)
+                predicted = [model(x.to(device), y.to(device), 0.5).mean(1, keepdim=True).cpu() for x, y in pairs]
+                means.append(_psnr_dB(torch.cat(predicted), c, peak))
+        return float(np.mean(means))
+
+
+def _trios(series: TiltSeries, rates: range, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Frames a, b, target (n, 1, n_y, n_x) and peak (n,), divided by their scales."""
+    rates = [rate for rate in rates if 2 * rate < len(series)]
+    if not rates:
+        raise TsgError(f"a validation series has {len(series)} frames; at least three, or one gap, are needed")
+    chosen = np.array([rng.choice(midpoint_trios(len(series), rate=rate)) for rate in rates])
+    scales = [float(series.frames[a % (c - a) :: c - a].max()) or 1.0 for a, _, c in chosen]
+    frames = torch.from_numpy(series.frames[chosen]) / torch.tensor(scales)[:, None, None, None]
+    a, target, b = (f[:, None] for f in frames.unbind(1))
+    return a, b, target, series.intensity_scale / torch.tensor(scales)
+
+
+def _psnr_dB(prediction: Tensor, target: Tensor, peak: Tensor) -> float:
+    mse = ((prediction - target) ** 2).mean(dim=(1, 2, 3)).clamp(min=1e-12)
+    return float((10 * torch.log10(peak**2 / mse)).mean())

@@ -1,0 +1,94 @@
+"""The book: its pages, the executed chapters and plotly.js staged in one folder, built there, published whole."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+import nbformat
+
+from tsg_core.errors import TsgError
+
+from .chapters import CHAPTERS
+from .notebook import INJECTED, tags
+
+ROOT = Path(__file__).resolve().parent.parent
+STATIC = Path("book") / "_static"
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def build_book(*, profile: str, artifacts: str | Path = "artifacts", out: str | Path = "_build") -> Path:
+    """Build the HTML of the book from the executed notebooks in `artifacts`/`profile`/executed; returns its folder.
+
+    Sphinx's warnings are errors. The HTML in `out`/html is replaced only when the new one is whole; what Sphinx said is
+    kept in `out`/book.log. Raises TsgError for a chapter that has not been run and for a build with warnings.
+    """
+    out = Path(out).resolve()
+    stage = stage_book(profile=profile, artifacts=artifacts, stage=out / "stage")
+    jupyter_book = "from jupyter_book.cli.main import main; main()"  # the script of that name need not be on the PATH
+    command = [sys.executable, "-c", jupyter_book, "build", str(stage), "-W", "-n", "--keep-going"]
+    done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=_environment())
+    said = _COLOUR.sub("", done.stdout)
+    log = out / "book.log"
+    log.write_text(said)
+    if done.returncode:
+        raise TsgError(f"the book was not built: {_complaint(said, stage)}; everything said is in {log}")
+    html = out / "html"
+    if html.exists():
+        shutil.rmtree(html)
+    (stage / "_build" / "html").rename(html)
+    return html
+
+
+def stage_book(*, profile: str, artifacts: str | Path, stage: Path) -> Path:
+    """Bring what the book is made of to a fresh folder, laid out as in the repository."""
+    if not (ROOT / "_config.yml").exists():
+        raise TsgError(f"there are no pages in {ROOT}; install from a copy of the repository: pip install -e .[book]")
+    executed = Path(artifacts) / profile / "executed"
+    notebooks = [executed / f"{chapter.name}.ipynb" for chapter in CHAPTERS]
+    for notebook in notebooks:
+        if not notebook.exists():
+            raise TsgError(
+                f"chapter {notebook.stem} has not been run with profile {profile}: {notebook} is missing; "
+                f"run it by: tsg run --profile {profile}"
+            )
+    if stage.exists():
+        shutil.rmtree(stage)
+    shutil.copytree(ROOT / "book", stage / "book")
+    for name in ("_config.yml", "_toc.yml"):
+        shutil.copy(ROOT / name, stage / name)
+    (stage / "notebooks").mkdir()
+    for notebook in notebooks:
+        _copy_for_readers(notebook, stage / "notebooks" / notebook.name)
+    (stage / STATIC / "plotly.min.js").write_bytes((files("plotly") / "package_data" / "plotly.min.js").read_bytes())
+    return stage
+
+
+def _copy_for_readers(source: Path, target: Path) -> None:
+    """The notebook without papermill's notes on where and when it ran; of the two cells of parameters only the one of
+    this run shows.
+    """
+    notebook = nbformat.read(source, as_version=4)
+    injected = any(INJECTED in tags(cell) for cell in notebook.cells)
+    for part in (notebook, *notebook.cells):
+        part.metadata.pop("papermill", None)
+    for cell in notebook.cells:
+        if injected and "parameters" in tags(cell):
+            cell.metadata["tags"] = [*tags(cell), "remove-cell"]
+    nbformat.write(notebook, target)
+
+
+def _environment() -> dict[str, str]:
+    """Sphinx imports tsg_core from this checkout."""
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "PYTHONPATH": path}
+
+
+def _complaint(said: str, stage: Path) -> str:
+    """The first warning or error in what Sphinx said, else its last line."""
+    lines = [line.strip().replace(f"{stage}{os.sep}", "") for line in said.splitlines() if line.strip()]
+    marked = [line for line in lines if "WARNING" in line or "ERROR" in line or "Error" in line]
+    return (marked or lines or ["no output"])[0]

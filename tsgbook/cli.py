@@ -1,0 +1,61 @@
+"""The command `tsg`: run the chapters, build the book, train, and do with one's own sample what the chapters do."""
+
+import codecs
+import logging
+import signal
+import sys
+
+import click
+
+from tsg_core.commands.densify import densify
+from tsg_core.commands.evaluate import evaluate
+from tsg_core.commands.prepare import prepare
+from tsg_core.commands.reconstruct import reconstruct
+from tsg_core.commands.show import show
+from tsg_core.commands.simulate import simulate
+from tsg_core.commands.tune import tune
+from tsg_core.errors import TsgError
+from tsg_core.tools.files import readable_name
+
+from .commands import build, record, run, train
+
+
+def _as_older_systems(error: UnicodeError) -> tuple[bytes, int]:
+    """For what cannot be printed: the letter that a byte of an older system's name stood for, or a question mark."""
+    return readable_name(error.object[error.start : error.end]).encode(error.encoding, "replace"), error.end
+
+
+codecs.register_error("as_older_systems", _as_older_systems)
+
+
+def main() -> None:
+    """Run the command; a mistake in what was asked for is one line on stderr and status 2, Ctrl-C is status 130."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as batch systems end a job: like Ctrl-C
+    for stream in (sys.stdout, sys.stderr):  # names of files may hold bytes that no encoding of today has
+        stream.reconfigure(errors="as_older_systems")
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # zarr leaves tasks behind where it cannot read an array
+    try:
+        sys.exit(tsg.main(standalone_mode=False))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except TsgError as error:
+        click.echo(f"tsg: {error}", err=True)
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("tsg: interrupted; the same command goes on from here", err=True)
+        sys.exit(130)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="tsg")
+def tsg() -> None:
+    """Sparse-angle electron tomography: the book and the tools inside it."""
+
+
+for command in (run, build, record, train, show, prepare, tune, densify, reconstruct, evaluate, simulate):
+    tsg.add_command(command)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""The commands of the book: run its chapters, build its pages, record its tables, train its networks."""
+
+from pathlib import Path
+
+import click
+
+PROFILE_HELP = "smoke, book or paper, or the path of a YAML file of your own."
+
+
+@click.command()
+@click.option("--profile", default="smoke", show_default=True, help=PROFILE_HELP)
+@click.option("--only", metavar="CHAPTER", help="Run this chapter alone: its name, its number or a part of its name.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replace a parameter; may be repeated.")
+@click.option("--force", is_flag=True, help="Run and make anew even what is current.")
+@click.option("--dry-run", is_flag=True, help="Only say what would run, why, and how much work it would be.")
+def run(profile: str, only: str | None, overrides: tuple[str, ...], force: bool, dry_run: bool) -> None:
+    """Run the chapters that are not current, in order."""
+    from .pipeline import Run, describe
+    from .profiles import load_profile
+
+    chapters = Run(load_profile(profile, overrides=overrides))
+    if dry_run:
+        from .estimates import estimate
+
+        click.echo(describe(chapters.plan(only=only, force=force)))
+        click.echo(estimate(chapters.profile, root=chapters.root))
+    else:
+        chapters.run(only=only, force=force)
+
+
+@click.command()
+@click.option("--profile", default="smoke", show_default=True, help=PROFILE_HELP)
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder of the pages; _build where not given.")
+def build(profile: str, out: Path | None) -> None:
+    """Build the book's pages from the chapters as they were run."""
+    from .build import build_book
+    from .pipeline import Run
+    from .profiles import load_profile
+
+    chapters = Run(load_profile(profile))
+    outdated = chapters.outdated()
+    for name, why in outdated.items():
+        click.echo(f"note: {name} is not current ({why})", err=True)
+    artifacts = chapters.folder.parent
+    html = build_book(profile=chapters.profile.name, artifacts=artifacts, out=out or chapters.root / "_build")
+    click.echo(f"open {html / 'index.html'}")
+
+
+@click.command()
+@click.option("--profile", default="book", show_default=True, help=PROFILE_HELP)
+def record(profile: str) -> None:
+    """Keep the tables and the first page's figure of a complete run, for the pages and the README."""
+    from .figures.overview import write_overview
+    from .pipeline import Run
+    from .profiles import load_profile
+    from .readme import fill_readme
+    from .results import record as record_results
+
+    chosen = load_profile(profile)
+    run = Run(chosen)
+    written = record_results(chosen, root=run.root)
+    written += [fill_readme(run.root / "README.md", root=run.root)]
+    written += [write_overview(run.store, run.root / "book" / "_static" / "overview.png")]
+    for path in written:
+        click.echo(f"wrote {path}")
+
+
+@click.command()
+@click.option("--recipe", required=True, help="A recipe's name, or its YAML file; a wrong name lists them all.")
+@click.option("--work", type=click.Path(path_type=Path), help="Folder of the work; else artifacts/training/NAME.")
+@click.option(
+    "--devices",
+    default=1,
+    type=click.IntRange(min=1),
+    show_default=True,
+    help="How many processors or graphics cards train together.",
+)
+@click.option("--ship", is_flag=True, help="Train no further: put the best weights so far into the package.")
+def train(recipe: str, work: Path | None, devices: int, ship: bool) -> None:
+    """Train a network by a recipe, going on from where it was interrupted."""
+    from tsg_core.model.file import model_metadata
+
+    from .networks.recipes import load_recipe, train_recipe
+    from .profiles import find_root
+
+    chosen = load_recipe(recipe)
+    work = work or find_root() / "artifacts" / "training" / chosen.name
+    if ship:
+        from .networks.shipping import ship as put_into_package
+
+        click.echo(f"wrote {put_into_package(chosen, work=work)}")
+        return
+    path = train_recipe(chosen, work=work, devices=devices)
+    best = model_metadata(path)["notes"]
+    scores = f"{best['validation_psnr_dB']:.2f} dB (linear {best['linear_psnr_dB']:.2f})"
+    click.echo(f"wrote {path}: best in validation at step {best['step']}, {scores}")

@@ -1,0 +1,138 @@
+"""Executing one notebook by papermill, in a kernel of this very Python."""
+
+import asyncio
+import json
+import logging
+import os
+import re
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from nbformat import NotebookNode
+
+from tsg_core.errors import TsgError
+from tsg_core.tools.progress import FILE_VARIABLE
+
+from .cells import RUN_VARIABLE
+
+_POLL_s = 0.2
+_GRACE_s = 20.0  # for a kernel to leave its work in order after Ctrl-C
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class CellFailed(Exception):
+    """A cell raised: `index` in the executed notebook, `kind` and `message` of the exception, `traceback` as text."""
+
+    def __init__(self, index: int, source: str, kind: str, message: str, traceback: str):
+        super().__init__(f"{kind}: {message}")
+        self.index, self.source, self.kind, self.message, self.traceback = index, source, kind, message, traceback
+
+
+def execute(
+    notebook: NotebookNode,
+    *,
+    output: Path,
+    parameters: Mapping[str, Any],
+    folder: Path,
+    progress_file: Path,
+    on_cell: Callable[[int], None] = lambda index: None,
+    on_tick: Callable[[], None] = lambda: None,
+) -> NotebookNode:
+    """The notebook executed in `folder` with `parameters` injected; `output` holds it so far after every cell.
+
+    `on_cell(index)` is called as each cell begins, `on_tick()` several times a second. Ctrl-C interrupts the cell,
+    ends the kernel and raises KeyboardInterrupt. Raises CellFailed where a cell raises, TsgError where the kernel dies.
+    """
+    import papermill
+    from jupyter_client import AsyncKernelManager
+    from jupyter_client.kernelspec import KernelSpecManager
+    from nbclient.exceptions import DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
+    for name in ("papermill", "traitlets"):  # they speak of their own housekeeping
+        logging.getLogger(name).setLevel(logging.ERROR)
+    # without folders to look in, "python3" is the interpreter that runs this, whatever kernels are installed
+    kernel = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=KernelSpecManager(kernel_dirs=[]))
+    executed: list[NotebookNode] = []
+    failure: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            executed.append(
+                papermill.execute_notebook(
+                    notebook,
+                    str(output).replace("{", "{{").replace("}", "}}"),  # papermill takes it for a format
+                    parameters=dict(parameters),
+                    kernel_name="python3",
+                    language="python",
+                    progress_bar=False,
+                    start_timeout=120,
+                    iopub_timeout=60,
+                    km=kernel,
+                    extra_arguments=["--log-level=ERROR"],
+                    resources={"metadata": {"path": str(folder)}},
+                    on_cell_start=lambda cell, cell_index: on_cell(cell_index),
+                )
+            )
+        except BaseException as error:
+            failure.append(error)
+
+    with _environment({RUN_VARIABLE: json.dumps({"parameters": list(parameters)}), FILE_VARIABLE: str(progress_file)}):
+        _run_interruptibly(work, kernel, on_tick)
+    if not failure:
+        return executed[0]
+    error = failure[0]
+    if isinstance(error, PapermillExecutionError):
+        traceback = _ANSI.sub("", "\n".join(error.traceback))
+        index = error.cell_index
+        raise CellFailed(index, error.source, error.ename, _ANSI.sub("", error.evalue), traceback) from None
+    if isinstance(error, DeadKernelError):
+        raise TsgError("the kernel died, most often for want of memory; close other programs and run again") from None
+    raise error
+
+
+def _run_interruptibly(work: Callable[[], None], kernel, on_tick: Callable[[], None]) -> None:
+    """Run `work` in a thread; on Ctrl-C let the kernel stop what it does, end it, and raise KeyboardInterrupt."""
+    thread = threading.Thread(target=work, name="notebook", daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive():
+            thread.join(_POLL_s)
+            on_tick()
+    except KeyboardInterrupt:
+        _signal(kernel, signal.SIGINT)
+        try:
+            thread.join(_GRACE_s)
+        finally:  # a second Ctrl-C too
+            if thread.is_alive():
+                _signal(kernel, signal.SIGKILL)
+                thread.join(_GRACE_s)
+        raise
+    finally:  # papermill leaves a kernel that it was given running; its work is done and its outputs are here
+        _signal(kernel, signal.SIGKILL)
+        if kernel.provisioner is not None:
+            asyncio.run(kernel.provisioner.wait())
+        kernel.cleanup_connection_file()
+
+
+def _signal(kernel, number: int) -> None:
+    if kernel.provisioner is not None and kernel.provisioner.has_process:
+        asyncio.run(kernel.provisioner.send_signal(number))
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name)
+            else:
+                os.environ[name] = value

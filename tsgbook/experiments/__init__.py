@@ -1,0 +1,1 @@
+"""The experiments of the chapters, each a table that a chapter shows."""

@@ -1,0 +1,193 @@
+"""The experiments of the book: every method at every rate, every arm at every gap, a row for each.
+
+The functions fill a folder with one table; it is written after each particle, whole or not at all, so that an
+interrupted experiment goes on with the particle it had reached.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tsg_core.evaluation.metrics import image_metrics
+from tsg_core.interpolation.densify import densify
+from tsg_core.model import shipped
+from tsg_core.model.network import TSGNet
+from tsg_core.reconstruction import sirt
+from tsg_core.simulation.datasets import Dataset
+from tsg_core.sparsity import midpoint_trios
+from tsg_core.tilt_series import TiltSeries
+from tsg_core.tools.progress import track
+
+from .arms import FILLS, filled_tilts, mix, sparse, twice_as_dense
+from .yardstick import Yardstick
+
+TABLE = "table.csv"
+
+
+def spread_offsets(period: int, *, n: int) -> np.ndarray:
+    """At most n of the offsets 0..period-1, evenly spread."""
+    return np.unique(np.linspace(0, period, min(n, period), endpoint=False).astype(int))
+
+
+def frame_metrics(
+    data: Mapping[str, Dataset],
+    folder: Path,
+    *,
+    methods: Sequence[str],
+    rates: Sequence[int],
+    n_offsets: int,
+    networks: Mapping[str, TSGNet | str | Path] | None = None,
+) -> None:
+    """Write the errors of predicted midpoint frames (Table 1 and Fig. 2 of the paper) to `folder`.
+
+    One row for each microscope, particle, rate and method: means of `mse`, `psnr_dB` and `ssim` over the predicted
+    frames. `data` maps a microscope's name to its test set. The peak of PSNR and SSIM is the brightest pixel of the
+    particle's full series. `networks` maps names, under which they stand among the methods, to trained networks, as
+    `weights.network` takes them.
+    """
+    predictors = {method: (method, None) for method in methods}
+    predictors |= {name: ("tsgnet", shipped.network(checkpoint)) for name, checkpoint in (networks or {}).items()}
+
+    def rows(dataset: Dataset, i: int) -> Iterator[dict]:
+        series = dataset[i]
+        for rate in rates:
+            found = midpoint_metrics(series, rate=rate, n_offsets=n_offsets, predictors=predictors)
+            for method, metrics in found.items():
+                yield {"rate": rate, "method": method, **metrics}
+
+    write_particle_by_particle(data, folder, rows, label="predicting")
+
+
+def midpoint_metrics(
+    series: TiltSeries, *, rate: int, n_offsets: int, predictors: Mapping[str, tuple[str, TSGNet | None]]
+) -> dict[str, dict[str, float]]:
+    """Means of `mse`, `psnr_dB` and `ssim` over a series' midpoint frames, for each predictor: method, network."""
+    peak = float(series.frames.max())
+    collected = {name: [] for name in predictors}
+    for offset in spread_offsets(2 * rate, n=n_offsets):
+        trios = midpoint_trios(len(series), rate=rate, offset=int(offset))
+        measured = series.subset(np.union1d(trios[:, 0], trios[:, 2]))
+        for name, (method, model) in predictors.items():  # of one series, for which a volume is made only once
+            guess = densify(measured, tilt_deg=series.tilt_deg[trios[:, 1]], method=method, checkpoint=model)
+            collected[name].append(image_metrics(guess.frames, series.frames[trios[:, 1]], peak=peak))
+    return {
+        name: {k: float(np.concatenate([getattr(m, k) for m in found]).mean()) for k in ("mse", "psnr_dB", "ssim")}
+        for name, found in collected.items()
+    }
+
+
+def volume_metrics(
+    data: Mapping[str, Dataset],
+    folder: Path,
+    *,
+    gaps: Sequence[int],
+    n_offsets: int,
+    mix_methods: Sequence[str],
+    n_iterations: int,
+    n_points: int,
+    n_particles: int | None = None,
+    checkpoint: Path | None = None,
+    seed: int = 0,
+) -> None:
+    """Write what `Yardstick.measure` says of the volumes of every arm (Fig. 3 of the paper) to `folder`.
+
+    One row for each microscope, particle (the first `n_particles`), gap, offset, arm and method of the predicted frames. A gap of 1 compares the
+    Reference object with a second sample of its own points: the floor that the sampling sets.
+    """
+    network = shipped.network(checkpoint) if "tsgnet" in mix_methods else None
+
+    def rows(dataset: Dataset, i: int) -> Iterator[dict]:
+        series = dataset[i]
+        yardstick = yardstick_of(dataset, i, n_iterations=n_iterations, n_points=n_points, seed=seed)
+        measured = {tuple(series.tilt_deg): yardstick.measure(yardstick.reference.volume)}  # of measured frames alone
+
+        def metrics(dense: TiltSeries) -> dict:
+            if not dense.measured.all():
+                return yardstick.measure(sirt(dense, n_iterations=n_iterations))
+            tilts = tuple(dense.tilt_deg)
+            if tilts not in measured:
+                measured[tilts] = yardstick.measure(sirt(dense, n_iterations=n_iterations))
+            return measured[tilts]
+
+        yield {"gap": 1, "offset": 0, "arm": "Reference", "method": "", "n_frames": len(series), **metrics(series)}
+        for gap in (g for g in gaps if g > 1):
+            for offset in spread_offsets(gap, n=n_offsets).tolist():
+                found = arms_of(series, gap=gap, offset=offset, mix_methods=mix_methods, checkpoint=network)
+                for names, method, dense in found:
+                    row = {"n_frames": len(dense), **metrics(dense)}
+                    for arm in names:
+                        yield {"gap": gap, "offset": offset, "arm": arm, "method": method, **row}
+
+    write_particle_by_particle(data, folder, rows, label="reconstructing", n_particles=n_particles)
+
+
+def yardstick_of(dataset: Dataset, i: int, *, n_iterations: int, n_points: int, seed: int) -> Yardstick:
+    """What volumes of particle i are measured with: the Reference is the SIRT volume of all its frames."""
+    series = dataset[i]
+    return Yardstick(
+        sirt(series, n_iterations=n_iterations),
+        atoms=dataset.atoms(i),
+        microscope=dataset.microscope,
+        voxel_size_A=series.pixel_size_A,
+        n_points=n_points,
+        seed=seed,
+    )
+
+
+def arms_of(
+    series: TiltSeries, *, gap: int, offset: int, mix_methods: Sequence[str], checkpoint
+) -> Iterator[tuple[list[str], str, TiltSeries]]:
+    """Arms, method and tilt series at a gap and offset: Sparse, Twice as dense (even gaps only) and each Mix.
+
+    Fills that ask for the same angles, as both do at a gap of 2, are two arms of one series.
+    """
+    yield ["Sparse"], "", sparse(series, gap=gap, offset=offset)
+    if gap % 2 == 0:
+        yield ["Twice as dense"], "", twice_as_dense(series, gap=gap, offset=offset)
+    fills: dict[tuple, list[str]] = {}
+    for fill in FILLS:
+        tilts = filled_tilts(series, gap=gap, offset=offset, fill=fill).round(6)
+        fills.setdefault(tuple(tilts), []).append(fill)
+    for method in mix_methods:
+        for same in fills.values():
+            dense = mix(series, gap=gap, offset=offset, fill=same[0], method=method, checkpoint=checkpoint)
+            yield [f"Mix ({fill})" for fill in same], method, dense
+
+
+def read_table(folder: Path) -> pd.DataFrame:
+    """The table of an experiment's folder."""
+    return pd.read_csv(Path(folder) / TABLE, keep_default_na=False)
+
+
+def write_particle_by_particle(
+    data: Mapping[str, Dataset],
+    folder: Path,
+    rows: Callable[[Dataset, int], Iterator[dict]],
+    *,
+    label: str,
+    n_particles: int | None = None,
+) -> None:
+    """Write the rows of each microscope's particles (the first `n_particles`) to the table in `folder`, in turn.
+
+    `rows(dataset, i)` gives those of one particle; `microscope` and `particle` are put before them. Particles that are
+    in the table already are left out.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = [read_table(folder)] if (folder / TABLE).exists() else []
+    done = {key for part in parts for key in zip(part["microscope"], part["particle"], strict=True)}
+    work = {
+        (microscope, f"{i} {name}"): i  # numbered: two particles of a set may be of one kind and size
+        for microscope, dataset in data.items()
+        for i, name in enumerate(dataset.names[:n_particles])
+    }
+    left = [key for key in work if key not in done]
+    for microscope, name in track(left, label=label, total=len(work), done=len(work) - len(left)):
+        labels = {"microscope": microscope, "particle": name}
+        found = rows(data[microscope], work[microscope, name])
+        parts.append(pd.DataFrame([labels | row for row in found]))
+        pd.concat(parts, ignore_index=True).to_csv(folder / f"{TABLE}.tmp", index=False)
+        os.replace(folder / f"{TABLE}.tmp", folder / TABLE)

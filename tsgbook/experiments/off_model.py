@@ -1,0 +1,194 @@
+"""Methods held against frames that no method's own model made, and beside it against frames of the usual one.
+
+Frames by multislice (`reference_series`) hold what electrons do in a crystal; frames by the incoherent engine follow the
+convolution that `reprojection` and `atoms` fit their objects with. The difference is what an inverse crime is worth.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tsg_core.errors import TsgError
+from tsg_core.evaluation.metrics import image_metrics
+from tsg_core.interpolation.choice import candidates_of, predict_automatically
+from tsg_core.interpolation.densify import METHODS
+from tsg_core.interpolation.methods import not_darker, predict
+from tsg_core.interpolation.uncertainty import LEVELS, coverage
+from tsg_core.sparsity import midpoint_trios
+from tsg_core.tilt_series import TiltSeries
+from tsg_core.tools.progress import track
+
+from .frames_and_volumes import TABLE, read_table
+
+BASELINE = "linear"
+NEED_NOTHING = ("linear", "cubic")  # methods that assume neither an object nor a training set
+KEYS = ["model", "particle", "microscope", "spacing_deg"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One sparse series: the model that made its frames ("multislice" or "incoherent"), and what it shows.
+
+    `load()` gives the whole series, of which one frame every `spacing_deg` counts as measured.
+    """
+
+    model: str
+    particle: str
+    microscope: str
+    spacing_deg: float
+    load: Callable[[], TiltSeries]
+
+    @property
+    def name(self) -> dict[str, str | float]:
+        return {key: getattr(self, key) for key in KEYS}
+
+
+def spacing_case(series: TiltSeries, *, spacing_deg: float) -> tuple[TiltSeries, TiltSeries]:
+    """The frames that are measured, one every `spacing_deg` from the first on, and those half-way between them.
+
+    Raises TsgError where the series is not even, or has no frames half-way.
+    """
+    step_deg = np.diff(series.tilt_deg)
+    if len(step_deg) == 0 or np.ptp(step_deg) > 1e-3:
+        raise TsgError("the angles of the series are not even: frames half-way between others are not known")
+    rate = spacing_deg / (2 * step_deg[0])
+    if rate < 0.5 or abs(rate - round(rate)) > 1e-6:
+        raise TsgError(f"spacing_deg={spacing_deg:g} is no even multiple of the series' {step_deg[0]:g} deg")
+    trios = midpoint_trios(len(series), rate=round(rate), offset=0)
+    return series.subset(np.union1d(trios[:, 0], trios[:, 2])), series.subset(trios[:, 1])
+
+
+def dealt(values: Sequence, *, to: int, each: int) -> list:
+    """The `each` values that number `to` gets where they are dealt out evenly; the next number gets others."""
+    hands = max(1, len(values) // each)
+    return list(values[to % hands :: hands])[:each]
+
+
+def method_scores(measured: TiltSeries, targets: TiltSeries, methods: Sequence[str]) -> list[dict]:
+    """A row for each method: `psnr_dB`, `gain` over linear, `coverage_50`, `_90`, `_95`, and `reason`.
+
+    `methods` are those of `interpolation.METHODS`; linear is always there, and "auto" chooses among the others that are
+    named. Means over the targets; the peak is the brightest pixel of all these frames. Coverages are there for methods
+    that state an uncertainty. A method that does not apply has its TsgError as reason, and no numbers.
+    Raises TsgError for an unknown method.
+    """
+    for method in methods:
+        if method not in METHODS:
+            raise TsgError(f"method {method!r} is not known; choose of {', '.join(METHODS)}")
+    peak = max(measured.intensity_scale, targets.intensity_scale)
+    made: dict[str, np.ndarray] = {}
+    rows = []
+    first_to_last = [
+        BASELINE,
+        *(m for m in methods if m not in (BASELINE, "auto")),
+        *(m for m in methods if m == "auto"),
+    ]
+    for method in first_to_last:
+        try:
+            frames, sigma = _predicted(method, measured, targets.tilt_deg, methods=methods, made=made)
+        except TsgError as error:
+            rows.append({"method": method, "reason": str(error)})
+            continue
+        made[method] = frames
+        covered = {} if sigma is None else coverage(frames, sigma, targets.frames)
+        rows.append(
+            {
+                "method": method,
+                "psnr_dB": float(image_metrics(frames, targets.frames, peak=peak).psnr_dB.mean()),
+                **{f"coverage_{100 * level:.0f}": share for level, share in covered.items()},
+                "reason": "",
+            }
+        )
+    return [row | {"gain": row["psnr_dB"] - rows[0]["psnr_dB"]} if "psnr_dB" in row else row for row in rows]
+
+
+def off_model_metrics(cases: Iterable[Case], folder: Path, *, methods: Sequence[str]) -> None:
+    """Write the `method_scores` of every case to the table in `folder`, which is kept after each of them.
+
+    Cases that are in the table already are left out, so that an interrupted call goes on.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = [read_off_model(folder)] if (folder / TABLE).exists() else []
+    done = {key for part in parts for key in part[KEYS].itertuples(index=False, name=None)}
+    cases = list(cases)
+    left = [case for case in cases if tuple(case.name.values()) not in done]
+    for case in track(left, label="predicting", total=len(cases), done=len(cases) - len(left)):
+        measured, targets = spacing_case(case.load(), spacing_deg=case.spacing_deg)
+        scores = method_scores(measured, targets, methods)
+        parts.append(pd.DataFrame([case.name | {"frames": len(measured)} | row for row in scores]))
+        pd.concat(parts, ignore_index=True).to_csv(folder / f"{TABLE}.tmp", index=False)
+        os.replace(folder / f"{TABLE}.tmp", folder / TABLE)
+
+
+def read_off_model(folder: Path) -> pd.DataFrame:
+    """The table that `off_model_metrics` wrote: text where it is text, NaN where a method has no number."""
+    return _with_numbers(read_table(folder))
+
+
+def gains_table(table: pd.DataFrame) -> pd.DataFrame:
+    """Gain over linear in dB: a row for each case, a column for each method, NaN where it does not apply."""
+    return _by_method(table, "gain").drop(columns=BASELINE)
+
+
+def mean_gains(table: pd.DataFrame) -> pd.DataFrame:
+    """Mean gain of each method (rows) for each model (columns); where a method does not apply it gains nothing."""
+    return gains_table(table).fillna(0.0).groupby(level="model").mean().T
+
+
+def worst_of(table: pd.DataFrame, *, method: str = "auto") -> tuple[tuple, float]:
+    """The case at which a method stands worst against the better of linear and cubic, and its gain over that in dB."""
+    psnr_dB = _by_method(table, "psnr_dB")
+    gain = psnr_dB[method] - psnr_dB[[m for m in NEED_NOTHING if m in psnr_dB]].max(axis=1)
+    return gain.idxmin(), float(gain.min())
+
+
+def furthest_behind(table: pd.DataFrame, *, method: str) -> tuple[tuple, float]:
+    """The case at which a method that applies stands furthest behind the best one, and how far in dB, at most 0."""
+    psnr_dB = _by_method(table, "psnr_dB")
+    behind = psnr_dB[method] - psnr_dB.max(axis=1)
+    return behind.idxmin(), float(behind.min())
+
+
+def coverages(table: pd.DataFrame) -> pd.DataFrame:
+    """Mean share of pixels in the intervals of each level, for each model, microscope and method that states them."""
+    columns = [f"coverage_{100 * level:.0f}" for level in LEVELS if f"coverage_{100 * level:.0f}" in table]
+    stated = _with_numbers(table).dropna(subset=columns)
+    return stated.groupby(["model", "microscope", "method"], sort=False)[columns].mean()
+
+
+def _with_numbers(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with NaN where it was read with empty text for the numbers that a method does not have."""
+    numbers = [c for c in table if c in ("psnr_dB", "gain") or c.startswith("coverage_")]
+    return table.assign(**{c: pd.to_numeric(table[c]) for c in numbers})
+
+
+def _by_method(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    wide = _with_numbers(table).pivot_table(
+        index=KEYS, columns="method", values=column, sort=False, dropna=False, aggfunc="first"
+    )
+    return wide[list(table["method"].unique())].dropna(how="all")
+
+
+def _predicted(
+    method: str, measured: TiltSeries, tilt_deg: np.ndarray, *, methods: Sequence[str], made: dict[str, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Frames, and their standard deviations by the methods that state them; what is in `made` is not made twice."""
+    if method == "auto":
+
+        def recalled(other: str, series: TiltSeries, wanted_deg: np.ndarray) -> np.ndarray:
+            return made[other] if series is measured and other in made else predict(other, series, wanted_deg)
+
+        candidates = [m for m in candidates_of(measured) if m in (BASELINE, *methods)]
+        found = predict_automatically(measured, tilt_deg=tilt_deg, methods=candidates, predict_by=recalled)
+        return found.frames, found.sigma
+    if method == "informed":
+        from tsg_core.interpolation.informed.calibration import predict_calibrated
+        from tsg_core.interpolation.informed.network import shipped_net
+
+        frames, sigma = predict_calibrated(shipped_net(), measured, tilt_deg)
+        return not_darker(frames, measured), sigma
+    return predict(method, measured, tilt_deg), None

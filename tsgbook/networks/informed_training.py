@@ -1,0 +1,198 @@
+"""Training `informed.InformedNet`: the objective, the steps, and what comes out of them."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from tsg_core.interpolation.informed.network import GAINS, WEIGHTS, InformedNet
+from tsg_core.interpolation.informed.views import AROUND, ATOMS, ATOMS_AROUND, N_CHANNELS, PLACE
+from tsg_core.tools.files import replaced_when_whole
+from tsg_core.training.schedule import learning_rate_at
+
+from .informed_cases import Cases
+
+NLL_WEIGHT = 0.2  # of the likelihood of the uncertainty beside the gain
+WORSE_WEIGHT = 3.0  # of what targets lose that end up further off than what the network was given
+LEAST_GAIN_dB = -0.1  # of a gap in the mean, over the prior or the atoms: what falls short of it counts tenfold
+WITHOUT_ATOMS = 1 / 3  # of the targets: their atoms are kept from the network
+
+
+@dataclass(frozen=True, kw_only=True)
+class InformedSettings:
+    """AdamW on a cosine, averaged weights; the best of them in validation are kept."""
+
+    n_steps: int = 9000
+    batch_size: int = 8
+    learning_rate: float = 2e-3
+    final_learning_rate: float = 1e-5
+    warmup_steps: int = 100
+    weight_decay: float = 0.01
+    ema_decay: float = 0.998
+    validate_every: int = 500
+    seed: int = 0
+
+
+def objective(net: InformedNet, channels: Tensor, error: Tensor) -> Tensor:
+    """Mean over targets of log(squared error / that before), what is lost once more, and the Laplace likelihood.
+
+    Before the network stands the nearer of the prior and, where there are atoms, their frame. All targets count alike,
+    whatever their spacing. Gains beyond 30 dB count no further.
+    """
+    difference, log_size = net(channels)
+    left = error - difference
+    now, prior, atoms = ((x**2).mean(dim=(1, 2)) for x in (left, error, error - channels[:, ATOMS.start]))
+    before = torch.minimum(prior, atoms)  # the same without atoms
+    floor = 1e-3 * before + 1e-8
+    relative = torch.log((now + floor) / (before + floor))
+    likelihood = (left.detach().abs() / log_size.exp() + log_size).mean()
+    return relative.mean() + WORSE_WEIGHT * relative.relu().mean() + NLL_WEIGHT * likelihood
+
+
+def train_informed(
+    training: Cases,
+    validation: Cases,
+    *,
+    settings: InformedSettings,
+    folder: Path,
+    start: Mapping[str, Tensor] | None = None,
+) -> Path:
+    """Train, going on from the folder's state; returns the path of the weights that were best in validation.
+
+    `start` are weights to begin with, of a network that may be told or say less: see `widened`.
+    """
+    torch.manual_seed(settings.seed)
+    net = InformedNet()
+    if start is not None:
+        net.load_state_dict(widened(start, net.state_dict()))
+    net = net.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    average = torch.optim.swa_utils.AveragedModel(
+        net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(settings.ema_decay)
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    state_path, best_path, log_path = (folder / name for name in ("state.pt", "best.pt", "history.jsonl"))
+    first, best = 0, -math.inf
+    if state_path.exists():
+        state = torch.load(state_path, weights_only=True)
+        net.load_state_dict(state["net"]), optimizer.load_state_dict(state["optimizer"])
+        average.load_state_dict(state["average"])
+        first, best = state["step"], state["best"]
+    for step in range(first, settings.n_steps):
+        rng = np.random.default_rng([settings.seed, step])
+        channels, error = _augmented(*training.batch(rng.integers(len(training), size=settings.batch_size)), rng)
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate_at(settings, step)
+        optimizer.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=torch.cpu._is_avx512_bf16_supported()):
+            loss = objective(net, channels.contiguous(memory_format=torch.channels_last), error)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        optimizer.step()
+        average.update_parameters(net)
+        if (step + 1) % settings.validate_every == 0 or step + 1 == settings.n_steps:
+            scores = _scores(validation_gains(average.module, validation))
+            if scores["score_dB"] > best:
+                best = scores["score_dB"]
+                torch.save({"net": average.module.state_dict(), "step": step + 1} | scores, best_path)
+            with log_path.open("a") as log:
+                log.write(json.dumps({"step": step + 1, "loss": loss.item()} | scores) + "\n")
+            state = {"net": net.state_dict(), "optimizer": optimizer.state_dict(), "average": average.state_dict()}
+            with replaced_when_whole(state_path, overwrite=True) as (partial,):
+                torch.save(state | {"step": step + 1, "best": best, "settings": asdict(settings)}, partial)
+    return best_path
+
+
+def widened(start: Mapping[str, Tensor], to: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights `start` in the shapes of `to`, with zeros for the channels, the last of their layer, that they lack."""
+    wide = {name: torch.zeros_like(value) for name, value in to.items()}
+    for name, value in start.items():
+        wide[name][tuple(slice(n) for n in value.shape)] = value
+    return wide
+
+
+def validation_gains(net: InformedNet, cases: Cases) -> pd.DataFrame:
+    """Every target without its atoms, and those that have some with them, too.
+
+    Columns: microscope, gap, gain_dB over the prior, gain_over_atoms_dB (NaN without), atoms (True where told of them).
+    """
+    with torch.inference_mode():
+        parts = [
+            _gains(net, cases, chosen, atoms=atoms)
+            for atoms, every in ((False, np.arange(len(cases))), (True, np.flatnonzero(cases.atoms)))
+            for chosen in np.array_split(every, -(-len(every) // 32))
+        ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def ship(best_path: Path, validation: Cases) -> list[Path]:
+    """Put the best weights, in 16 bits, and what they gain in validation into the package."""
+    state = torch.load(best_path, weights_only=True)["net"]
+    net = InformedNet()
+    net.load_state_dict({name: value.half().float() for name, value in state.items()})
+    with replaced_when_whole(WEIGHTS, GAINS, overwrite=True) as (weights, gains):
+        save_file({name: value.half().contiguous() for name, value in state.items()}, weights)
+        validation_gains(net.eval(), validation).round(3).to_csv(gains, index=False)
+    return [WEIGHTS, GAINS]
+
+
+def _gains(net: InformedNet, cases: Cases, chosen: np.ndarray, *, atoms: bool) -> pd.DataFrame:
+    channels, error = cases.batch(chosen)
+    told = channels if atoms else _without_atoms(channels, np.ones(len(chosen), bool))
+    now, prior, of_atoms = (
+        (x**2).mean(dim=(1, 2)).log10().numpy() for x in (error - net(told)[0], error, error - told[:, ATOMS.start])
+    )
+    return pd.DataFrame(
+        {
+            "microscope": cases.microscope[chosen],
+            "gap": cases.gap[chosen],
+            "gain_dB": 10 * (prior - now),
+            "gain_over_atoms_dB": 10 * (of_atoms - now) if atoms else math.nan,
+            "atoms": atoms,
+        }
+    )
+
+
+def _scores(gains: pd.DataFrame) -> dict[str, float]:
+    """Mean gain over the nearer of prior and atoms, the least mean gain over either at any gap, and what chooses."""
+    nearer = gains[["gain_dB", "gain_over_atoms_dB"]].min(axis=1)
+    by_gap = gains.groupby(["microscope", "gap", "atoms"])[["gain_dB", "gain_over_atoms_dB"]].mean()
+    gain_dB, worst_dB = float(nearer.mean()), float(by_gap.min().min())
+    score_dB = gain_dB + 10 * min(0.0, worst_dB - LEAST_GAIN_dB)
+    return {"gain_dB": gain_dB, "worst_gap_dB": worst_dB, "score_dB": score_dB}
+
+
+def _augmented(channels: Tensor, error: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Rows mirrored for half of the batches; for half, columns mirrored and time running backwards; some without atoms.
+
+    A particle mirrored along x gives mirrored columns at the opposite tilt.
+    """
+    if rng.random() < 0.5:
+        channels, error = channels.flip(2), error.flip(1)
+    if rng.random() < 0.5:
+        channels, error = _backwards(channels.flip(3)), error.flip(2)
+    return _without_atoms(channels, rng.random(len(channels)) < WITHOUT_ATOMS), error
+
+
+def _backwards(channels: Tensor) -> Tensor:
+    """What the network is told where the frames come in the opposite order."""
+    order = np.arange(N_CHANNELS)
+    for frames in (AROUND, ATOMS_AROUND):
+        order[frames] = order[frames][::-1].copy()
+    signs = torch.ones(N_CHANNELS, 1, 1)
+    signs[PLACE] = -1
+    return channels[:, order] * signs
+
+
+def _without_atoms(channels: Tensor, which: np.ndarray) -> Tensor:
+    """Channels of which some targets, a mask (n,), are told of no atoms."""
+    told = channels.clone()
+    told[torch.from_numpy(which), ATOMS] = 0
+    return told

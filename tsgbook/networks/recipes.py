@@ -1,0 +1,183 @@
+"""Recipes: everything that makes a shipped network, from particles to settings, and the training that follows them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from ase import Atoms
+
+from tsg_core.errors import TsgError
+from tsg_core.microscope import MICROSCOPES
+from tsg_core.model.network import TSGNet
+from tsg_core.model.shipped import FOLDER
+from tsg_core.simulation.datasets import Dataset, write_dataset
+from tsg_core.structures import random_rotation, training_particles
+from tsg_core.tilt_series import TiltSeries
+from tsg_core.tools.files import existing
+from tsg_core.training.loop import TrainingSettings, train
+
+RECIPE = "recipe.yaml"
+DATA, TRAINING = "data", "training"  # folders of a recipe's work
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeData:
+    """Which tilt series a recipe trains with: `n_training` particles of the training elements, both microscopes.
+
+    The particles are dealt out over `pixel_sizes_A`; those of a pixel size have diameters of `relative_diameter` (low,
+    high) times the field of view, n_pixels * pixel size, so that the network meets fine and coarse sampling alike.
+    `n_validation` more, never trained with, choose the weights. Frames at -90..90 degrees, `tilt_step_deg` apart.
+    """
+
+    n_training: int
+    n_validation: int
+    n_pixels: int
+    pixel_sizes_A: tuple[float, ...]
+    relative_diameter: tuple[float, float]
+    tilt_step_deg: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self):
+        for name in ("n_training", "n_validation"):
+            if getattr(self, name) < len(self.pixel_sizes_A) or not self.pixel_sizes_A:
+                raise TsgError(f"{name}={getattr(self, name)} must be at least the number of pixel_sizes_A, and that 1")
+
+    def series(self, folder: Path, *, validation: bool) -> "SeveralDatasets":
+        """The tilt series, simulated into `folder`, or read from it where that was done before."""
+        return SeveralDatasets(
+            [
+                Dataset(self._write(folder, pixel_size_A, microscope, validation=validation))
+                for pixel_size_A in self.pixel_sizes_A
+                for microscope in MICROSCOPES
+            ]
+        )
+
+    def particles(self, pixel_size_A: float, *, validation: bool) -> list[Atoms]:
+        """The particles of one pixel size; those for validation follow those for training, all differently turned."""
+        turned = _turned_particles(self, pixel_size_A)
+        n_training = self._n_at(pixel_size_A, self.n_training)
+        return turned[n_training:] if validation else turned[:n_training]
+
+    def _n_at(self, pixel_size_A: float, n: int) -> int:
+        return len(range(self.pixel_sizes_A.index(pixel_size_A), n, len(self.pixel_sizes_A)))
+
+    def _write(self, folder: Path, pixel_size_A: float, microscope: str, *, validation: bool) -> Path:
+        use = "validation" if validation else "training"
+        return write_dataset(
+            folder / f"{use}_{microscope}_{pixel_size_A:g}A.zarr",
+            self.particles(pixel_size_A, validation=validation),
+            microscope=MICROSCOPES[microscope],
+            tilt_deg=np.arange(-90.0, 90.0 + self.tilt_step_deg / 2, self.tilt_step_deg),
+            shape=self.n_pixels,
+            field_of_view_A=self.n_pixels * pixel_size_A,
+            seed=self.seed,
+        )
+
+
+@lru_cache
+def _turned_particles(data: RecipeData, pixel_size_A: float) -> list[Atoms]:
+    """All particles of a pixel size, drawn once: every data set of that size asks for some of them."""
+    field_A = data.n_pixels * pixel_size_A
+    diameter_A = tuple(field_A * part for part in data.relative_diameter)
+    seed = data.seed + 1000 * data.pixel_sizes_A.index(pixel_size_A)
+    n = sum(data._n_at(pixel_size_A, count) for count in (data.n_training, data.n_validation))
+    drawn = training_particles(n, seed=seed, diameter_A=diameter_A)
+    return [random_rotation(atoms, seed=seed + 1 + k) for k, atoms in enumerate(drawn)]
+
+
+class SeveralDatasets(Sequence[TiltSeries]):
+    """Data sets one after the other, read series by series."""
+
+    def __init__(self, datasets: Sequence[Dataset]):
+        self.datasets = datasets
+        self._entries = [(dataset, i) for dataset in datasets for i in range(len(dataset))]
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __getitem__(self, i: int) -> TiltSeries:
+        dataset, k = self._entries[i]
+        return dataset[k]
+
+    def __iter__(self) -> Iterator[TiltSeries]:
+        return (self[i] for i in range(len(self)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A network (arguments of `model.TSGNet`), its data, and the settings of its training; `path` is its file."""
+
+    path: Path
+    description: str
+    network: Mapping[str, Any]
+    data: RecipeData
+    settings: TrainingSettings
+
+    def __post_init__(self):
+        if self.settings.crop_px > self.data.n_pixels:
+            raise TsgError(f"crop_px={self.settings.crop_px} is larger than the frames, n_pixels={self.data.n_pixels}")
+
+    @property
+    def name(self) -> str:
+        return self.path.parent.name if self.path.name == RECIPE else self.path.stem
+
+    def untrained(self) -> TSGNet:
+        """The network before its first step, its weights drawn from the settings' seed."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.settings.seed)
+            return TSGNet(**self.network)
+
+
+def recipes() -> list[str]:
+    """Names of the recipes that come with the package."""
+    return sorted(path.parent.name for path in FOLDER.glob(f"*/{RECIPE}"))
+
+
+def load_recipe(name: str | Path) -> Recipe:
+    """Read a recipe: one of `recipes()` by its name, or a YAML file.
+
+    Raises TsgError for an unknown name, a malformed file and values out of range.
+    """
+    if str(name) in recipes():
+        path = FOLDER / name / RECIPE
+    elif Path(name).suffix in (".yaml", ".yml"):
+        path = existing(name).absolute()
+    else:
+        raise TsgError(f"no recipe is called {str(name)!r}; there is {', '.join(recipes())}, or give a YAML file")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        network = {key: _as_tuple(value) for key, value in content["network"].items()}
+        with torch.device("meta"):
+            TSGNet(**network)
+        return Recipe(
+            path=path,
+            description=content["description"],
+            network=network,
+            data=RecipeData(**{key: _as_tuple(value) for key, value in content["data"].items()}),
+            settings=TrainingSettings(**{key: _as_tuple(value) for key, value in content["settings"].items()}),
+        )
+    except (yaml.YAMLError, UnicodeDecodeError, AttributeError, KeyError, TypeError) as error:
+        raise TsgError(f"{path} is not a recipe: {' '.join(str(error).split())}") from None
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def train_recipe(recipe: Recipe, *, work: Path, accelerator: str = "auto", devices: int | str = 1) -> Path:
+    """Simulate the recipe's data and train, in `work`, going on from whatever is there; returns the weights' path."""
+    training, validation = (recipe.data.series(work / DATA, validation=choice) for choice in (False, True))
+    return train(
+        training,
+        validation=validation,
+        settings=recipe.settings,
+        folder=work / TRAINING,
+        model=recipe.untrained(),
+        accelerator=accelerator,
+        devices=devices,
+    )

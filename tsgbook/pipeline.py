@@ -1,0 +1,299 @@
+"""Running the chapters in order: each once, and again only when something that it depends on has changed."""
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any, TextIO
+
+import nbformat
+
+from tsg_core.errors import TsgError
+from tsg_core.tools.digests import digest_of, disk_errors, plain, remove, write_json
+from tsg_core.tools.provenance import code_version, package_versions
+
+from .artifacts import Artifacts
+from .chapters import CHAPTERS, Chapter, find_chapter
+from .display import Display
+from .execution import CellFailed, execute
+from .notebook import (
+    cell_title,
+    code_cells,
+    code_texts,
+    in_step,
+    modules_of,
+    parameter_defaults,
+    read_chapter,
+    refreshed,
+    source_digest,
+    without_paths,
+    write_executed,
+)
+from .profiles import Profile, find_root
+
+TRACEBACK_LINES = 12
+NEW_RESULTS = "the recorded results changed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """What is to be done with a chapter: `action` is "run", "refresh" (its prose only) or "skip", `why` in words."""
+
+    chapter: str
+    action: str
+    why: str
+
+
+class Run:
+    """The chapters of a checkout with a profile: what is current, and running what is not."""
+
+    def __init__(self, profile: Profile, *, root: Path | None = None, chapters: tuple[Chapter, ...] = CHAPTERS):
+        self.profile, self.chapters = profile, chapters
+        self.root = (root or find_root()).resolve()
+        self.notebooks = self.root / "notebooks"
+        self.folder = self.root / "artifacts" / profile.name
+        self.executed = self.folder / "executed"
+        self.store = Artifacts(os.path.relpath(self.folder))
+
+    def plan(self, *, only: str | None = None, force: bool = False) -> list[Step]:
+        """What `run` would do, as far as can be known before the chapters have run."""
+        steps: list[Step] = []
+        for chapter in self._chosen(only):
+            earlier = [s.chapter for s in steps if s.action == "run" and s.chapter in chapter.needs]
+            step = self._step(chapter, force=force)
+            if step.action != "run" and earlier:
+                step = Step(chapter=chapter.name, action="run", why=f"{', '.join(earlier)} runs before it")
+            steps.append(step)
+        return steps
+
+    def run(self, *, only: str | None = None, force: bool = False, stream: TextIO | None = None) -> None:
+        """Run the chapters that are not current, in order; `only` that one, `force` even if it is, with
+        new artifacts.
+
+        Raises TsgError where a chapter fails, which names the chapter and the cell, and where `only` lacks what it
+        needs. Ctrl-C raises KeyboardInterrupt; the next run goes on from there.
+        """
+        chosen = self._chosen(only)
+        self._check_parameters(chosen)
+        if only is not None:
+            self._check_needs(chosen[0])
+        where = os.path.relpath(self.root)
+        display = Display(len(self.chapters), stream=stream)
+        with disk_errors(f"running {self.profile.name} in {where}"), self._lock(), display:
+            for chapter in chosen:
+                if force:
+                    for name in self._made_by(chapter):
+                        self.store.forget(name)
+                self._run_chapter(chapter, self._step(chapter, force=force), display)
+
+    def outdated(self, *, but_for_results: bool = False) -> dict[str, str]:
+        """Chapters that must run, and why; `but_for_results` leaves out those that only show recorded results anew."""
+        reasons = {chapter.name: self._why_run(chapter) for chapter in self.chapters}
+        return {name: why for name, why in reasons.items() if why and not (but_for_results and why == NEW_RESULTS)}
+
+    def stamp(self, name: str) -> dict[str, Any] | None:
+        """What the last complete execution of a chapter was made of, and how long it took."""
+        try:
+            return json.loads(self._stamp_path(name).read_text(encoding="utf-8"))
+        except (FileNotFoundError, json.JSONDecodeError):
+            return None
+
+    def _chosen(self, only: str | None) -> tuple[Chapter, ...]:
+        return self.chapters if only is None else (find_chapter(only, chapters=self.chapters),)
+
+    def _step(self, chapter: Chapter, *, force: bool) -> Step:
+        why = "--force" if force else self._why_run(chapter)
+        if why:
+            return Step(chapter=chapter.name, action="run", why=why)
+        if self.stamp(chapter.name)["source"] != source_digest(read_chapter(self.notebooks, chapter.name)):
+            return Step(chapter=chapter.name, action="refresh", why="only its text changed")
+        return Step(chapter=chapter.name, action="skip", why="current")
+
+    def _why_run(self, chapter: Chapter) -> str:
+        """Why a chapter must run, in words; empty if it is current and its artifacts are whole."""
+        stamp = self.stamp(chapter.name)
+        if stamp is None or not (self.executed / f"{chapter.name}.ipynb").is_file():
+            return "not run yet"
+        now, before = self._recipe(chapter), stamp["recipe"]
+        if now["parameters"] != before["parameters"]:
+            keys = sorted(now["parameters"].keys() | before["parameters"].keys())
+            changed = [k for k in keys if now["parameters"].get(k) != before["parameters"].get(k)]
+            return f"{', '.join(changed)} changed"
+        if now["cells"] != before["cells"]:
+            return "its code cells changed"
+        if now["code"] != before["code"]:
+            return "the code in tsg_core that it uses changed"
+        if now["needs"] != before["needs"]:
+            keys = sorted(now["needs"].keys() | before["needs"].keys())
+            return f"{', '.join(k for k in keys if now['needs'].get(k) != before['needs'].get(k))} changed"
+        for name, digest in stamp["artifacts"].items():
+            try:
+                self.store.path(name)
+            except TsgError as error:
+                return str(error).split(";")[0]
+            if self.store.provenance(name)["sha256"] != digest:
+                return f"{name} changed"
+        return NEW_RESULTS if now["recorded"] != before["recorded"] else ""
+
+    def _recipe(self, chapter: Chapter) -> dict[str, Any]:
+        """Everything that a chapter's outputs depend on."""
+        notebook = read_chapter(self.notebooks, chapter.name)
+        modules = modules_of(notebook)
+        return {
+            "parameters": plain(self.profile.parameters[chapter.name]),
+            "cells": digest_of(code_texts(notebook)),
+            "code": code_version(modules, figures=True),
+            "recorded": self._recorded_digest() if "tsgbook.results" in modules else None,
+            "needs": {
+                name: digest
+                for earlier in self.chapters
+                if earlier.name in chapter.needs
+                for name, digest in self._made_by(earlier).items()
+            },
+        }
+
+    def _recorded_digest(self) -> str:
+        files = sorted((self.root / "book" / "results").glob("*"))
+        return digest_of([[file.name, file.read_text(encoding="utf-8")] for file in files])
+
+    def _made_by(self, chapter: Chapter) -> dict[str, str]:
+        names = [n for n in self.store.names() if any(fnmatch(n, pattern) for pattern in chapter.makes)]
+        return {name: self.store.provenance(name)["sha256"] for name in names}
+
+    def _check_parameters(self, chosen: tuple[Chapter, ...]) -> None:
+        for chapter in chosen:
+            known = parameter_defaults(read_chapter(self.notebooks, chapter.name))
+            for key in self.profile.parameters[chapter.name]:
+                if key not in known:
+                    raise TsgError(
+                        f"profile {self.profile.name} sets {chapter.name}.{key}, but the notebook's cell of parameters "
+                        f"holds {', '.join(known) or 'nothing'}"
+                    )
+
+    def _check_needs(self, chapter: Chapter) -> None:
+        for need in (c for c in self.chapters if c.name in chapter.needs):
+            missing = [pattern for pattern in need.makes if not any(fnmatch(n, pattern) for n in self._made_by(need))]
+            if missing:
+                raise TsgError(
+                    f"{chapter.name} needs {', '.join(missing)} of chapter {need.name}; run that first: "
+                    f"tsg run --profile {self.profile.name} --only {need.name}"
+                )
+
+    def _run_chapter(self, chapter: Chapter, step: Step, display: Display) -> None:
+        self.executed.mkdir(parents=True, exist_ok=True)
+        progress_file = Path(tempfile.gettempdir()) / f"tsg-progress-{os.getpid()}"
+        display.begin(self.chapters.index(chapter) + 1, chapter.name, progress_file=progress_file)
+        if (self.notebooks / f"{chapter.name}.ipynb").exists() and not in_step(self.notebooks, chapter.name):
+            display.say(f"{chapter.name}: the .ipynb is out of step with the .py, which counts (see jupytext --sync)")
+        if step.action == "skip":
+            display.end(step.why)
+            return
+        source = read_chapter(self.notebooks, chapter.name)
+        target = self.executed / f"{chapter.name}.ipynb"
+        if step.action == "refresh":
+            before = nbformat.read(target, as_version=4)
+            write_executed(refreshed(before, source), target, root=self.root, record=before.metadata["tsg"])
+            write_json(self._stamp_path(chapter.name), self.stamp(chapter.name) | {"source": source_digest(source)})
+            display.end(step.why)
+            return
+        try:
+            self._execute(chapter, source, target, display, progress_file)
+        finally:
+            remove(progress_file)
+        display.end()
+
+    def _execute(self, chapter: Chapter, source, target: Path, display: Display, progress_file: Path) -> None:
+        partial, failed = target.with_suffix(".partial.ipynb"), target.with_suffix(".failed.ipynb")
+        remove(self._stamp_path(chapter.name))
+        recipe, began, started = self._recipe(chapter), datetime.now(UTC), time.perf_counter()
+        artifacts = Path(os.path.relpath(self.folder, self.notebooks)).as_posix()
+        parameters = {**self.profile.parameters[chapter.name], "artifacts": artifacts}
+        n_cells = len(code_cells(source))
+
+        def on_cell(index: int) -> None:  # in a notebook with one injected cell more
+            place = index - 1 if index > _parameters_index(source) else index
+            if source.cells[place].cell_type == "code":
+                number = len(code_cells(nbformat.v4.new_notebook(cells=source.cells[: place + 1])))
+                display.at_cell(number, n_cells, cell_title(source, place))
+
+        try:
+            notebook = execute(
+                source, output=partial, parameters=parameters, folder=self.notebooks, progress_file=progress_file,
+                on_cell=on_cell, on_tick=display.tick,
+            )  # fmt: skip
+        except CellFailed as error:
+            so_far = nbformat.read(partial, as_version=4)
+            write_executed(so_far, failed, root=self.root, record={"chapter": chapter.name, "failed": True})
+            display.end("failed")
+            raise TsgError(self._failure(chapter, source, error, failed)) from None
+        finally:
+            remove(partial)
+        seconds = time.perf_counter() - started
+        made = self._made_by(chapter)
+        for pattern in chapter.makes:
+            if not any(fnmatch(name, pattern) for name in made):
+                raise TsgError(f"{chapter.name} ended without making {pattern} in {self.store.folder}")
+        reused_s = sum(
+            side["duration_s"]
+            for side in map(self.store.provenance, made)
+            if datetime.fromisoformat(side["made"]) < began.replace(microsecond=0)
+        )
+        record = {
+            "profile": self.profile.name,
+            "chapter": chapter.name,
+            "duration_s": round(seconds + reused_s, 1),
+            "made": began.isoformat(timespec="seconds"),
+            "versions": package_versions(),
+        }
+        write_executed(notebook, target, root=self.root, record=record)
+        remove(failed)
+        stamp = {**record, "recipe": recipe, "source": source_digest(source), "artifacts": made}
+        write_json(self._stamp_path(chapter.name), stamp)
+
+    def _failure(self, chapter: Chapter, source, error: CellFailed, failed: Path) -> str:
+        index = error.index - 1 if error.index > _parameters_index(source) else error.index
+        number = len(code_cells(nbformat.v4.new_notebook(cells=source.cells[: index + 1])))
+        where = f"{chapter.name}, cell {number} of {len(code_cells(source))}"
+        if error.kind == "TsgError":
+            return f"{where}: {error.message}"
+        first = next((line for line in error.source.splitlines() if line.strip()), "")
+        lines = without_paths(error.traceback, self.root).rstrip().splitlines()[-TRACEBACK_LINES:]
+        kept = f"the notebook so far is {os.path.relpath(failed)}"
+        return "\n".join([f"{where}, which begins {first!r}, raised {error.kind}; {kept}", *(f"  {x}" for x in lines)])
+
+    def _stamp_path(self, name: str) -> Path:
+        return self.executed / f"{name}.json"
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        """One run at a time writes to the folder; the lock ends with the process, however that ends."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / ".lock").open("w") as file:
+            try:
+                import fcntl
+
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except ImportError:  # a system without these locks
+                pass
+            except BlockingIOError:
+                where = os.path.relpath(self.folder)
+                raise TsgError(f"another run is at work in {where}; wait for it or stop it") from None
+            yield
+
+
+def describe(steps: list[Step]) -> str:
+    """A line for each chapter: what would be done, and why."""
+    words = {"run": "runs", "refresh": "takes in its new text", "skip": "is skipped"}
+    width = max(len(step.chapter) for step in steps)
+    return "\n".join(f"{step.chapter:{width}}  {words[step.action]}: {step.why}" for step in steps)
+
+
+def _parameters_index(notebook) -> int:
+    """Index after which papermill injects its cell."""
+    return next((i for i, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", [])), -1)
