@@ -12,26 +12,26 @@ import yaml
 from scipy.optimize import least_squares
 
 from tsg_core.optics.channelling import COEFFICIENTS_FILE, Channelling, strengths_of
-from tsg_core.samples.multislice_frames import CASES, REFERENCE_MICROSCOPES, Case, case_series, stored_frame
+from tsg_core.samples.multislice_frames import CASES, REFERENCE_MICROSCOPES, MultisliceFrame, case_series, stored_frame
 
 LATERAL_A, DEPTH_A, SPREAD_A = (0.25, 0.5, 1.0), (3.0, 12.0, 1000.0), 0.3
 RIDGES = (0.01, 0.02, 0.05, 0.1, 0.2)
 NONE = ((0.0,) * len(DEPTH_A),) * len(LATERAL_A)
-TERMS = Channelling(
-    lateral_A=LATERAL_A, depth_A=DEPTH_A, above=NONE, below=NONE, spread=NONE[0], spread_A=SPREAD_A
-)
+TERMS = Channelling(lateral_A=LATERAL_A, depth_A=DEPTH_A, above=NONE, below=NONE, spread=NONE[0], spread_A=SPREAD_A)
 N_COEFFICIENTS = 2 * len(LATERAL_A) * len(DEPTH_A) + len(LATERAL_A)
 
 
 class Sample:
     """A multislice frame, the image of each atom alone, sharp and spread, and the features of its neighbourhood."""
 
-    def __init__(self, case: Case):
+    def __init__(self, case: MultisliceFrame):
         self.case = case
         atoms, microscope = case.atoms(), REFERENCE_MICROSCOPES[case.microscope]
         self.frame = stored_frame(case)[0].ravel().astype(float)
         self.sharp, self.spread = (self._images(sigma_A) for sigma_A in (0.0, SPREAD_A))
-        self.features = TERMS.features(atoms.positions, strengths_of(np.array(atoms.get_chemical_symbols()), microscope))
+        self.features = TERMS.features(
+            atoms.positions, strengths_of(np.array(atoms.get_chemical_symbols()), microscope)
+        )
 
     def _images(self, sigma_A: float) -> np.ndarray:
         """Images (n_atoms, n_pixels) of the atoms alone, blurred by a Gaussian, as a thermal displacement does."""
@@ -88,7 +88,9 @@ def main(write):
         before, after = (sample.likeness(q) for q in (np.zeros(N_COEFFICIENTS), coefficients))
         use = "fitted to" if sample in chosen else "held out"
         click.echo(f"{sample.case.name:36s} {use:10s} r {before:.4f} -> {after:.4f}")
-        rows.append({"frame": sample.case.name, "use": use, "r_incoherent": round(before, 4), "r_channelling": round(after, 4)})
+        rows.append(
+            {"frame": sample.case.name, "use": use, "r_incoherent": round(before, 4), "r_channelling": round(after, 4)}
+        )
     if write:
         n = N_COEFFICIENTS - len(LATERAL_A)
         above, below = coefficients[:n].round(4).reshape(2, len(LATERAL_A), len(DEPTH_A)).tolist()

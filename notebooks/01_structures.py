@@ -46,10 +46,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from tsgbook import chapters as names
-from tsgbook.figures import plotting
 from tsg_core import structures
+from tsgbook import chapters as names
 from tsgbook.artifacts import Artifacts
+from tsgbook.figures import plotting
 
 plotting.use_book_style()
 store = Artifacts(artifacts)

@@ -38,21 +38,20 @@ seed = 1
 
 # %% tags=["hide-input"]
 import ase.io
-from ase.data import atomic_numbers
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from ase.data import atomic_numbers
 
-from tsgbook import chapters as names
-from tsg_core.optics import channelling, probe
-from tsg_core.simulation import datasets, noise
-from tsgbook.figures import plotting
-from tsg_core.samples import multislice_frames
-from tsg_core.optics import scattering
 from tsg_core import simulation
 from tsg_core.evaluation import spectra
-from tsgbook.artifacts import Artifacts
 from tsg_core.microscope import MICROSCOPES
+from tsg_core.optics import channelling, probe, scattering
+from tsg_core.samples import multislice_frames
+from tsg_core.simulation import datasets, noise
+from tsgbook import chapters as names
+from tsgbook.artifacts import Artifacts
+from tsgbook.figures import plotting
 
 plotting.use_book_style()
 store = Artifacts(artifacts)
@@ -297,7 +296,7 @@ x, y, depth_A = particle.positions.T
 strengths = channelling.strengths_of(
     np.array(particle.get_chemical_symbols()), MICROSCOPES["non_aberrated"]
 )
-sharp, spread = channelling.fitted().factors(particle.positions, strengths)
+sharp, spread = channelling.shipped_coefficients().factors(particle.positions, strengths)
 factors = sharp + spread
 figure, axis = plt.subplots(figsize=(5.5, 3))
 columns = np.round(np.stack([x, y], axis=1), 1)

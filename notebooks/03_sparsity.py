@@ -37,11 +37,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from tsgbook import chapters as names
-from tsg_core.simulation import datasets
 from tsg_core import evaluation, interpolation, reconstruction, sparsity
-from tsgbook.figures import plotting
+from tsg_core.pictures.preparation import show_sinogram
+from tsg_core.simulation import datasets
+from tsgbook import chapters as names
 from tsgbook.artifacts import Artifacts
+from tsgbook.figures import plotting
 
 plotting.use_book_style()
 store = Artifacts(artifacts)
@@ -94,7 +95,7 @@ plt.show()
 # %%
 figure, axes = plt.subplots(1, 3, figsize=(9, 3.6), sharey=True)
 for axis, g in zip(axes, (1, 6, 12), strict=True):
-    plotting.show_sinogram(
+    show_sinogram(
         series.subset(sparsity.sparse_indices(len(series), gap=g)),
         axis=axis,
         title=f"gap {g}",

@@ -38,15 +38,15 @@ import numpy as np
 import pandas as pd
 import torch
 
-from tsgbook.figures import architecture, plotting
-from tsg_core.simulation import datasets
 from tsg_core import interpolation, losses, sparsity
 from tsg_core.interpolation import tsgnet
-from tsg_core.model import shipped as weights
-from tsgbook import chapters as names
-from tsgbook.artifacts import Artifacts
 from tsg_core.microscope import MICROSCOPES
 from tsg_core.model import TSGNet, displacement_px
+from tsg_core.model import shipped as weights
+from tsg_core.simulation import datasets
+from tsgbook import chapters as names
+from tsgbook.artifacts import Artifacts
+from tsgbook.figures import architecture, plotting
 
 plotting.use_book_style()
 store = Artifacts(artifacts)

@@ -45,15 +45,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from tsgbook import chapters as names
-from tsg_core.simulation import datasets
-from tsgbook.figures import plotting
 from tsg_core import training
-from tsg_core.model import shipped
-from tsgbook.artifacts import Artifacts
 from tsg_core.microscope import MICROSCOPES
-from tsg_core.model import TSGNet
+from tsg_core.model import TSGNet, shipped
+from tsg_core.simulation import datasets
+from tsgbook import chapters as names
+from tsgbook.artifacts import Artifacts
 from tsgbook.experiments.summary import with_interval
+from tsgbook.figures import plotting
 
 plotting.use_book_style()
 store = Artifacts(artifacts)

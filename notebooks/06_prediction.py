@@ -41,16 +41,16 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from tsgbook import chapters as names
-from tsgbook.experiments import frames_and_volumes, summary
-from tsg_core.simulation import datasets
 from tsg_core import evaluation, interpolation, sparsity
-from tsgbook.figures import plotting
-from tsg_core.samples import multislice_frames
-from tsgbook import results
-from tsg_core.model import shipped
-from tsgbook.artifacts import Artifacts
 from tsg_core.microscope import MICROSCOPES
+from tsg_core.model import shipped
+from tsg_core.samples.multislice_series import prism_series
+from tsg_core.simulation import datasets
+from tsgbook import chapters as names
+from tsgbook import results
+from tsgbook.artifacts import Artifacts
+from tsgbook.experiments import frames_and_volumes, summary
+from tsgbook.figures import plotting
 
 plotting.use_book_style()
 store = Artifacts(artifacts)
@@ -424,7 +424,7 @@ results.show(
 # There is no such series of the aberrated probe, whose frames take far longer: what is gained there off the model is not known.
 
 # %%
-multislice_series, true_positions_A = multislice_frames.prism_series()
+multislice_series, true_positions_A = prism_series()
 rows = []
 for every in (2, 4):
     known = multislice_series.subset(slice(None, None, every))

@@ -45,16 +45,17 @@ seed = 1
 import matplotlib.pyplot as plt
 import numpy as np
 
-from tsgbook.experiments import arms, dose, example_volumes, frames_and_volumes, volume_tables
-from tsg_core.simulation import datasets
-from tsg_core.evaluation import true_density
 from tsg_core import evaluation
-from tsgbook.figures import plotting, volumes as volume_figures
-from tsgbook import results
-from tsgbook import chapters as names
-from tsgbook.artifacts import Artifacts
+from tsg_core.evaluation import true_density
 from tsg_core.microscope import MICROSCOPES
 from tsg_core.reconstruction import sirt
+from tsg_core.simulation import datasets
+from tsgbook import chapters as names
+from tsgbook import results
+from tsgbook.artifacts import Artifacts
+from tsgbook.experiments import arms, dose, example_volumes, frames_and_volumes, volume_tables
+from tsgbook.figures import plotting
+from tsgbook.figures import volumes as volume_figures
 
 plotting.use_book_style()
 store = Artifacts(artifacts)

@@ -54,16 +54,16 @@ import numpy as np
 import pandas as pd
 
 from tsg_core import formats, interpolation, reconstruction
-from tsgbook.figures import plotting, volumes as volume_figures
-from tsg_core.reconstruction import projection
-from tsg_core.preparation import checks
 from tsg_core.interpolation import uncertainty
+from tsg_core.pictures import preparation
+from tsg_core.pictures.contact_sheet import contact_sheet
+from tsg_core.preparation import checks, steps
+from tsg_core.reconstruction import projection
+from tsg_core.samples.experiment import experiment_like
 from tsgbook import chapters as names
 from tsgbook.artifacts import Artifacts
-from tsg_core.pictures.contact_sheet import contact_sheet
-from tsg_core.samples.experiment import experiment_like
-from tsg_core.pictures import preparation
-from tsg_core.preparation import steps
+from tsgbook.figures import plotting
+from tsgbook.figures import volumes as volume_figures
 
 plotting.use_book_style()
 store = Artifacts(artifacts)
@@ -349,7 +349,7 @@ kept = store.make(
         "candidates": candidates,
         "n_iterations": n_iterations,
     },
-    code=(steps, interpolation, reconstruction, formats, "experiment"),
+    code=(steps, interpolation, reconstruction, formats, "tsg_core.samples.experiment"),
 )
 plotting.say("Kept: " + ", ".join(f"`{path.name}`" for path in sorted(kept.iterdir())))
 

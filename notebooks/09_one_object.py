@@ -61,23 +61,25 @@ from IPython.display import display
 from scipy.fft import dctn
 from scipy.ndimage import gaussian_filter
 
-from tsgbook.figures import atoms as atom_figures, plotting
-from tsgbook.experiments import atom_limits, frames_and_volumes, off_model
-from tsg_core.interpolation.atoms import fit as atoms
-from tsg_core.simulation import datasets, noise
 from tsg_core import evaluation
-from tsg_core.interpolation.informed import network
-from tsg_core.interpolation import kriging, reprojection, residual
-from tsg_core.evaluation import atom_peaks
-from tsg_core.reconstruction import projection
-from tsg_core.samples import multislice_frames, multislice_series
-from tsgbook import results
-from tsgbook import chapters as names
-from tsgbook.experiments import dose as dose_arms
-from tsg_core.interpolation import methods as prediction
-from tsgbook.artifacts import Artifacts
 from tsg_core.errors import TsgError
+from tsg_core.evaluation import atom_peaks
+from tsg_core.interpolation import kriging, reprojection
+from tsg_core.interpolation import methods as prediction
+from tsg_core.interpolation.angles import spline_weights
+from tsg_core.interpolation.atoms.fit import AtomSettings, fit_atoms
+from tsg_core.interpolation.informed import network
+from tsg_core.reconstruction import projection
+from tsg_core.samples import multislice_series
+from tsg_core.simulation import datasets, noise
 from tsg_core.tilt_series import TiltSeries
+from tsgbook import chapters as names
+from tsgbook import results
+from tsgbook.artifacts import Artifacts
+from tsgbook.experiments import atom_limits, frames_and_volumes, off_model
+from tsgbook.experiments import dose as dose_arms
+from tsgbook.figures import atoms as atom_figures
+from tsgbook.figures import plotting
 
 plotting.use_book_style()
 store = Artifacts(artifacts)
@@ -285,7 +287,7 @@ def carried_in_four_ways(whole, spacing_deg):
     measured, targets = off_model.spacing_case(whole, spacing_deg=spacing_deg)
     left, fitted = misses(measured)
     angles = {"measured_deg": measured.tilt_deg, "tilt_deg": targets.tilt_deg}
-    spline = residual.spline_weights(*angles.values())
+    spline = spline_weights(*angles.values())
     ways = {
         "not at all": 0.0,
         "spline": np.tensordot(spline, left, axes=1),
@@ -322,7 +324,7 @@ carried.style.format(precision=2).hide(axis="index").set_caption(
 def cases():
     for microscope in microscopes:
         for spacing_deg, particle in product(spacings_deg, particles):
-            yield off_model.Case(
+            yield off_model.SparseCase(
                 model="multislice",
                 particle=particle,
                 microscope=microscope,
@@ -331,8 +333,8 @@ def cases():
             )
         dataset = test[microscope]
         for i, name in enumerate(dataset.names[:n_test_particles]):
-            for rate in off_model.dealt(test_rates, to=i, each=test_rates_each):
-                yield off_model.Case(
+            for rate in off_model.share_of(test_rates, to=i, each=test_rates_each):
+                yield off_model.SparseCase(
                     model="incoherent",
                     particle=f"{i} {name}",
                     microscope=microscope,
@@ -453,9 +455,9 @@ results.show(recorded, all_of_it)
 # the particle below. Turn it: open circles are true atoms, points are found ones, their colour tells how far off they are.
 
 # %%
-prism, true_A = multislice_frames.prism_series()
+prism, true_A = multislice_series.prism_series()
 sparse = prism.subset(slice(None, None, 2))
-found = atoms.fit_atoms(sparse)
+found = fit_atoms(sparse)
 match = atom_peaks.match_atoms(found.positions_A, true_A)
 pairs = match.pairs
 apart_pm = 100 * np.linalg.norm(
@@ -534,7 +536,7 @@ plotting.say(
 # The question is: *do the frames agree on it?* Every frame alone says what weight an atom at that place should have. For a true atom the answers scatter around its weight, for
 # noise they scatter around zero. An atom stays if their mean is further from zero than chance would bring any place of the whole volume: `false_alarms` is the number of
 # atoms that chance may add to it. And a fit that
-# explains too little of the frames' detail (`atoms.LEAST_EXPLAINED`) is refused as a whole: crosses below.
+# explains too little of the frames' detail (`LEAST_EXPLAINED`) is refused as a whole: crosses below.
 
 # %%
 atom_figures.show_limits(limits)
@@ -547,7 +549,7 @@ plt.show()
 noisy = noise.with_dose(sparse, dose_per_A2=1e4, seed=seed)
 errors = {
     "no noise": atom_limits.deviations(found, true_A),
-    "10⁴ e/Å² a frame": atom_limits.deviations(atoms.fit_atoms(noisy), true_A),
+    "10⁴ e/Å² a frame": atom_limits.deviations(fit_atoms(noisy), true_A),
 }
 atom_figures.show_calibration(errors)
 plt.show()
@@ -570,7 +572,7 @@ def found_in(particle, microscope, *, settings, spacing_deg):
     series = multislice_series.reference_series(particle, microscope)
     measured, targets = off_model.spacing_case(series, spacing_deg=spacing_deg)
     try:
-        model = atoms.fit_atoms(measured, settings=settings)
+        model = fit_atoms(measured, settings=settings)
     except TsgError as refused:
         return f"refused: {refused}"
     true_A = multislice_series.reference_atoms(particle).positions
@@ -585,7 +587,7 @@ def found_in(particle, microscope, *, settings, spacing_deg):
 alloy = multislice_series.PARTICLES[-1]
 for least_weight in (0.4, 0.1):
     text = found_in(
-        alloy, "non_aberrated", settings=atoms.AtomSettings(least_weight=least_weight), spacing_deg=24.0
+        alloy, "non_aberrated", settings=AtomSettings(least_weight=least_weight), spacing_deg=24.0
     )
     plotting.say(f"- `least_weight={least_weight}`: {text}.")
 
@@ -599,7 +601,7 @@ for least_weight in (0.4, 0.1):
 # %%
 for whitened in (False, True):
     text = found_in(
-        particles[0], "aberrated", settings=atoms.AtomSettings(whitened=whitened), spacing_deg=24.0
+        particles[0], "aberrated", settings=AtomSettings(whitened=whitened), spacing_deg=24.0
     )
     plotting.say(f"- {'whitened' if whitened else 'plain'} least squares: {text}.")
 
@@ -756,13 +758,13 @@ if recorded:
 
 # %%
 gains = pd.read_csv(network.GAINS)
-for (microscope, atoms), of_both in gains.groupby(["microscope", "atoms"]):
+for (microscope, with_atoms), of_both in gains.groupby(["microscope", "atoms"]):
     by_gap = of_both.groupby("gap")[["gain_dB", "gain_over_atoms_dB"]].mean()
     for column, over in (("gain_dB", "the reprojection"), ("gain_over_atoms_dB", "the atoms")):
         of_gaps = by_gap[column].dropna()
         if len(of_gaps):
             plotting.say(
-                f"- {microscope.replace('_', '-')}, {'with' if atoms else 'without'} atoms, over {over}: "
+                f"- {microscope.replace('_', '-')}, {'with' if with_atoms else 'without'} atoms, over {over}: "
                 f"{of_gaps.mean():+.1f} dB in the mean over the gaps, at worst {of_gaps.min():+.2f} dB, at a gap of "
                 f"{of_gaps.idxmin()}°; {(of_gaps < -0.1).sum()} of {len(of_gaps)} gaps lose more than 0.1 dB."
             )

@@ -182,17 +182,3 @@ class Artifacts:
         if chapter is None:
             return "no chapter makes it"
         return f"chapter {chapter} makes it: tsg run --profile {self.folder.name} --only {chapter} --force"
-
-
-
-
-
-
-
-
-
-
-
-
-
-

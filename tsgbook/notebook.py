@@ -14,7 +14,7 @@ from nbformat import NotebookNode
 
 from tsg_core.errors import TsgError
 from tsg_core.tools.digests import digest_of
-from tsg_core.tools.provenance import imported_modules
+from tsg_core.tools.provenance import imported_modules, source_of
 
 from .cells import cell_text
 
@@ -73,7 +73,7 @@ def modules_of(notebook: NotebookNode) -> set[str]:
             found |= imported_modules(ast.parse(cell.source))
         except SyntaxError:
             found |= set(re.findall(r"\b(?:tsg_core|tsgbook)(?:\.\w+)+", cell.source))
-    return found
+    return {name for name in found if source_of(name)}
 
 
 def parameter_defaults(notebook: NotebookNode) -> dict[str, object]:

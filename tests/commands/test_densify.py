@@ -62,7 +62,7 @@ def test_densify_at_the_angles_of_a_file(tsg, series, tmp_path):
 
 def test_an_interrupted_run_goes_on_where_it_was(tsg, series, tmp_path, monkeypatch):
     calls, stop_at = [], 4
-    linear = methods.METHODS["linear"]
+    linear = methods.SINGLE_METHODS["linear"]
 
     def counted(given, tilt_deg, *, checkpoint=None):
         calls.append(len(tilt_deg))
@@ -70,7 +70,7 @@ def test_an_interrupted_run_goes_on_where_it_was(tsg, series, tmp_path, monkeypa
             raise KeyboardInterrupt
         return linear(given, tilt_deg)
 
-    monkeypatch.setitem(methods.METHODS, "linear", counted)
+    monkeypatch.setitem(methods.SINGLE_METHODS, "linear", counted)
     arguments = ("densify", series[0], "-o", tmp_path / "dense.npz", "--method", "linear", "--step", 5)
     status, _, error = tsg(*arguments)
     work = tmp_path / ".dense.npz.unfinished"
@@ -80,7 +80,7 @@ def test_an_interrupted_run_goes_on_where_it_was(tsg, series, tmp_path, monkeypa
     assert status == 0 and "3 prediction(s) of an interrupted run were used" in said
     n_folds = len(list(folds(len(TiltSeries.read(series[0])))))
     assert len(calls) == n_folds + 2 and not work.exists()  # one was interrupted, one is that of the wanted frames
-    monkeypatch.setitem(methods.METHODS, "linear", linear)
+    monkeypatch.setitem(methods.SINGLE_METHODS, "linear", linear)
     tsg(*arguments[:3], tmp_path / "again.npz", *arguments[4:])
     np.testing.assert_array_equal(
         TiltSeries.read(tmp_path / "dense.npz").frames, TiltSeries.read(tmp_path / "again.npz").frames
@@ -93,11 +93,11 @@ def test_what_was_kept_of_another_input_is_not_used(tsg, series, tmp_path, monke
             raise KeyboardInterrupt
         return methods.nearest(given, tilt_deg)
 
-    monkeypatch.setitem(methods.METHODS, "cubic", never)
+    monkeypatch.setitem(methods.SINGLE_METHODS, "cubic", never)
     arguments = ("-o", tmp_path / "dense.npz", "--method", "cubic", "--step", 5)
     assert tsg("densify", series[0], *arguments)[0] == 130
     changed = TiltSeries(series[1].frames + 1, series[1].tilt_deg, 0.5).write(tmp_path / "changed.npz")
-    monkeypatch.setitem(methods.METHODS, "cubic", methods.cubic)
+    monkeypatch.setitem(methods.SINGLE_METHODS, "cubic", methods.cubic)
     status, said, _ = tsg("densify", changed, *arguments)
     assert status == 0 and "interrupted run" not in said
 
@@ -155,13 +155,13 @@ def test_wrong_options_of_densify(tsg, series, tmp_path, options, message):
 def test_large_frames_are_judged_by_a_band_and_the_report_says_so(tsg, tmp_path, monkeypatch):
     monkeypatch.setattr(large_series, "LARGE_px", 100_000)
     frames, shapes = np.random.default_rng(0).random((7, 130, 132), dtype=np.float32), []
-    linear = methods.METHODS["linear"]
+    linear = methods.SINGLE_METHODS["linear"]
 
     def watched(given, tilt_deg, *, checkpoint=None):
         shapes.append(given.frames.shape[1])
         return linear(given, tilt_deg)
 
-    monkeypatch.setitem(methods.METHODS, "linear", watched)
+    monkeypatch.setitem(methods.SINGLE_METHODS, "linear", watched)
     path = TiltSeries(frames, np.arange(-30, 31, 10.0), 0.5).write(tmp_path / "in.npz")
     status, said, error = tsg("densify", path, "-o", tmp_path / "dense.npz", "--method", "linear", "--step", 5)
     assert (status, error) == (0, "") and "only rows were left out and judged" in said

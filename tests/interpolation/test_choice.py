@@ -113,7 +113,7 @@ def test_methods_that_do_not_apply_are_named_with_their_reason(monkeypatch):
     def never(series, tilt_deg, *, checkpoint=None):
         raise TsgError("not for these frames")
 
-    monkeypatch.setitem(methods.METHODS, "never", never)
+    monkeypatch.setitem(methods.SINGLE_METHODS, "never", never)
     choice = choose(waves(TILT_deg[::4]), methods=("linear", "never"))
     assert choice.table.set_index("method").loc["never", "reason"] == "not for these frames"
     assert list(choice.weights) == ["linear"]

@@ -25,12 +25,16 @@ def test_the_default_is_shipped_and_all_files_together_are_small():
 
 def test_the_wheel_holds_every_file_beside_the_code():
     with (ROOT / "pyproject.toml").open("rb") as file:
-        patterns = tomllib.load(file)["tool"]["setuptools"]["package-data"]["tsg_core"]
-    package = shipped.FOLDER.parent
-    files = {path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
-    beside = {path for path in files if path.suffix != ".py" and not path.name.startswith(".")}
-    assert beside <= {path for pattern in patterns for path in package.glob(pattern)}
-    assert {path.suffix for path in beside} >= {".yaml", ".safetensors", ".csv", ".md"}
+        patterns = tomllib.load(file)["tool"]["setuptools"]["package-data"]
+    files = [path for package in ("tsg_core", "tsgbook") for path in (ROOT / package).rglob("*") if path.is_file()]
+    beside = {path for path in files if path.suffix not in (".py", ".pyc") and not path.name.startswith(".")}
+    packed = {path for package, names in patterns.items() for name in names for path in _folder(package).glob(name)}
+    assert beside <= packed
+    assert {path.suffix for path in beside} >= {".yaml", ".safetensors", ".csv", ".md", ".npz", ".html"}
+
+
+def _folder(package):
+    return ROOT.joinpath(*package.split("."))
 
 
 @each

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tsg_core.microscope import NON_ABERRATED
-from tsg_core.optics.channelling import Channelling, fitted, strengths_of
+from tsg_core.optics.channelling import Channelling, shipped_coefficients, strengths_of
 from tsg_core.optics.scattering import thermal_sigma_A
 from tsg_core.samples.multislice_frames import CASES, likeness, stored_frame
 from tsg_core.simulation import simulate_tilt_series
@@ -31,8 +31,8 @@ def test_the_order_of_the_atoms_does_not_matter():
     rng = np.random.default_rng(0)
     positions_A, strengths = rng.uniform(-3, 3, (20, 3)), rng.uniform(0.5, 1, 20)
     order = rng.permutation(20)
-    shuffled = fitted().factors(positions_A[order], strengths[order])
-    for before, after in zip(fitted().factors(positions_A, strengths), shuffled, strict=True):
+    shuffled = shipped_coefficients().factors(positions_A[order], strengths[order])
+    for before, after in zip(shipped_coefficients().factors(positions_A, strengths), shuffled, strict=True):
         assert after == pytest.approx(before[order])
 
 
@@ -48,10 +48,10 @@ def test_the_engine_multiplies_each_atom_by_its_factor():
     c, s = np.cos(np.deg2rad(20.0)), np.sin(np.deg2rad(20.0))
     x, y, z = atoms.positions.T
     tilted_A = np.stack([x * c + z * s, y, z * c - x * s], axis=1)
-    sharp, spread = fitted().factors(tilted_A, strengths_of(np.array(["Au"] * 6), NON_ABERRATED))
+    sharp, spread = shipped_coefficients().factors(tilted_A, strengths_of(np.array(["Au"] * 6), NON_ABERRATED))
     assert np.ptp(sharp) > 0.01 and spread.max() > 0.01
     expected = 0.0
-    for factors, sigma_A in ((sharp, SIGMA_A), (spread, np.hypot(SIGMA_A, fitted().spread_A))):
+    for factors, sigma_A in ((sharp, SIGMA_A), (spread, np.hypot(SIGMA_A, shipped_coefficients().spread_A))):
         alone = [
             simulate_tilt_series(atoms[[i]], thermal_displacement_A=sigma_A, **settings).frames[0] for i in range(6)
         ]

@@ -104,7 +104,7 @@ def test_a_reader_of_files_counts_only_where_it_is_named():
 
 def test_what_draws_counts_for_figures_alone():
     code = ["tsgbook.figures.plotting"]
-    assert "tsgbook.figures.plotting" in modules_used(code)
+    assert modules_used(code) == [] and "tsgbook.figures.plotting" in modules_used(code, figures=True)
     drawing = ["tsgbook.experiments.claims"]
     assert not [name for name in modules_used(drawing) if name.startswith("tsgbook.figures")]
 
@@ -113,6 +113,11 @@ def test_modules_are_given_as_objects_too():
     from tsg_core import sparsity, structures
 
     assert modules_used([sparsity, structures]) == ["tsg_core.sparsity", "tsg_core.structures"]
+
+
+def test_a_module_that_is_not_there_is_an_error():
+    with pytest.raises(ValueError, match="tsg_core.sparsities"):
+        code_version(["tsg_core.sparsities"])
 
 
 def test_code_text_keeps_strings_that_are_not_docstrings():

@@ -9,13 +9,12 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins import MixedPrecision
 
-from tsg_core import training
 from tsg_core.errors import TsgError
 from tsg_core.geometry import pixel_centres_A, tilted_positions
 from tsg_core.model import TSGNet
 from tsg_core.model.file import load_model, model_metadata
 from tsg_core.tilt_series import TiltSeries
-from tsg_core.training import HISTORY_FILE, LOSSES, MODEL_FILE, STATE_FILE, TrainingSettings, train
+from tsg_core.training import HISTORY_FILE, LOSSES, MODEL_FILE, STATE_FILE, TrainingSettings, loop, train
 
 TINY = (4, 6, 8, 10)
 
@@ -63,7 +62,7 @@ def one_thread():
 @pytest.fixture
 def kept_states(monkeypatch):
     """The state at the end of each training, in order: the file itself is gone by then."""
-    states, report = [], training._Run.report
+    states, report = [], loop._Run.report
 
     def keeping(self, judge, writer):
         if self.finished:
@@ -71,7 +70,7 @@ def kept_states(monkeypatch):
             states.append(torch.load(self.folder / STATE_FILE))
         report(self, judge, writer)
 
-    monkeypatch.setattr(training._Run, "report", keeping)
+    monkeypatch.setattr(loop._Run, "report", keeping)
     return states
 
 
@@ -85,20 +84,20 @@ def half_precision_with_loss_scale(*_, **__):
 @pytest.mark.parametrize("precision", ["32-true", "16-mixed"])
 def test_a_resumed_training_ends_with_the_same_weights(tmp_path, monkeypatch, kept_states, precision):
     if precision == "16-mixed":
-        monkeypatch.setattr(training, "_fabric", half_precision_with_loss_scale)
+        monkeypatch.setattr(loop, "_fabric", half_precision_with_loss_scale)
     run(tmp_path / "straight", precision=precision)
-    whole = training._Run.update
+    whole = loop._Run.update
 
     def update(self, batch):
         if self.step == 4:
             raise Interrupted
         return whole(self, batch)
 
-    monkeypatch.setattr(training._Run, "update", update)
+    monkeypatch.setattr(loop._Run, "update", update)
     with pytest.raises(Interrupted):
         run(tmp_path / "resumed", precision=precision)
     assert torch.load(tmp_path / "resumed" / STATE_FILE)["step"] == 3
-    monkeypatch.setattr(training._Run, "update", whole)
+    monkeypatch.setattr(loop._Run, "update", whole)
     run(tmp_path / "resumed", precision=precision)
 
     straight, resumed = kept_states
@@ -150,7 +149,7 @@ def test_a_finished_training_keeps_model_and_history_and_is_left_as_it_is(tmp_pa
 @pytest.mark.parametrize("finished", [True, False])
 def test_a_training_of_other_settings_or_widths_is_not_gone_on_with(tmp_path, monkeypatch, finished):
     if not finished:
-        monkeypatch.setattr(training._Run, "finished", False)  # as if interrupted after the last checkpoint
+        monkeypatch.setattr(loop._Run, "finished", False)  # as if interrupted after the last checkpoint
     run(tmp_path)
     assert (tmp_path / STATE_FILE).exists() != finished
     with pytest.raises(TsgError, match="n_steps=6, not 8"):

@@ -44,7 +44,7 @@ def test_made_once_while_nothing_changes(store):
     assert store.names() == ["test_particles.extxyz"]
 
 
-@pytest.mark.parametrize("changed", [{"parameters": {"n": 4}}, {"code": ("sparsity",)}])
+@pytest.mark.parametrize("changed", [{"parameters": {"n": 4}}, {"code": ("tsg_core.sparsity",)}])
 def test_made_anew_when_what_makes_it_changes(store, changed):
     store.make("frame_metrics", text("old"), parameters={"n": 3})
     path = store.make("frame_metrics", text("new"), **{"parameters": {"n": 3}, **changed})

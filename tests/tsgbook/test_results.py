@@ -21,6 +21,7 @@ def run(tmp_path, monkeypatch):
     run = Run(profile, root=tmp_path)
     run.executed.mkdir(parents=True)
     for artifact, file in results.TABLES.values():
+
         def build(path, file=file):
             path.mkdir()
             (path / file).write_text("method,psnr_dB\nlinear,30.5\n")

@@ -11,7 +11,7 @@ from ..errors import TsgError
 from ..tilt_series import TiltSeries
 from .large_series import AFFORDABLE_px, hand_back_memory, is_large, judged_part, judged_rows
 from .leave_out import ErrorTrend, Predict, effective_spacing_deg, error_trend, leave_out
-from .methods import METHODS, predict
+from .methods import SINGLE_METHODS, predict
 from .uncertainty import PixelErrors, learn_pixel_errors
 
 CANDIDATES = ("linear", "cubic", "reprojection", "kriging", "tsgnet", "informed", "atoms")
@@ -113,7 +113,7 @@ def choose(
 ) -> Choice:
     """Leave out measured frames, predict them by every method, and weigh the methods by what that foretells.
 
-    Of large frames only the `judged_rows` are predicted. `methods` are some of `methods.METHODS`; by default those of
+    Of large frames only the `judged_rows` are predicted. `methods` are some of `methods.SINGLE_METHODS`; by default those of
     `candidates_of`. Left-out frames have twice the spacing: a power law between two and four times the spacing carries
     each method's error on to the real one. The weights minimise the expected squared error of the blend, for every
     target by its own distance to the measured frames. Linear interpolation is taken where nothing is expected to gain
@@ -172,10 +172,10 @@ def candidates_of(series: TiltSeries, checkpoint=None) -> tuple[str, ...]:
 
 def _check_methods(methods: Sequence[str]) -> None:
     for method in methods:
-        if method not in METHODS:
-            raise TsgError(f"method {method!r} cannot be chosen from; there are {', '.join(METHODS)}")
+        if method not in SINGLE_METHODS:
+            raise TsgError(f"method {method!r} cannot be chosen from; there are {', '.join(SINGLE_METHODS)}")
     if not methods:
-        raise TsgError(f"no methods to choose from; there are {', '.join(METHODS)}")
+        raise TsgError(f"no methods to choose from; there are {', '.join(SINGLE_METHODS)}")
 
 
 def _weights(choice: Choice, spacing_deg: float) -> np.ndarray:

@@ -98,7 +98,7 @@ def auto(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.nda
     return predict_automatically(series, tilt_deg=tilt_deg, checkpoint=checkpoint).frames
 
 
-METHODS = {**methods.METHODS, "auto": auto}
+METHODS = {**methods.SINGLE_METHODS, "auto": auto}
 
 
 def _measured(series: TiltSeries) -> TiltSeries:

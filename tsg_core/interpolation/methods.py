@@ -39,15 +39,15 @@ def atoms(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.nd
     return fitted_atoms(series).predict(tilt_deg)
 
 
-METHODS: dict[str, Callable[..., np.ndarray]] = {
+SINGLE_METHODS: dict[str, Callable[..., np.ndarray]] = {
     method.__name__: method
     for method in (nearest, linear, cubic, flow, sirt_reprojection, reprojection, kriging, tsgnet, informed, atoms)
 }
 
 
 def predict(method: str, series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
-    """Frames by one of `METHODS`, as `not_darker` leaves them."""
-    return not_darker(METHODS[method](series, tilt_deg, checkpoint=checkpoint), series)
+    """Frames by one of `SINGLE_METHODS`, as `not_darker` leaves them."""
+    return not_darker(SINGLE_METHODS[method](series, tilt_deg, checkpoint=checkpoint), series)
 
 
 def not_darker(frames: np.ndarray, series: TiltSeries) -> np.ndarray:

@@ -16,8 +16,6 @@ BAND_EDGES = (0.06, 0.12, 0.25, 0.5)  # of the Nyquist frequency, along y and x:
 N_BANDS = len(BAND_EDGES) + 1
 
 
-
-
 def spectrum_of(frames: np.ndarray) -> np.ndarray:
     """The cosine transform of frames (n, n_y, n_x), in their place: they are overwritten."""
     return dctn(frames, axes=(1, 2), norm="ortho", overwrite_x=True)
@@ -102,5 +100,3 @@ def _in_bands(spectrum: np.ndarray) -> np.ndarray:
 
 def _ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.divide(a, b, out=np.zeros_like(a), where=b > 0)
-
-

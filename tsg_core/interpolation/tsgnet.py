@@ -1,6 +1,5 @@
 """Predicting missing frames of a tilt series with a trained TSGNet, and the file that a trained TSGNet is kept in."""
 
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -12,12 +11,6 @@ from ..tools.progress import track
 
 TILE_PX = 512  # memory: about 0.4 GB a frame of this size, at the published widths
 OVERLAP_PX = 128
-
-
-
-
-
-
 
 
 def predict_frames(

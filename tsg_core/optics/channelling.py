@@ -90,7 +90,7 @@ def strengths_of(symbols: np.ndarray, microscope: Microscope) -> np.ndarray:
 
 
 @lru_cache(maxsize=1)
-def fitted() -> Channelling:
+def shipped_coefficients() -> Channelling:
     """The coefficients that are shipped; the file says what they were fitted to and how well."""
     content = yaml.safe_load(COEFFICIENTS_FILE.read_text(encoding="utf-8"))
     return Channelling(

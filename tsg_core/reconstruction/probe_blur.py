@@ -99,5 +99,3 @@ def project_with_probe(
     frames = project(volume, tilt_deg=tilt_deg, axis_shift_px=axis_shift_px)
     blur = ProbeBlur(shape=frames.shape[1:], pixel_size_A=pixel_size_A, microscope=microscope, sigma_A=sigma_A)
     return blur(frames)
-
-

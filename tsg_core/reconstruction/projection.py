@@ -115,7 +115,3 @@ def row_blocks(n_y: int) -> list[slice]:
     n_blocks = min(n_y, n_threads() * -(-n_y // (n_threads() * MAX_COLUMNS)))
     edges = np.linspace(0, n_y, n_blocks + 1).astype(int)
     return [slice(int(low), int(high)) for low, high in zip(edges[:-1], edges[1:], strict=True)]
-
-
-
-

@@ -41,7 +41,7 @@ _AXES = {"along 100": 0.0, "along 110": 45.0, "along 2-fold": 0.0}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Case:
+class MultisliceFrame:
     """One frame: which particle, how it is turned, which microscope, how many frozen phonons (0: atoms at rest)."""
 
     particle: str
@@ -97,15 +97,15 @@ _SHARP = (
     ("Pt 146", "off axis"),
 )
 CASES = (
-    *(Case(particle=p, orientation=o, microscope="non_aberrated") for p, o in _SHARP),
-    Case(particle="Ir fcc", orientation="off axis", microscope="aberrated"),
-    Case(particle="Ir fcc", orientation="off axis", microscope="printed_detector"),
-    Case(particle="Ir fcc", orientation="along 110", microscope="non_aberrated", phonon_configurations=3),
+    *(MultisliceFrame(particle=p, orientation=o, microscope="non_aberrated") for p, o in _SHARP),
+    MultisliceFrame(particle="Ir fcc", orientation="off axis", microscope="aberrated"),
+    MultisliceFrame(particle="Ir fcc", orientation="off axis", microscope="printed_detector"),
+    MultisliceFrame(particle="Ir fcc", orientation="along 110", microscope="non_aberrated", phonon_configurations=3),
 )
 
 
 def case_series(
-    case: Case, *, engine: str, only: list[int] | None = None, tilt_deg=(0.0,), **engine_options
+    case: MultisliceFrame, *, engine: str, only: list[int] | None = None, tilt_deg=(0.0,), **engine_options
 ) -> TiltSeries:
     """The case's frame, as a series of one, by any engine; `only` keeps some of its atoms, `tilt_deg` turns them."""
     atoms = case.atoms()
@@ -130,7 +130,7 @@ def _stored() -> dict[str, np.ndarray]:
         return dict(stored)
 
 
-def stored_frame(case: Case) -> tuple[np.ndarray, float]:
+def stored_frame(case: MultisliceFrame) -> tuple[np.ndarray, float]:
     """The shipped frame (n_y, n_x) in fractions of the beam, and the seconds it took, on two cores with other work."""
     return _stored()[case.name], float(_stored()[f"{case.name}, seconds"])
 
@@ -156,7 +156,7 @@ class Likeness:
         return float(getattr(self, engine).sum() / self.reference.sum())
 
 
-def likeness(case: Case, *, repeats: int = 20) -> Likeness:
+def likeness(case: MultisliceFrame, *, repeats: int = 20) -> Likeness:
     """The case by the fast engine, without and with its channelling option; times are those of one frame of many."""
     reference, reference_s = stored_frame(case)
     frames, seconds = {}, {}
@@ -165,9 +165,7 @@ def likeness(case: Case, *, repeats: int = 20) -> Likeness:
         start = time.perf_counter()
         case_series(case, engine="incoherent", channelling=channelling, tilt_deg=np.linspace(0, 1, repeats))
         frames[name], seconds[f"{name}_s"] = series.frames[0], (time.perf_counter() - start) / repeats
-    return Likeness(
-        reference=reference, reference_s=reference_s, pixel_size_A=series.pixel_size_A, **frames, **seconds
-    )
+    return Likeness(reference=reference, reference_s=reference_s, pixel_size_A=series.pixel_size_A, **frames, **seconds)
 
 
 def multislice_s_per_A2() -> float:
@@ -177,5 +175,3 @@ def multislice_s_per_A2() -> float:
         if case.microscope in rates and not case.phonon_configurations:
             rates[case.microscope].append(stored_frame(case)[1] / case.field_of_view_A**2)
     return float(np.mean([np.median(values) for values in rates.values()]))
-
-

@@ -14,7 +14,7 @@ from scipy.interpolate import CubicSpline
 from ..errors import TsgError
 from ..geometry import rotate_about_y
 from ..microscope import Microscope
-from ..optics.channelling import fitted, strengths_of
+from ..optics.channelling import shipped_coefficients, strengths_of
 from ..optics.pixels import PaddedFrame
 from ..optics.probe import transfer_function
 from ..optics.scattering import atom_transfer, thermal_sigma_A
@@ -67,14 +67,14 @@ def incoherent_frames(
     if channelling:
         strengths = strengths_of(symbols, microscope)
         k2 = (k_y[:, None] ** 2 + k_x**2).to(torch.float32)
-        spread = torch.exp(-2 * torch.pi**2 * fitted().spread_A ** 2 * k2)
+        spread = torch.exp(-2 * torch.pi**2 * shipped_coefficients().spread_A ** 2 * k2)
     frames = np.empty((len(tilt_deg), *frame.shape), np.float32)
 
     def compute(i: int) -> None:
         spectrum = torch.zeros((n_rows, n_columns), dtype=torch.complex64, device=device)
         along_x = _exponential(columns_A[i] + frame.middle_A[1], k_x)
         if channelling:
-            factors = fitted().factors(np.stack([columns_A[i], y, depths_A[i]], axis=1), strengths)
+            factors = shipped_coefficients().factors(np.stack([columns_A[i], y, depths_A[i]], axis=1), strengths)
             along_x, along_x_spread = (
                 along_x * torch.as_tensor(factor, dtype=torch.float32, device=device)[:, None] for factor in factors
             )

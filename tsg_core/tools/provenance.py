@@ -37,13 +37,16 @@ def modules_used(modules: Iterable[ModuleType | str], *, figures: bool = False) 
     """Full names, sorted, of these modules and of those of this project that they import.
 
     Folders on which no number depends are left out: tools, file formats and commands unless they are among `modules`
-    themselves, what draws unless `figures`, and what runs the book always.
+    themselves, what draws unless `figures`, and what runs the book always. Raises ValueError for an unknown module.
     """
     named = {module if isinstance(module, str) else module.__name__ for module in modules}
+    unknown = [name for name in sorted(named) if not source_of(name)]
+    if unknown:
+        raise ValueError(f"no module of this project is called {', '.join(unknown)}")
     waiting, seen = sorted(named), set()
     while waiting:
         name = waiting.pop()
-        if name not in seen and _counts(name, named, figures) and _source(name):
+        if name not in seen and _counts(name, named, figures) and source_of(name):
             seen.add(name)
             waiting.extend(_module(name)[1])
     return sorted(seen)
@@ -62,6 +65,12 @@ def imported_modules(tree: ast.AST, *, package: str = "") -> set[str]:
             origin = _origin(node, package)
             found.update([origin, *(f"{origin}.{alias.name}" for alias in node.names)])
     return {name for name in found if name.startswith(tuple(f"{package}." for package in PACKAGES))}
+
+
+def source_of(name: str) -> Path | None:
+    """The file of a module or of a package; None where there is none of the name."""
+    path = ROOT.joinpath(*name.split("."))
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
 
 
 def code_text(tree: ast.AST) -> str:
@@ -104,16 +113,10 @@ def _origin(node: ast.ImportFrom, package: str) -> str:
 
 @lru_cache
 def _module(name: str) -> tuple[str, frozenset[str]]:
-    source = _source(name)
+    source = source_of(name)
     tree = ast.parse(source.read_text(encoding="utf-8"))
     package = name if source.name == "__init__.py" else name.rpartition(".")[0]
     return code_text(tree) + _data(source, tree), frozenset(imported_modules(tree, package=package))
-
-
-def _source(name: str) -> Path | None:
-    """The file of a module or of a package; None where there is none of the name."""
-    path = ROOT.joinpath(*name.split("."))
-    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
 
 
 def _data(source: Path, tree: ast.AST) -> str:

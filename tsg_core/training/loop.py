@@ -148,9 +148,7 @@ def train(
         )
         judge = writer = None
         if fabric.is_global_zero:
-            judge = Validation(
-                validation, min_rate=settings.min_rate, max_rate=settings.max_rate, seed=settings.seed
-            )
+            judge = Validation(validation, min_rate=settings.min_rate, max_rate=settings.max_rate, seed=settings.seed)
             writer = _tensorboard_writer(folder) if tensorboard else None
         run.to_the_end(source, judge, writer=writer)
     return folder / MODEL_FILE

@@ -82,7 +82,9 @@ class SampleSource:
         """First frame, gap to the other outer frame, and steps from the first frame to the target."""
         max_rate = min(self.max_rate, (n - 1) // 2)
         if max_rate < self.min_rate:
-            raise TsgError(f"a series of {n} frames has no gap of {2 * self.min_rate}, as min_rate={self.min_rate} asks")
+            raise TsgError(
+                f"a series of {n} frames has no gap of {2 * self.min_rate}, as min_rate={self.min_rate} asks"
+            )
         if rng.random() < self.midpoint:
             k = int(rng.integers(self.min_rate, max_rate + 1))
             gap = 2 * k

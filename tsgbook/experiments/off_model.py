@@ -30,7 +30,7 @@ KEYS = ["model", "particle", "microscope", "spacing_deg"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Case:
+class SparseCase:
     """One sparse series: the model that made its frames ("multislice" or "incoherent"), and what it shows.
 
     `load()` gives the whole series, of which one frame every `spacing_deg` counts as measured.
@@ -62,7 +62,7 @@ def spacing_case(series: TiltSeries, *, spacing_deg: float) -> tuple[TiltSeries,
     return series.subset(np.union1d(trios[:, 0], trios[:, 2])), series.subset(trios[:, 1])
 
 
-def dealt(values: Sequence, *, to: int, each: int) -> list:
+def share_of(values: Sequence, *, to: int, each: int) -> list:
     """The `each` values that number `to` gets where they are dealt out evenly; the next number gets others."""
     hands = max(1, len(values) // each)
     return list(values[to % hands :: hands])[:each]
@@ -106,7 +106,7 @@ def method_scores(measured: TiltSeries, targets: TiltSeries, methods: Sequence[s
     return [row | {"gain": row["psnr_dB"] - rows[0]["psnr_dB"]} if "psnr_dB" in row else row for row in rows]
 
 
-def off_model_metrics(cases: Iterable[Case], folder: Path, *, methods: Sequence[str]) -> None:
+def off_model_metrics(cases: Iterable[SparseCase], folder: Path, *, methods: Sequence[str]) -> None:
     """Write the `method_scores` of every case to the table in `folder`, which is kept after each of them.
 
     Cases that are in the table already are left out, so that an interrupted call goes on.

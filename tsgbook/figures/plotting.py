@@ -92,8 +92,6 @@ def show_frames(
     return figure
 
 
-
-
 def plot_with_interval(axis, table, *, x: str, y: str, by: str) -> None:
     """Mean of `y` against `x`, one line for each value of `by`, with the columns `<y>_low` and `<y>_high` as its band."""
     for name, rows in table.groupby(by, sort=False):

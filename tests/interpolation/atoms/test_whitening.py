@@ -45,7 +45,9 @@ def test_weighted_frames_have_the_products_of_the_coefficients():
 def test_a_perfect_model_leaves_the_weights_finite():
     frames = coloured()
     whitening = Whitening.of(torch.zeros_like(frames), frames)
-    assert torch.isfinite(whitening.inverse_root).all() and whitening.inverse_root.square().mean() == pytest.approx(1, rel=1e-3)
+    assert torch.isfinite(whitening.inverse_root).all() and whitening.inverse_root.square().mean() == pytest.approx(
+        1, rel=1e-3
+    )
 
 
 @pytest.mark.parametrize("shape", [(5, 7), (16, 9)])

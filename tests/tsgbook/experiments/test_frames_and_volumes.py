@@ -56,7 +56,9 @@ def test_offsets_are_spread_over_a_period():
 
 
 def test_frame_metrics_are_those_of_the_midpoints(tmp_path):
-    frames_and_volumes.frame_metrics({"m": Data(1)}, tmp_path / "f", methods=["linear", "cubic"], rates=[1, 3], n_offsets=1)
+    frames_and_volumes.frame_metrics(
+        {"m": Data(1)}, tmp_path / "f", methods=["linear", "cubic"], rates=[1, 3], n_offsets=1
+    )
     table = frames_and_volumes.read_table(tmp_path / "f")
     assert table[["method", "rate"]].drop_duplicates().shape == (4, 2) and len(table) == 4
     full = spots(0)
@@ -72,7 +74,9 @@ def volumes(tmp_path_factory):
     """The table of one particle at two gaps and offsets, and how many volumes were reconstructed for it."""
     made = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(frames_and_volumes, "sirt", lambda series, **options: made.append(series) or SIRT(series, **options))
+        patch.setattr(
+            frames_and_volumes, "sirt", lambda series, **options: made.append(series) or SIRT(series, **options)
+        )
         folder = tmp_path_factory.mktemp("volumes")
         settings = {"mix_methods": ["linear"], "n_iterations": 10, "n_points": 500}
         frames_and_volumes.volume_metrics({"m": Data(1)}, folder, gaps=[1, 2, 4], n_offsets=2, **settings)

@@ -7,7 +7,7 @@ from tsg_core.interpolation.leave_out import folds
 from tsg_core.interpolation.methods import predict
 from tsg_core.tilt_series import TiltSeries
 from tsgbook.experiments import off_model
-from tsgbook.experiments.off_model import Case, method_scores, off_model_metrics, read_off_model, spacing_case
+from tsgbook.experiments.off_model import SparseCase, method_scores, off_model_metrics, read_off_model, spacing_case
 
 FAST = ["linear", "cubic", "auto"]
 
@@ -41,10 +41,10 @@ def test_uneven_angles_are_refused():
 
 
 def test_every_value_is_dealt_out_as_often():
-    hands = [off_model.dealt(range(1, 13), to=i, each=3) for i in range(8)]
+    hands = [off_model.share_of(range(1, 13), to=i, each=3) for i in range(8)]
     assert all(len(hand) == 3 for hand in hands) and hands[0] == [1, 5, 9] and hands[4] == hands[0]
     assert sorted(sum(hands, [])) == sorted(2 * list(range(1, 13)))
-    assert off_model.dealt([6], to=5, each=1) == [6] and off_model.dealt([3, 6], to=1, each=2) == [3, 6]
+    assert off_model.share_of([6], to=5, each=1) == [6] and off_model.share_of([3, 6], to=1, each=2) == [3, 6]
 
 
 def test_scores_are_those_of_the_midpoints_and_gains_those_over_linear():
@@ -83,7 +83,7 @@ def test_an_unknown_method_is_no_reason_but_an_error():
 
 
 def case(particle, spacing_deg, load=turning_spot):
-    return Case(model="multislice", particle=particle, microscope="aberrated", spacing_deg=spacing_deg, load=load)
+    return SparseCase(model="multislice", particle=particle, microscope="aberrated", spacing_deg=spacing_deg, load=load)
 
 
 def test_an_interrupted_table_goes_on_with_the_case_it_had_reached(tmp_path):

@@ -8,12 +8,12 @@ import pytest
 import torch
 from recipe_files import CONTENT, written
 
-from tsg_core import training
 from tsg_core.errors import TsgError
 from tsg_core.interpolation import densify
 from tsg_core.model import shipped
 from tsg_core.model.file import load_model, model_metadata
 from tsg_core.tilt_series import TiltSeries
+from tsg_core.training import loop
 from tsgbook import cli
 from tsgbook.networks import shipping
 from tsgbook.networks.recipes import load_recipe
@@ -64,14 +64,14 @@ def test_an_interrupted_training_is_shipped_as_it_stands_and_goes_on_to_its_end(
     assert status == 2 and "nothing is trained" in error and "tsg train --recipe tiny" in error
     assert not any(package.iterdir())
 
-    whole = training._Run.update
+    whole = loop._Run.update
 
     def update(self, batch):
         if self.step == 5:
             raise KeyboardInterrupt
         return whole(self, batch)
 
-    monkeypatch.setattr(training._Run, "update", update)
+    monkeypatch.setattr(loop._Run, "update", update)
     status, _, error = tsg()
     assert status == 130 and "the same command goes on" in error
 
@@ -80,7 +80,7 @@ def test_an_interrupted_training_is_shipped_as_it_stands_and_goes_on_to_its_end(
     card = (package / "tiny" / shipped.CARD).read_text()
     assert "was not finished" in card and "5 of 6 steps" in card
 
-    monkeypatch.setattr(training._Run, "update", whole)
+    monkeypatch.setattr(loop._Run, "update", whole)
     status, said, _ = tsg()
     assert status == 0 and "best in validation at step" in said
     history = pd.read_csv(place / "work" / "training" / "history.csv")
@@ -116,7 +116,7 @@ def test_large_weights_are_shipped_in_16_bits_and_another_networks_not_at_all(pl
     monkeypatch.setattr(shipping, "HALF_ABOVE_BYTES", 1e3)
     assert tsg("--ship")[0] == 0
     path = package / "tiny" / shipped.WEIGHTS
-    assert path.stat().st_size < 0.7 * (place / "work" / "training" / training.MODEL_FILE).stat().st_size
+    assert path.stat().st_size < 0.7 * (place / "work" / "training" / loop.MODEL_FILE).stat().st_size
     assert {p.dtype for p in load_model(path).parameters()} == {torch.float32}
     assert "stored in 16 bits" in (package / "tiny" / shipped.CARD).read_text()
 

@@ -49,9 +49,7 @@ class Views:
     scale: np.ndarray
 
 
-def views(
-    series: TiltSeries, tilt_deg: np.ndarray, *, atoms: bool = True, prior: np.ndarray | None = None
-) -> Views:
+def views(series: TiltSeries, tilt_deg: np.ndarray, *, atoms: bool = True, prior: np.ndarray | None = None) -> Views:
     """The network's view of the frames at `tilt_deg` (n,), made of all frames of `series`; their prior may be given.
 
     Channels: prior and object over the brightest pixel; linear and cubic interpolation less the prior, the carried
