@@ -112,16 +112,39 @@ class Column:
         if self.is_constant or self.spelling == NUMBER:
             return False
         span, steepest = np.ptp(self.tilt_deg), np.abs(self.tilt_deg).max()
-        if self.spelling == DEGREES:
+        if self.is_degrees:
             return steepest <= _TURN_deg
-        if self.spelling == DECIMALS and self.is_counter and self.tilt_deg.min() > 0:
+        if not self._signs[1] and self.is_counter and self.tilt_deg.min() > 0:
             return False
+        if self.spelling == DEGREES:
+            return bool(span >= _SMALLEST_SPAN_deg and steepest <= _TURN_deg and (self.is_even or self._signs[1]))
         is_turn = len(self.tilt_deg) > _ENOUGH and span >= _HALF_TURN_deg and steepest <= _TURN_deg and self.is_even
         return bool(span >= _SMALLEST_SPAN_deg and (steepest <= _STEEPEST_deg or is_turn))
 
     def rivals(self, other: "Column") -> bool:
         """Whether these have decimals and step as evenly as the other numbers, in the range of angles or not."""
         return self is not other and self.spelling == DECIMALS and self.is_even and self.is_mostly_distinct
+
+    def may_add_up(self, counter: "Column") -> bool:
+        """Whether these, of decimals alone, grow with a counter, as a dose does, and end at no half or full turn."""
+        if self.spelling != DECIMALS or counter.spelling != NUMBER or counter.tilt_deg is None or counter.is_constant:
+            return False
+        order, values = np.argsort(counter.tilt_deg), np.unique(self.tilt_deg)
+        if values[0] < 0 or not counter.is_counter or (np.diff(self.tilt_deg[order]) < 0).any():
+            return False
+        last, next_deg = values[-1], 2 * values[-1] - values[-2]
+        return not any(np.isclose(end, turn) for end in (last, next_deg) for turn in (_TURN_deg / 2, _TURN_deg))
+
+    @property
+    def steps_like_angles(self) -> bool:
+        """Whether these, however they are spelt, run like angles and not like a counter."""
+        if self.tilt_deg is None or self.is_constant or any(number.other for number in self.numbers):
+            return False
+        return self.is_even and self.is_mostly_distinct and not self.is_counter
+
+    @property
+    def signs(self) -> np.ndarray:
+        return self._signs[0]
 
     @property
     def is_mostly_distinct(self) -> bool:
@@ -169,6 +192,8 @@ def _signs(numbers: Sequence[NameNumber], *, is_angle: bool) -> tuple[np.ndarray
         if is_joined:
             raise Doubtful
         return -np.ones(len(runs)), False
+    if kinds == {""} and any(number.is_close for number in numbers):
+        raise Doubtful
     if kinds != {""}:
         return np.array([-1.0 if run == "-" else 1.0 for run in runs]), True
     behind = [number.behind for number in numbers]

@@ -13,24 +13,25 @@ from ..tools.files import readable_name
 
 _HYPHENS = "\u2212\u2013\u2010\u2011\u2012\u2014\ufe63\uff0d"
 _TYPOGRAPHY = str.maketrans(dict.fromkeys(_HYPHENS, "-") | {"\u00ba": "\u00b0"})
-_DATE = "\u2630"  # stands for a date or a clock that was passed over
+_DATE, _CLOCK = "\u2630", "\u231a"  # stand for a date and a clock that were passed over
 
 _MONTH = (
     "(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
     "|nov(?:ember)?|dec(?:ember)?)"
 )
 _DAY, _YEAR = r"(?:0?[1-9]|[12]\d|3[01])", r"(?:19|20)\d\d"
+_NO_ANGLE = r"(?![\d.,]*\d|[\s_]?(?:deg|°))"
 _DATES_AND_CLOCKS = tuple(
-    re.compile(pattern, re.IGNORECASE)
-    for pattern in (
-        rf"(?<!\d){_YEAR}([-._]?)(?:0[1-9]|1[0-2])\1(?:0[1-9]|[12]\d|3[01])(?!\d)",
-        rf"(?<!\d){_DAY}([-._])(?:0?[1-9]|1[0-2])\1{_YEAR}(?!\d)",
-        rf"(?<![a-z]){_MONTH}(?:0[1-9]|[12]\d|3[01])(?:[-_, ]?{_YEAR})?(?![\d.,]*\d)",
-        rf"(?<!\d){_DAY}[-_. ]?{_MONTH}[-_. ]?(?:{_YEAR}|\d\d)(?!\d)",
-        r"(?<![\d.])(?:[01]?\d|2[0-3])([.:-])[0-5]\d\1[0-5]\d(?:\s?[ap]m)?(?![\d.]*\d)",
-        r"(?<!\d)(?:[01]?\d|2[0-3])h[0-5]\dm?(?:[0-5]\ds?)?(?![a-z\d])",
-        rf"{_DATE}[-_T ](?:[01]\d|2[0-3])[.:h-][0-5]\d(?![\d.]*\d)",  # a clock without seconds, behind a date
-        rf"{_DATE}[-_T ](?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d)?(?![\d.,])",
+    (re.compile(pattern, re.IGNORECASE), stand_in)
+    for stand_in, pattern in (
+        (_DATE, rf"(?<!\d){_YEAR}([-._]?)(?:0[1-9]|1[0-2])\1(?:0[1-9]|[12]\d|3[01])(?!\d)"),
+        (_DATE, rf"(?<!\d){_DAY}([-._])(?:0?[1-9]|1[0-2])\1{_YEAR}(?!\d)"),
+        (_DATE, rf"(?<![a-z]){_MONTH}(?:0[1-9]|[12]\d|3[01])(?:[-_, ]?{_YEAR})?{_NO_ANGLE}"),
+        (_DATE, rf"(?<!\d){_DAY}[-_. ]?{_MONTH}[-_. ]?(?:{_YEAR}|\d\d){_NO_ANGLE}"),
+        (_CLOCK, rf"(?<![\d.])(?:[01]?\d|2[0-3])([.:-])[0-5]\d\1[0-5]\d(?:\s?[ap]m)?{_NO_ANGLE}"),
+        (_CLOCK, r"(?<!\d)(?:[01]?\d|2[0-3])h[0-5]\dm?(?:[0-5]\ds?)?(?![a-z\d])"),
+        (_DATE, rf"{_DATE}[-_T ](?:[01]\d|2[0-3])[.:h-][0-5]\d{_NO_ANGLE}"),  # without seconds, behind a date
+        (_DATE, rf"{_DATE}[-_T ](?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d)?{_NO_ANGLE}"),
     )
 )
 
@@ -48,13 +49,13 @@ _OTHER_UNIT = re.compile(
     r"(?:\s?(?:nm|[uµμ]m|mm|cm|pm|kx|Mx|kX|MX|kV|kv|keV|eV|mrad|rad|sec|ms|us|[µμ]s|min|hr|px|pix|pA|nA|mA|fps|Hz|kHz"
     r"|bit|%|e[-_/]?[AÅ]\W?2?)|[AÅxVshelKC])(?![A-Za-z0-9])|x(?=\d)"
 )
+_LONG = "negative|positive|minus|plus|neg|pos"
 _SIGN_WORD = re.compile(
-    r"(?:(?<![a-zα-ω])|(?<=tilt)|(?<=angle)|(?<=alpha)|(?<=deg)|(?<=ang)|(?<=theta))"
-    r"(?:(negative|positive|minus|plus|neg|pos)[\s_-]?|([mnp]))$",
+    rf"({_LONG})[\s_-]?$|(?:(?<![a-zα-ω])|(?<=tilt)|(?<=angle)|(?<=alpha)|(?<=deg)|(?<=ang)|(?<=theta))([mnp])$",
     re.IGNORECASE,
 )
-_LONG = "negative|positive|minus|plus|neg|pos"
-_SIGN_BEHIND = re.compile(rf"([+-]|{_LONG}|[mnp])(?![a-z0-9.+-])|[\s_]({_LONG})(?![a-z])", re.IGNORECASE)
+_SIGN_IN_WORD = re.compile(rf"({_LONG})[\s_-]?$|([mnp])$", re.IGNORECASE)  # `Tm60`, `Tp60`
+_SIGN_BEHIND = re.compile(rf"([+-]|{_LONG}|[mnp])(?![a-z0-9.+-])|[\s_]({_LONG})(?![a-z0-9])", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ class NameNumber:
     behind      the sign behind it
     is_degrees  a unit of degrees stands behind it
     is_named    a word for an angle stands before it
+    is_close    a letter and m, n or p stand right before it, as in `Tm60`: a sign, or a name
     other       the word or unit that makes it another quantity
     """
 
@@ -80,6 +82,7 @@ class NameNumber:
     behind: str
     is_degrees: bool
     is_named: bool
+    is_close: bool
     other: str
 
 
@@ -94,16 +97,21 @@ class ParsedName:
 def parse_names(names: Sequence[str]) -> list[ParsedName]:
     """The numbers and words of each name (without its suffix)."""
     names = [_plain(name) for name in names]
-    for pattern in _DATES_AND_CLOCKS:
+    for pattern, stand_in in _DATES_AND_CLOCKS:
         if all(pattern.search(name) for name in names):
-            names = [pattern.sub(_DATE, name) for name in names]
+            names = [pattern.sub(stand_in, name) for name in names]
     has_p_for_sign = any(re.search(r"\d[mn]\d", name, re.IGNORECASE) for name in names)
     decimals = r"[.,]\d+" if has_p_for_sign else r"[.,]\d+|p\d+(?![.,\d])"
     number = re.compile(
         rf"(?P<run>[+-]*)(?:(?P<chain>\d+(?:[.,]\d+){{2,}})|(?P<digits>\d+(?:{decimals})?|(?<![a-z0-9])[.,]\d+))",
         re.IGNORECASE,
     )
-    return [_parsed(name, number) for name in names]
+    parsed = [_parsed(name, number, _SIGN_WORD) for name in names]
+    if len({one.words for one in parsed}) > 1:
+        bolder = [_parsed(name, number, _SIGN_IN_WORD) for name in names]
+        if len({one.words for one in bolder}) == 1:  # a letter alone makes the words differ: it is the sign
+            return bolder
+    return parsed
 
 
 def _plain(name: str) -> str:
@@ -111,11 +119,11 @@ def _plain(name: str) -> str:
     return unicodedata.normalize("NFKC", readable_name(name).translate(_TYPOGRAPHY)).translate(_TYPOGRAPHY)
 
 
-def _parsed(name: str, pattern: re.Pattern) -> ParsedName:
+def _parsed(name: str, pattern: re.Pattern, sign_word: re.Pattern) -> ParsedName:
     numbers, words, at = [], [], 0
     for match in pattern.finditer(name):
         before, behind = name[at : match.start()], name[match.end() :]
-        sign = _SIGN_WORD.search(before)
+        sign = sign_word.search(before)
         stem = before[: sign.start()] if sign else before
         degrees = _DEGREES.match(behind)
         end = degrees.end() if degrees else 0
@@ -139,6 +147,7 @@ def _parsed(name: str, pattern: re.Pattern) -> ParsedName:
                 behind=(behind_sign[1] or behind_sign[2]).lower() if behind_sign else "",
                 is_degrees=degrees is not None,
                 is_named=not other_word and bool(_ANGLE_WORD.search(stem)),
+                is_close=bool(re.search(r"(?<![a-z])[a-z][mnp]$", stem, re.IGNORECASE)),
                 other=other,
             )
         )
@@ -150,4 +159,4 @@ def _parsed(name: str, pattern: re.Pattern) -> ParsedName:
 
 def _joins(before: str, *, is_first: bool) -> bool:
     """Whether a hyphen behind this text may join two words rather than be a sign."""
-    return before[-1].isalnum() or before[-1] in f"{_DATE})]" if before else not is_first
+    return before[-1].isalnum() or before[-1] in f"{_DATE}{_CLOCK})]" if before else not is_first

@@ -78,10 +78,14 @@ def _chosen(columns: Sequence[Column], parsed: Sequence[ParsedName]) -> tuple[Co
     if chosen is None:
         what = f"{len(pool)} numbers that can be" if pool else "no number that is spelt as"
         return None, f"the names of the files hold {what} an angle (like _-12.0_ or -12deg)"
+    if not chosen.is_even and any(column.steps_like_angles for column in columns if column is not chosen):
+        return None, "the names of the files hold several numbers that can be an angle"
     if chosen.spelling == DECIMALS and not chosen.is_even:
         return None, "the names of the files hold one number that can be an angle, but does not step as angles do"
     if chosen.spelling == DECIMALS and any(column.rivals(chosen) for column in columns):
         return None, "the names of the files hold several numbers with decimals, each of which can be an angle"
+    if any(chosen.may_add_up(column) for column in columns):
+        return None, "the names of the files hold numbers that grow with the count of frames, as angles and doses do"
     if _decimals_may_follow(chosen, columns, parsed):
         return None, "the names of the files hold angles, the next number of which may be their decimals"
     return chosen, ""
@@ -93,14 +97,14 @@ def _decimals_may_follow(chosen: Column, columns: Sequence[Column], parsed: Sequ
         return False
     behind = columns[chosen.place]
     joins = {p.words[chosen.place] + number.run for p, number in zip(parsed, behind.numbers, strict=True)}
-    if joins not in ({"_"}, {"-"}) or behind.is_constant or behind.has_decimals:
+    if len(joins) > 1 or behind.is_constant or not all(number.digits.isdecimal() for number in behind.numbers):
         return False
     joined = [
-        np.copysign(float(f"{size:g}.{number.digits}"), angle)
-        for size, number, angle in zip(chosen.sizes, behind.numbers, chosen.tilt_deg, strict=True)
+        sign * float(f"{size:g}.{number.digits}")
+        for size, number, sign in zip(chosen.sizes, behind.numbers, chosen.signs, strict=True)
     ]
     whole, finer = (np.diff(np.unique(values)) for values in (chosen.tilt_deg, joined))
-    return len(finer) > 1 and np.ptp(finer) < 1e-6 and (len(whole) < len(finer) or np.ptp(whole) > 1e-6)
+    return len(finer) > 1 and (len(whole) < len(finer) or np.ptp(finer) < np.ptp(whole) / 2)
 
 
 def _described(columns: Sequence[Column], example: str) -> str:
