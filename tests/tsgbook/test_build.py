@@ -32,7 +32,8 @@ CHROMIUM_OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-netwo
 
 def pages_in_toc():
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
-    return [toc["root"]] + [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
+    chapters = [chapter for part in toc["parts"] for chapter in part["chapters"]]
+    return [toc["root"], *(page["file"] for chapter in chapters for page in [chapter, *chapter.get("sections", [])])]
 
 
 # --- the files -----------------------------------------------------------------------------------------------------
@@ -58,7 +59,8 @@ def tags(built_book):
 def test_every_chapter_and_page_is_in_the_contents():
     pages = pages_in_toc()
     assert [p for p in pages if p.startswith("notebooks/")] == [f"notebooks/{c.name}" for c in CHAPTERS]
-    assert sorted(p for p in pages if p.startswith("book/")) == sorted(f"book/{f.stem}" for f in ROOT.glob("book/*.md"))
+    written = [file.relative_to(ROOT).with_suffix("").as_posix() for file in (ROOT / "book").rglob("*.md")]
+    assert sorted(page for page in pages if page.startswith("book/")) == sorted(written)
 
 
 def test_every_page_is_built(tags, built_book):
@@ -109,9 +111,15 @@ def test_no_machine_path_is_published(built_book):
             assert '"papermill"' not in text, file.name
 
 
-def test_modules_on_the_api_page_exist():
-    for module in re.findall(r"automodule:: (\S+)", (ROOT / "book" / "api.md").read_text()):
-        import_module(module)
+def test_each_package_has_a_page_of_its_public_names():
+    """Every package but those for the command alone, and no module that is not there."""
+    pages = {path: path.read_text() for path in (ROOT / "book" / "api").glob("*.md")}
+    named = {module for text in pages.values() for module in re.findall(r"automodule:: (\S+)", text)}
+    assert all(import_module(module).__doc__ for module in named)
+    packages = {path.parent.name for path in (ROOT / "tsg_core").glob("*/__init__.py")} - {"tools", "commands"}
+    assert packages == {module.split(".")[1] for module in named} & packages
+    listed = (ROOT / "book" / "api" / "index.md").read_text()
+    assert all(f"({path.name})" in listed for path in pages if path.name != "index.md")
 
 
 # --- staging -------------------------------------------------------------------------------------------------------
