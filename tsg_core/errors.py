@@ -1,9 +1,9 @@
-"""The one exception that a user is meant to read."""
+"""The one exception whose message is written for users."""
 
 
 class TsgError(ValueError):
-    """A mistake in what was asked for, not in the program.
+    """A mistake in the request, not in the program.
 
-    Its text is a single line that names the value, the cause and, where there is one, the remedy. The command line
-    prints it without a traceback and ends with status 2.
+    Its message is a single line that names the value, the cause and, if there is one, the remedy. The command line
+    prints it without a traceback and exits with status 2.
     """

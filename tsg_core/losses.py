@@ -1,4 +1,4 @@
-"""The training loss of TSGNet: Charbonnier and census distance of the frames, census distance of the features."""
+"""The training losses: Charbonnier and census distances between frames, census distance between features, and gain."""
 
 from typing import NamedTuple
 
@@ -11,14 +11,14 @@ GEOMETRY_WEIGHT = 0.01  # eta of the paper
 
 
 class Loss(NamedTuple):
-    """The terms of the loss, to be added; `geometry` is weighted already."""
+    """The two terms of the loss; add them. `geometry` already includes its weight."""
 
     reconstruction: Tensor
     geometry: Tensor
 
 
 def charbonnier(prediction: Tensor, target: Tensor, *, alpha: float = 0.5, eps: float = 1e-3) -> Tensor:
-    """Mean of ((prediction - target)^2 + eps^2)^alpha; with alpha 0.5 a smooth absolute error."""
+    """Mean of ((prediction - target)^2 + eps^2)^alpha; at alpha 0.5, a smooth absolute error."""
     return ((prediction - target) ** 2 + eps**2).pow(alpha).mean()
 
 
@@ -35,7 +35,7 @@ def geometry_census(features: Tensor, target: Tensor) -> Tensor:
 def tsgnet_loss(
     model: TSGNet, frame_a: Tensor, frame_b: Tensor, target: Tensor, t: Tensor, *, eta: float = GEOMETRY_WEIGHT
 ) -> Loss:
-    """L = L_r + eta L_g of the paper, as its two terms.
+    """The paper's loss L = L_r + eta L_g, returned as its two terms.
 
     L_r is Charbonnier plus census between prediction and target. L_g compares the decoder's features with the
     encoder's features of the true frame at the three finer levels. All frames are (n, 1, n_y, n_x), t is (n,).
@@ -49,10 +49,10 @@ def tsgnet_loss(
 
 
 def gain_loss(model: TSGNet, frame_a: Tensor, frame_b: Tensor, target: Tensor, t: Tensor) -> Tensor:
-    """Mean over samples of log(squared error / squared error of linear interpolation): minus the gain in decibels / 4.34.
+    """Mean over samples of log(squared error / squared error of linear interpolation): the gain in dB over -4.34.
 
-    Every sample counts alike, whatever its gap: an absolute error would leave small gaps, where linear interpolation is
-    already good, without a say. Gains beyond 40 dB count no further. Frames (n, 1, n_y, n_x), t (n,).
+    All gaps carry equal weight. An absolute error would all but ignore small gaps, where linear interpolation is
+    already good. Gains beyond 40 dB earn nothing more. Frames are (n, 1, n_y, n_x), t is (n,).
     """
     prediction, _ = model.predict_with_features(frame_a, frame_b, t)
     linear = torch.lerp(frame_a, frame_b, t.reshape(-1, 1, 1, 1).to(frame_a.dtype))
@@ -66,10 +66,11 @@ def _channel_mean(frames: Tensor) -> Tensor:
 
 
 def _census_distance(x: Tensor, y: Tensor, *, patch: int) -> Tensor:
-    """Mean over samples, channels, pixels and the patch's differences; the border that patches overhang counts as 0.
+    """Mean over samples, channels, pixels and the differences in a patch; pixels too near the border count as 0.
 
-    Patches are visited as shifts of the frame, so that no array of all patches is ever held. The difference of two
-    pixels serves both their patches: half of the shifts are enough, and pixels are weighted by the patches they serve.
+    The loop shifts the frame instead of extracting patches, so no array of all patches is ever held. The difference of
+    two pixels belongs to the patches of both. Half of the shifts are therefore enough, and each difference is weighted
+    by the number of patches it belongs to.
     """
     border = patch // 2
     total = 0.0

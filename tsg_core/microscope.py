@@ -14,13 +14,13 @@ class Microscope:
     """A probe-forming lens and an annular detector.
 
     `Cs_um` and `defocus_A` follow abTEM: a positive defocus weakens the lens. `source_size_A` is the full width at half
-    maximum of the effective source in the image; 0 is a coherent point source. `defocus_spread_A` is the root mean square
-    by which the focus varies from electron to electron, Cc times the relative spread of their energies; 0 is a single
-    energy. The default annulus, 45 to 80 mrad, has
-    the inner angle that the TSGNet paper calls its outer one, and an outer angle that a potential sampled at 0.1 A still
-    carries, which keeps multislice references affordable.
+    maximum of the effective source in the image; 0 means a coherent point source. `defocus_spread_A` is the root mean
+    square variation of the focus from electron to electron, Cc times the relative spread of their energies; 0 means
+    a single energy. The inner angle of the default annulus, 45 mrad, is the one that the TSGNet paper prints as its
+    outer angle. The outer angle, 80 mrad, is within reach of a potential sampled at 0.1 A, which keeps multislice
+    references affordable.
 
-    Raises TsgError for values no microscope has.
+    Raises TsgError for values that no microscope has.
     """
 
     convergence_mrad: float
@@ -57,13 +57,13 @@ class Microscope:
 
     @property
     def nyquist_sampling_A(self) -> float:
-        """Coarsest scan step that keeps everything in an image, whose band ends at 2 alpha / lambda."""
+        """Coarsest scan step that loses nothing: the image has no frequencies beyond 2 alpha / lambda."""
         return self.wavelength_A / (4 * self.convergence_mrad * 1e-3)
 
     def foci(self) -> list[tuple[float, "Microscope"]]:
-        """Weights (sum 1) and microscopes of one energy each, whose images add up to this one's.
+        """Weights (sum 1) and single-energy microscopes; the weighted sum of their images is this microscope's image.
 
-        Gauss and Hermite's quadrature of the distribution of the focus: exact to the ninth power of the defocus.
+        Gauss-Hermite quadrature over the distribution of the focus, exact up to the ninth power of the defocus.
         """
         if self.defocus_spread_A == 0:
             return [(1.0, self)]

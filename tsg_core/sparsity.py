@@ -1,4 +1,4 @@
-"""Angular sparsity: which frames of a series are measured and which are to be predicted."""
+"""Angular sparsity: which frames of a series count as measured and which are to be predicted."""
 
 import numpy as np
 
@@ -8,9 +8,9 @@ MAX_GAP = 12  # the paper's largest gap and rate
 
 
 def sparse_indices(n: int, *, gap: int, offset: int = 0) -> np.ndarray:
-    """Indices of the measured frames F_g^(o) = {f_i : i = o (mod g)} of a series of n frames, ascending.
+    """Ascending indices of the measured frames F_g^(o) = {f_i : i = o (mod g)} of a series of n frames.
 
-    A gap of 1 is the full series. Raises TsgError for a gap outside 1..12, an offset outside 0..gap-1, or fewer than
+    A gap of 1 keeps the full series. Raises TsgError for a gap outside 1..12, an offset outside 0..gap-1, or fewer than
     two measured frames.
     """
     _check_integer("gap", gap, 1, MAX_GAP)
@@ -24,8 +24,8 @@ def sparse_indices(n: int, *, gap: int, offset: int = 0) -> np.ndarray:
 def midpoint_trios(n: int, *, rate: int, offset: int | None = None) -> np.ndarray:
     """Trios (n_trio, 3) of indices (i, i + r, i + 2r): the outer frames are measured, the middle one is predicted.
 
-    This is the protocol of Table 1 and Fig. 2 of the paper. `offset=None` gives every trio of the series; an offset in
-    0..2r-1 gives those of the one sparse series with a measured frame every 2r, starting there.
+    This is the protocol of Table 1 and Fig. 2 of the paper. `offset=None` gives every trio of the series. An offset in
+    0..2r-1 gives the trios of one sparse series, whose measured frames start at the offset and follow every 2r.
     Raises TsgError for a rate outside 1..12, an offset outside 0..2r-1, or a series too short for one trio.
     """
     _check_integer("rate", rate, 1, MAX_GAP)

@@ -1,4 +1,4 @@
-"""Nanoparticles, by ASE: shapes and elements for training, other shapes and other elements for the test."""
+"""Nanoparticles built with ASE. The test particles have other shapes and other elements than the training particles."""
 
 import itertools
 
@@ -26,17 +26,20 @@ _TEST_CANDIDATES = {
 
 
 def training_particles(n: int, *, seed: int, diameter_A: tuple[float, float] = (20.0, 60.0)) -> list[Atoms]:
-    """Icosahedra, decahedra and octahedra of Pt, Ag, Au and Cu, about evenly mixed, centred at the origin.
+    """Icosahedra, decahedra and octahedra of Pt, Ag, Au and Cu in about equal numbers, centred at the origin.
 
     `diameter_A` bounds the diameter of the sphere around each particle. `Atoms.info` holds `name`, `shape`, `element`.
-    Raises TsgError for n < 1 or where no particle of a kind has such a diameter.
+    Raises TsgError for n < 1, and if no particle of one kind has such a diameter.
     """
     kinds = [(shape, element) for element in TRAINING_ELEMENTS for shape in _TRAINING_CANDIDATES]
     return _particles(n, kinds, _TRAINING_CANDIDATES, seed=seed, diameter_A=diameter_A)
 
 
 def test_particles(n: int, *, seed: int, diameter_A: tuple[float, float] = (20.0, 60.0)) -> list[Atoms]:
-    """Truncated fcc polyhedra of Yb, Ir, Xe and Al: elements and shapes that training never sees. See above."""
+    """Truncated fcc polyhedra of Yb, Ir, Xe and Al: elements and shapes that training never sees.
+
+    Parameters, `Atoms.info` and errors are those of `training_particles`.
+    """
     kinds = [("fcc", element) for element in TEST_ELEMENTS]
     return _particles(n, kinds, _TEST_CANDIDATES, seed=seed, diameter_A=diameter_A)
 
@@ -45,7 +48,7 @@ test_particles.__test__ = False  # pytest: a function of the library, not a test
 
 
 def random_rotation(atoms: Atoms, *, seed: int) -> Atoms:
-    """A copy turned about the origin by a rotation drawn uniformly from SO(3)."""
+    """A copy, rotated about the origin by a rotation drawn uniformly from SO(3)."""
     rotation = Rotation.random(rng=np.random.default_rng(seed))
     turned = atoms.copy()
     turned.positions = rotation.apply(atoms.positions)
@@ -54,7 +57,7 @@ def random_rotation(atoms: Atoms, *, seed: int) -> Atoms:
 
 
 def bounding_diameter_A(atoms: Atoms) -> float:
-    """Diameter of the sphere about the centre that holds every nucleus."""
+    """Diameter of the sphere around the mean position that contains every nucleus."""
     return 2 * float(np.linalg.norm(atoms.positions - atoms.positions.mean(axis=0), axis=1).max())
 
 
@@ -62,7 +65,7 @@ def _particles(n, kinds, candidates, *, seed, diameter_A) -> list[Atoms]:
     if n < 1:
         raise TsgError(f"n={n} particles were asked for; at least one is needed")
     rng = np.random.default_rng(seed)
-    # every kind once before any comes again, in a random order, so that small sets are mixed as well
+    # draw every kind once, in random order, before any kind repeats: small sets are mixed, too
     order = [kinds[k] for _ in range(-(-n // len(kinds))) for k in rng.permutation(len(kinds))][:n]
     return [_draw(shape, element, candidates[shape], rng=rng, diameter_A=diameter_A) for shape, element in order]
 

@@ -1,4 +1,4 @@
-"""A tilt series: frames, their tilt angles and the pixel size, travelling together."""
+"""A tilt series: frames together with their tilt angles and pixel size."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,21 +10,21 @@ import numpy as np
 from .errors import TsgError
 from .microscope import Microscope
 
-SAME_ANGLE_deg = 1e-6  # angles nearer than this are one and the same
+SAME_ANGLE_deg = 1e-6  # angles closer than this are the same angle
 
 
 @dataclass(frozen=True, eq=False)
 class TiltSeries:
-    """Frames of one object at several tilts about the y axis (the direction in which the row index runs).
+    """Frames of one object at several tilts about the y axis, along which the row index runs.
 
     frames        (n_tilt, n_y, n_x), kept as float32; simulated frames are fractions of the incident beam
     tilt_deg      (n_tilt,) strictly ascending
     pixel_size_A  edge of the square pixels
     measured      (n_tilt,) True where a frame was recorded, False where it was predicted
-    metadata      what made the series: microscope, engine, dose, source file, ...; `history`, a tuple of sentences,
-                  says in order what was done to it
+    metadata      origin of the series: microscope, engine, dose, source file, ...; `history`, a tuple of sentences,
+                  lists in order what was done to it
 
-    Raises TsgError where shapes disagree, angles repeat or descend, or values are not finite.
+    Raises TsgError if shapes disagree, angles repeat or descend, or values are not finite.
     """
 
     frames: np.ndarray
@@ -48,7 +48,7 @@ class TiltSeries:
             raise TsgError(
                 f"tilt angles must ascend without repeats; {tilt_deg[i]:g} is followed by {tilt_deg[i + 1]:g} deg"
             )
-        for i, frame in enumerate(frames):  # a frame at a time, so that no mask as large as the series is made
+        for i, frame in enumerate(frames):  # one frame at a time: a mask for the whole series would be large
             if not np.isfinite(frame).all():
                 raise TsgError(f"frame {i} (tilt {tilt_deg[i]:g} deg) holds values that are not finite")
         if not (np.isfinite(self.pixel_size_A) and self.pixel_size_A > 0):
@@ -62,26 +62,26 @@ class TiltSeries:
 
     @property
     def intensity_scale(self) -> float:
-        """Brightest pixel of the measured frames: the one scale by which methods may divide a series."""
+        """Brightest pixel of the measured frames: the only scale by which methods may divide a series."""
         return float(self.frames.max(axis=(1, 2))[self.measured].max(initial=0.0))  # frames[measured] would be a copy
 
     def measured_only(self) -> "TiltSeries":
-        """The measured frames: the series itself where all of them are."""
+        """A series of the measured frames alone; the series itself if all its frames are measured."""
         return self if self.measured.all() else self.subset(self.measured)
 
     def subset(self, indices: Sequence[int] | np.ndarray) -> "TiltSeries":
-        """The frames at these indices (or where a mask is True), in the order of their angles."""
+        """The frames at these ascending indices, or where a mask is True."""
         return replace(
             self, frames=self.frames[indices], tilt_deg=self.tilt_deg[indices], measured=self.measured[indices]
         )
 
     @property
     def history(self) -> tuple[str, ...]:
-        """What was done to the series, a sentence a step, in order."""
+        """What was done to the series, in order, one sentence for each step."""
         return tuple(self.metadata.get("history", ()))
 
     def noted(self, sentence: str, **changes) -> "TiltSeries":
-        """The series with these fields replaced and the sentence, which says what was done, added to its history."""
+        """The series with these fields replaced; `sentence`, which says what was done, is added to its history."""
         metadata = {**changes.pop("metadata", self.metadata), "history": (*self.history, sentence)}
         return replace(self, metadata=metadata, **changes)
 
@@ -95,13 +95,13 @@ class TiltSeries:
         leave_out: Sequence[int] = (),
         image: int | str | None = None,
     ) -> "TiltSeries":
-        """Read a series as `formats.read_series` does; `tilts` and `pixel_size_A` go before what the file says."""
+        """Read a series as `formats.read_series` does; `tilts` and `pixel_size_A` override what the file says."""
         from .formats import read_series
 
         return read_series(path, tilts=tilts, pixel_size_A=pixel_size_A, leave_out=leave_out, image=image)
 
     def write(self, path: str | Path, *, overwrite: bool = False) -> Path:
-        """Write the series whole or not at all, in the format that the suffix names."""
+        """Write the series, whole or not at all, in the format that the suffix names."""
         from .formats import write_series
 
         return write_series(self, path, overwrite=overwrite)
@@ -112,7 +112,7 @@ class TiltSeries:
     ) -> "TiltSeries":
         """The series in a HyperSpy signal (lazy or not) or an ETSpy TomoStack, which is not changed.
 
-        The navigation axis is the tilt, in degrees, unless `metadata.Tomography.tilts` or a TomoStack's `tilts` say the
+        The navigation axis is the tilt in degrees, unless `metadata.Tomography.tilts` or a TomoStack's `tilts` give the
         angles. Raises TsgError as `formats.read_series` does.
         """
         from .formats.signals import series_of_signal
@@ -120,9 +120,9 @@ class TiltSeries:
         return series_of_signal(signal, tilts=tilts, pixel_size_A=pixel_size_A)
 
     def to_hyperspy(self, *, etspy: bool = False):
-        """A HyperSpy Signal2D, or a TomoStack of ETSpy, with axes in degrees and nm, which `from_hyperspy` undoes.
+        """A HyperSpy Signal2D, or an ETSpy TomoStack, with axes in degrees and nm; `from_hyperspy` reads it back.
 
-        Raises TsgError where the package (pip install hyperspy, pip install etspy) is not installed.
+        Raises TsgError if the package is not installed (pip install hyperspy, pip install etspy).
         """
         from .formats.signals import to_signal
 
@@ -130,6 +130,6 @@ class TiltSeries:
 
 
 def microscope_of(series: TiltSeries) -> Microscope | None:
-    """The microscope that the metadata of a series name, as a simulation records it; None where there is none."""
+    """The microscope that a simulation recorded in the metadata of a series; None if there is none."""
     recorded = series.metadata.get("microscope")
     return Microscope(**recorded) if isinstance(recorded, Mapping) else recorded

@@ -1,4 +1,4 @@
-"""TSGNet: the network, its file, and the weights that come with the package."""
+"""TSGNet: the network, its file format, and the weights shipped with the package."""
 
 from .network import (
     PUBLISHED_CHANNELS,

@@ -1,4 +1,4 @@
-"""A network in a file: weights as safetensors, with what they are and how they were trained."""
+"""A network in a file: weights as safetensors, with the architecture and notes on the training."""
 
 import json
 from collections.abc import Mapping
@@ -17,8 +17,8 @@ from .network import TSGNet
 def save_model(model: TSGNet, path: str | Path, *, notes: Mapping[str, Any] | None = None, half: bool = False) -> Path:
     """Write weights and architecture as one safetensors file, whole or not at all.
 
-    `notes` (data, steps, version, ...) are kept beside the architecture in the file's metadata. `half` rounds the
-    weights to 16 bits, for half the size.
+    The file's metadata hold `notes` (data, steps, version, ...) beside the architecture. `half` rounds the weights to
+    16 bits, which halves the size.
     """
     path = Path(path)
     metadata = {"architecture": json.dumps({"name": "TSGNet", **model.architecture}), "notes": json.dumps(notes or {})}
@@ -30,7 +30,7 @@ def save_model(model: TSGNet, path: str | Path, *, notes: Mapping[str, Any] | No
 
 
 def load_model(path: str | Path) -> TSGNet:
-    """Read a model that save_model wrote, in float32. Raises TsgError for a missing, truncated or foreign file."""
+    """Read a model that `save_model` wrote, as float32. Raises TsgError for a missing, truncated or foreign file."""
     path = existing(path)
     with readable(path), safe_open(path, framework="pt") as file:
         metadata = file.metadata() or {}
@@ -47,7 +47,7 @@ def load_model(path: str | Path) -> TSGNet:
 
 
 def model_metadata(path: str | Path) -> dict[str, Any]:
-    """What save_model kept beside the weights, `architecture` and `notes`; TsgError for a missing or truncated file."""
+    """The `architecture` and `notes` that `save_model` stored. Raises TsgError for a missing or truncated file."""
     path = existing(path)
     with readable(path), safe_open(path, framework="pt") as file:
         return {key: json.loads(text) for key, text in (file.metadata() or {}).items()}

@@ -1,8 +1,8 @@
 """TSGNet: predicts the frame between two measured frames of a tilt series.
 
-An intermediate-feature network after IFRNet (Kong et al., CVPR 2022): an encoder that both frames share, and a decoder
-that refines, from coarse to fine, the flow towards each frame and a feature of the frame between. The modules carry
-the names of the published network, so that its checkpoints load.
+An intermediate-feature network after IFRNet (Kong et al., CVPR 2022). Both frames share an encoder. A decoder refines,
+from coarse to fine, the flow towards each frame and a feature of the frame in between. The modules keep the names of
+the published network, so that its checkpoints load.
 """
 
 import math
@@ -19,8 +19,8 @@ from ..tools.files import existing
 
 PUBLISHED_CHANNELS = (32, 48, 72, 96)
 SMALL_CHANNELS = (16, 24, 36, 48)
-STRIDE = 16  # the coarsest level has a sixteenth of the frame's height and width
-PRELU_SLOPE = 0.25  # at first
+STRIDE = 16  # the coarsest level is a sixteenth of the frame in height and width
+PRELU_SLOPE = 0.25  # at the start of training
 N_FLOW = 4  # two components towards frame a, two towards frame b
 
 
@@ -29,7 +29,7 @@ def _conv(n_in: int, n_out: int, stride: int = 1) -> nn.Sequential:
 
 
 class Encoder(nn.Module):
-    """Features at a half, a quarter, an eighth and a sixteenth of the resolution."""
+    """Features at 1/2, 1/4, 1/8 and 1/16 of the resolution."""
 
     def __init__(self, channels: tuple[int, ...]):
         super().__init__()
@@ -45,7 +45,7 @@ class Encoder(nn.Module):
 
 
 class ResBlock(nn.Module):
-    """Residual block in which the last `side` channels pass through two convolutions of their own."""
+    """Residual block whose last `side` channels pass through two convolutions of their own."""
 
     def __init__(self, channels: int, side: int):
         super().__init__()
@@ -79,20 +79,20 @@ class Decoder(nn.Module):
 class TSGNet(nn.Module):
     """The published network, 4,959,116 parameters with `residual_channels=3`, or a narrower one of the same design.
 
-    residual_channels  channels of the additive correction, which are those of the prediction; published 3, here 1
-    channels           of the four encoder levels; the decoder's follow from them (three times, 2 x at the coarsest)
-    linear_start       the untrained network is time-weighted linear interpolation: flows and residual start at zero
-                       and the blend's logit is offset by log((1 - t) / t). Off in the published network.
-    motion_scaled      flows, blend and residual are multiplied by 4 t (1 - t) times the squared `displacement_px`, as
-                       the error of linear interpolation is: the correction vanishes at small gaps and next to a
-                       measured frame. Off in the published network.
-    he_start           weights are drawn so that what passes a layer keeps its size (He et al., ICCV 2015) and biases are
-                       zero. Off in the published network, whose layers each halve it at first: then the coarse levels
-                       hardly take part, and after thousands of steps still don't. Trained weights know nothing of it.
+    residual_channels  channels of the additive correction, and so of the prediction; published 3, here 1
+    channels           of the four encoder levels; they set the decoder's (three times as many, twice at the coarsest)
+    linear_start       the untrained network is time-weighted linear interpolation: flows and residual start at zero,
+                       and log((1 - t) / t) is added to the logit of the blend. Off in the published network.
+    motion_scaled      flows, blend and residual are multiplied by 4 t (1 - t) times the squared `displacement_px`. The
+                       error of linear interpolation scales the same way, so the correction vanishes at small gaps and
+                       next to a measured frame. Off in the published network.
+    he_start           initial weights preserve the size of what passes a layer (He et al., ICCV 2015); biases are
+                       zero. Off in the published network. There each layer halves the signal at first, and the coarse
+                       levels hardly take part, even after thousands of steps. It does not affect trained weights.
     max_intensity      upper clamp of the prediction; published 1. None by default, since a frame along a zone axis
-                       may be brighter than every measured one. The lower clamp is always 0.
+                       may be brighter than all measured frames. The lower clamp is always 0.
 
-    Raises TsgError for channel numbers that no network of this design has.
+    Raises TsgError for numbers of channels that this design does not allow.
     """
 
     def __init__(
@@ -134,8 +134,8 @@ class TSGNet(nn.Module):
     def from_published(cls, source: Mapping[str, Tensor] | str | Path) -> "TSGNet":
         """The published network with its weights and its clamp to [0, 1].
 
-        `source` is a state dict or the path of one, or of a Lightning checkpoint; only tensors are unpickled. Widths
-        are read from the weights. Raises TsgError where the file can't be read or holds another architecture.
+        `source` is a state dict, or the path of a state dict or a Lightning checkpoint; only tensors are unpickled. The
+        weights tell the widths. Raises TsgError if the file can't be read or holds another architecture.
         """
         state = source if isinstance(source, Mapping) else _load_tensors(Path(source))
         state = _network_entries(state.get("state_dict", state))
@@ -160,11 +160,11 @@ class TSGNet(nn.Module):
     ) -> Tensor:
         """Predict the frame at the fraction t of the way from frame a to frame b.
 
-        frame_a, frame_b  (n, 1, n_y, n_x) of any size, brightest measured pixel of the series about 1
-        t                 one number or one a sample, strictly between 0 and 1
+        frame_a, frame_b  (n, 1, n_y, n_x) of any size; the brightest measured pixel of the series is about 1
+        t                 one number, or one for each sample, strictly between 0 and 1
         mean              (n, 1, 1, 1) subtracted before the encoder; by default the mean of both frames
-        moved_px          (n, 1, 1, 1) what `motion_scaled` scales with; by default the frames' `displacement_px`
-        Returns (n, residual_channels, n_y, n_x). Raises TsgError for unlike frames, NaN, or t outside (0, 1).
+        moved_px          (n, 1, 1, 1) scale for `motion_scaled`; by default the frames' `displacement_px`
+        Returns (n, residual_channels, n_y, n_x). Raises TsgError for unlike shapes, NaN, or t outside (0, 1).
         """
         _check_frames(frame_a, frame_b)
         t = _check_t(t, frame_a)
@@ -179,9 +179,9 @@ class TSGNet(nn.Module):
         mean: Tensor | None = None,
         moved_px: Tensor | None = None,
     ) -> tuple[Tensor, list[Tensor]]:
-        """As forward, without its checks, for t (n,); and the decoder's features of the frame between.
+        """`forward` without its checks, for t (n,). Also returns the decoder's features of the frame in between.
 
-        The features belong to the encoder's levels 1, 2 and 3 (a half, a quarter, an eighth of the padded size).
+        The features belong to levels 1, 2 and 3 of the encoder (1/2, 1/4 and 1/8 of the padded size).
         """
         n, _, n_y, n_x = frame_a.shape
         mean = pair_mean(frame_a, frame_b) if mean is None else mean
@@ -209,7 +209,7 @@ class TSGNet(nn.Module):
 
     def _start_he(self) -> None:
         for module in self.modules():
-            if isinstance(module, nn.ConvTranspose2d):  # four of a kernel's sixteen weights meet in each pixel
+            if isinstance(module, nn.ConvTranspose2d):  # four of the sixteen kernel weights reach each pixel
                 nn.init.normal_(module.weight, std=(4 * module.in_channels) ** -0.5)
             elif isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, a=PRELU_SLOPE)
@@ -217,7 +217,7 @@ class TSGNet(nn.Module):
                 nn.init.zeros_(module.bias)
         with torch.no_grad():
             for block in (module for module in self.modules() if isinstance(module, ResBlock)):
-                block.out_conv.weight.mul_(0.1)  # a block begins as little more than the identity
+                block.out_conv.weight.mul_(0.1)  # a block starts close to the identity
 
     def _start_linear(self) -> None:
         with torch.no_grad():
@@ -234,9 +234,9 @@ def pair_mean(frame_a: Tensor, frame_b: Tensor) -> Tensor:
 
 
 def displacement_px(frame_a: Tensor, frame_b: Tensor) -> Tensor:
-    """How far what a pair of frames shows has moved, |a - b| / |gradient of their mean|, (n, 1, 1, 1); 0 if flat.
+    """Estimated motion between two frames, |a - b| / |gradient of their mean|, (n, 1, 1, 1); 0 for flat frames.
 
-    The error of linear interpolation is about 0.3 to 0.5 of its square, in units of that gradient.
+    The error of linear interpolation is about 0.3 to 0.5 times its square, in units of that gradient.
     """
     across, middle = (1, 2, 3), (frame_a + frame_b) / 2
     steps = sum(torch.diff(middle, dim=axis).square().sum(dim=across, keepdim=True) for axis in (2, 3))
@@ -245,18 +245,18 @@ def displacement_px(frame_a: Tensor, frame_b: Tensor) -> Tensor:
 
 
 def pad_to_stride(frames: Tensor) -> Tensor:
-    """Frames whose sides are multiples of 16, the last row and column repeated."""
+    """Frames padded to multiples of 16 by repeating the last row and column."""
     pad_y, pad_x = (-size % STRIDE for size in frames.shape[2:])
     return F.pad(frames, (0, pad_x, 0, pad_y), mode="replicate") if pad_y or pad_x else frames
 
 
 def warp(x: Tensor, flow: Tensor) -> Tensor:
-    """x (n, c, y, x) sampled bilinearly at each pixel plus its flow (n, 2, y, x) in pixels, along x then y.
+    """Sample x (n, c, y, x) bilinearly at each pixel plus its flow (n, 2, y, x) in pixels, x component first.
 
-    Beyond the border the border's value is taken.
+    Samples beyond the border take the value at the border.
     """
     n_y, n_x = x.shape[2:]
-    flow = flow.float()  # half precision can't place a sample within a pixel
+    flow = flow.float()  # half precision can't resolve positions within a pixel
     column = torch.arange(n_x, device=x.device, dtype=flow.dtype) + flow[:, 0]
     row = torch.arange(n_y, device=x.device, dtype=flow.dtype)[:, None] + flow[:, 1]
     grid = torch.stack([column * (2 / (n_x - 1)) - 1, row * (2 / (n_y - 1)) - 1], dim=-1)
@@ -273,7 +273,7 @@ def _decoder_input(feature: Tensor, level: Tensor, flow: Tensor) -> Tensor:
 
 
 def _split(output: Tensor, coarser_flow: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Flows, refined from the coarser level's, and the rest of a decoder's output."""
+    """Split a decoder's output into the flows, which refine those of the coarser level, and the rest."""
     flow = output[:, :N_FLOW].float()
     if coarser_flow is not None:
         flow = flow + 2 * F.interpolate(coarser_flow, scale_factor=2.0, mode="bilinear", align_corners=False)
@@ -291,7 +291,7 @@ def _check_frames(frame_a: Tensor, frame_b: Tensor) -> None:
 def _check_t(t: float | Tensor, frames: Tensor) -> Tensor:
     t = torch.as_tensor(t, dtype=frames.dtype, device=frames.device).flatten()
     if t.numel() not in (1, len(frames)):
-        raise TsgError(f"t has {t.numel()} values for {len(frames)} samples; give one, or one a sample")
+        raise TsgError(f"t has {t.numel()} values for {len(frames)} samples; give one value, or one for each sample")
     if not ((t > 0) & (t < 1)).all():
         outside = next(v for v in t.tolist() if not (math.isfinite(v) and 0 < v < 1))
         raise TsgError(f"t={outside:g} must lie strictly between 0 (frame a) and 1 (frame b)")
@@ -309,7 +309,7 @@ def _load_tensors(path: Path) -> Mapping[str, Tensor]:
 
 
 def _network_entries(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Entries of encoder and decoder under their own names, whatever module they were wrapped in."""
+    """Entries of the encoder and the decoders under their own names, whatever module wrapped them."""
     entries = {}
     for name, value in state.items():
         parts = name.split(".")

@@ -1,4 +1,4 @@
-"""The networks that come with the package, trained by `tsg train` and kept in the folder `weights`."""
+"""The networks shipped with the package, trained by `tsg train` and kept in the folder `weights`."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +14,7 @@ PUBLISHED_SUFFIXES = (".ckpt", ".pt", ".pth")
 
 
 def shipped() -> list[str]:
-    """Names of the networks that are shipped."""
+    """Names of the shipped networks."""
     return sorted(path.parent.name for path in FOLDER.glob(f"*/{WEIGHTS}"))
 
 
@@ -26,15 +26,15 @@ def shipped_file(name: str, file: str) -> Path:
 
 
 def load_shipped(name: str = DEFAULT) -> TSGNet:
-    """A shipped network, read once and the same object at every call. Raises TsgError for an unknown name."""
+    """A shipped network, read once: every call returns the same object. Raises TsgError for an unknown name."""
     return _load(shipped_file(name, WEIGHTS))
 
 
 def network(checkpoint: TSGNet | str | Path | None = None) -> TSGNet:
-    """The network that a checkpoint means: itself, the name of a shipped one, or a file; by default `load_shipped()`.
+    """The network that `checkpoint` denotes: a network, the name of a shipped one, or a file. None: `load_shipped()`.
 
-    A file is one of `prediction.save_model`, or, as .ckpt, .pt or .pth, a checkpoint of the published code. Raises
-    TsgError for what is neither, and for a file that is truncated or holds another architecture.
+    A file was written by `model.file.save_model` or, with the suffix .ckpt, .pt or .pth, by the published code. Raises
+    TsgError for anything else, and for a file that is truncated or holds another architecture.
     """
     if checkpoint is None:
         return load_shipped()

@@ -1,1 +1,1 @@
-"""The electron probe, what atoms scatter of it, and how pixels sample the image."""
+"""The electron probe, how atoms scatter it, and how pixels sample the image."""

@@ -1,10 +1,11 @@
-"""Channelling: atoms along the beam change what one another scatters.
+"""Channelling: atoms that lie along the beam change how strongly their neighbours scatter.
 
-Multislice finds that the first atoms of a column focus the electrons onto the next ones and scatter them away before
-they reach the last, and that the image of a long column is wider than its atoms' images. Here an atom's scattering is
-multiplied by exp of a sum over its neighbours along the beam, of lateral Gaussians times decays in depth, and a part of
-it that grows with the atoms above is spread. The coefficients were fitted once to multislice frames: a few for all
-elements and orientations, a correction of the incoherent image, no theory of diffraction.
+In multislice calculations the first atoms of a column focus the electrons onto the next ones, and scatter them away
+before they reach the last. The image of a long column is also wider than the images of its atoms. Here the scattering
+of an atom is multiplied by the exponential of a sum over its neighbours along the beam; each neighbour adds a lateral
+Gaussian times a decay in depth. Part of the scattering, which grows with the atoms above, is spread laterally. A few
+coefficients, fitted once to multislice frames, serve all elements and orientations: this corrects the incoherent image,
+it is not a theory of diffraction.
 """
 
 from dataclasses import dataclass
@@ -21,17 +22,17 @@ from .scattering import haadf_cross_section_A2
 COEFFICIENTS_FILE = Path(__file__).parent / "channelling.yaml"
 LARGEST_EXPONENT = 3.0
 _REACH = 3.0  # widths of the widest lateral Gaussian
-_SAME_DEPTH_A = 0.1  # atoms less apart along the beam are neither above nor below one another
+_SAME_DEPTH_A = 0.1  # atoms closer than this along the beam count as level: neither is above the other
 
 
 @dataclass(frozen=True, kw_only=True)
 class Channelling:
-    """The sum's terms: `above` and `below` (n_lateral, n_depth) for neighbours the electrons meet before and after.
+    """The terms of the sum. Electrons meet neighbours `above` first and neighbours `below` later; (n_lateral, n_depth).
 
-    A neighbour at the lateral distance d and |dz| along the beam adds, for each lateral width w and depth D,
-    coefficient * strength * exp(-d^2 / (2 w^2) - |dz| / D); its strength is the square root of its cross-section over
-    gold's, about the ratio of the phases by which the two shift the electrons' wave. `spread` (n_lateral,) holds the
-    coefficients, for neighbours above and the last depth, of the part that is blurred by a Gaussian of sigma `spread_A`.
+    A neighbour at the lateral distance d and the distance |dz| along the beam adds, for each lateral width w and depth
+    D, coefficient * strength * exp(-d^2 / (2 w^2) - |dz| / D). Its strength is the square root of the ratio of its
+    cross-section to gold's, about the ratio of the phase shifts that the two atoms cause. `spread` (n_lateral,) holds
+    the coefficients of the part that is blurred by a Gaussian of sigma `spread_A`: neighbours above, last depth.
     """
 
     lateral_A: tuple[float, ...]
@@ -42,7 +43,7 @@ class Channelling:
     spread_A: float
 
     def factors(self, positions_A: np.ndarray, strengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What each atom's scattering is multiplied by, sharp and spread, (n_atoms,) each.
+        """Factors, (n_atoms,) each, that multiply the sharp and the spread part of each atom's scattering.
 
         Positions (n_atoms, 3) are along x, y and depth.
         """
@@ -50,18 +51,18 @@ class Channelling:
         return self.factors_of(self.features(positions_A, strengths), coefficients)
 
     def factors_of(self, features: np.ndarray, coefficients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The same from the neighbourhood's features and the coefficients above, below and of the spread, in a row."""
+        """The same from `features` and one array of coefficients: those above, those below, those of the spread."""
         n = features.shape[1]
         sharp = np.exp(np.clip(features @ coefficients[:n], -LARGEST_EXPONENT, LARGEST_EXPONENT))
         return sharp, sharp * np.clip(features[:, self.spread_terms] @ coefficients[n:], 0, None)
 
     @property
     def spread_terms(self) -> slice:
-        """Which features spread the image: those of atoms above, for the last depth."""
+        """The features that spread the image: those of atoms above, at the last depth."""
         return slice(len(self.depth_A) - 1, len(self.lateral_A) * len(self.depth_A), len(self.depth_A))
 
     def features(self, positions_A: np.ndarray, strengths: np.ndarray) -> np.ndarray:
-        """The terms before their coefficients, (n_atoms, 2 n_lateral n_depth): those above, then those below."""
+        """The terms without their coefficients, (n_atoms, 2 n_lateral n_depth): first those above, then those below."""
         tree = cKDTree(positions_A[:, :2])
         first, second = tree.query_pairs(_REACH * max(self.lateral_A), output_type="ndarray").T
         difference = positions_A[first] - positions_A[second]
@@ -83,7 +84,7 @@ class Channelling:
 
 
 def strengths_of(symbols: np.ndarray, microscope: Microscope) -> np.ndarray:
-    """Strength (n_atoms,) of each atom as a neighbour: square root of its cross-section over gold's."""
+    """Strength (n_atoms,) of each atom as a neighbour: square root of the ratio of its cross-section to gold's."""
     gold_A2 = haadf_cross_section_A2("Au", microscope)
     elements, of = np.unique(symbols, return_inverse=True)
     return np.sqrt([haadf_cross_section_A2(str(e), microscope) / gold_A2 for e in elements])[of]
@@ -91,7 +92,7 @@ def strengths_of(symbols: np.ndarray, microscope: Microscope) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def shipped_coefficients() -> Channelling:
-    """The coefficients that are shipped; the file says what they were fitted to and how well."""
+    """The coefficients shipped with the package; the file says what they were fitted to, and how well."""
     content = yaml.safe_load(COEFFICIENTS_FILE.read_text(encoding="utf-8"))
     return Channelling(
         lateral_A=tuple(content["lateral_A"]),

@@ -11,8 +11,8 @@ from scipy.fft import next_fast_len
 class PaddedFrame:
     """A frame of `shape` (n_y, n_x) inside a periodic box that is `padding_A` larger, rounded up to whole pixels.
 
-    A pixel is the mean of the image over the pixel's area. That is what a probe swept over it records, it is never
-    negative, and the sum over pixels keeps the total intensity, however coarse the pixels are.
+    The value of a pixel is the mean of the image over its area, as a probe that sweeps the pixel records it. This mean
+    is never negative, and the sum over pixels preserves the total intensity however coarse the pixels are.
     """
 
     shape: tuple[int, int]
@@ -30,7 +30,7 @@ class PaddedFrame:
 
     @property
     def middle_A(self) -> tuple[float, float]:
-        """Position (y, x) of the tilt axis from the centre of pixel (0, 0)."""
+        """Position (y, x) of the tilt axis, measured from the centre of pixel (0, 0)."""
         return tuple((n - 1) / 2 * self.pixel_size_A for n in self.shape)
 
     def frequencies(self, band: tuple[int, int], *, device: str = "cpu") -> tuple[torch.Tensor, torch.Tensor]:
@@ -39,12 +39,12 @@ class PaddedFrame:
         return k_y, torch.arange(band[1] + 1, dtype=torch.float64, device=device) / self.extent_A[1]
 
     def pixel_transfer(self, k_y: torch.Tensor, k_x: torch.Tensor) -> torch.Tensor:
-        """What the mean over a pixel transfers, for all components of `image`: twice for pairs k, -k."""
+        """Transfer of the mean over a pixel, for the components that `image` takes; doubled for each pair k, -k."""
         pairs = 2.0 - (k_x == 0).to(k_x.dtype)
         return torch.sinc(k_y * self.pixel_size_A)[:, None] * torch.sinc(k_x * self.pixel_size_A) * pairs
 
     def image(self, spectrum: torch.Tensor) -> torch.Tensor:
-        """Frame (n_y, n_x) of a spectrum (2 m_y + 1, m_x + 1), times `pixel_transfer`, whose origin is pixel (0, 0)."""
+        """Frame (n_y, n_x) of a spectrum (2 m_y + 1, m_x + 1), times `pixel_transfer`, with origin at pixel (0, 0)."""
         m_y = spectrum.shape[0] // 2
         folded = torch.roll(_fold(spectrum, self.padded[0]), -m_y, dims=0)
         folded = _fold(folded.T, self.padded[1]).T
@@ -52,7 +52,7 @@ class PaddedFrame:
 
 
 def _fold(spectrum: torch.Tensor, n: int) -> torch.Tensor:
-    """Add rows that lie n apart: frequencies that n samples cannot tell from one another."""
+    """Add rows that lie n apart: n samples cannot tell their frequencies apart."""
     repeats = -(-len(spectrum) // n)
     whole = torch.nn.functional.pad(spectrum, (0, 0, 0, repeats * n - len(spectrum)))
     return whole.reshape(repeats, n, -1).sum(0)

@@ -1,4 +1,4 @@
-"""The electron probe in the plane of the specimen: its intensity, how far it reaches and what it transfers."""
+"""The electron probe in the plane of the specimen: its intensity, its extent and its transfer function."""
 
 from functools import lru_cache
 
@@ -8,7 +8,7 @@ import numpy as np
 from ..errors import TsgError
 from ..microscope import Microscope
 
-# an image holds nothing beyond 2 alpha / lambda; a little finer than that keeps the square of the wave free of aliasing
+# an image holds no frequency beyond 2 alpha / lambda; slightly finer sampling keeps |wave|^2 free of aliasing
 _OVERSAMPLING = 1.25
 
 
@@ -23,9 +23,10 @@ def abtem_lens(microscope: Microscope) -> dict:
 
 
 def probe_wave(microscope: Microscope, *, extent_A: tuple[float, float], gpts: tuple[int, int]) -> np.ndarray:
-    """abTEM's probe (gpts_y, gpts_x), complex, sum |.|^2 = 1, at pixel (gpts_y // 2, gpts_x // 2) of a periodic box.
+    """abTEM's complex probe (gpts_y, gpts_x) in a periodic box, sum |.|^2 = 1, at pixel (gpts_y // 2, gpts_x // 2).
 
-    One energy and a point source: the spread of the focus and the source's size enter intensities alone.
+    It has a single energy and a point source. The spread of the focus and the size of the source affect only
+    intensities.
     """
     (extent_y, extent_x), (n_y, n_x) = extent_A, gpts
     if max(extent_y / n_y, extent_x / n_x) > microscope.nyquist_sampling_A * (1 + 1e-6):
@@ -35,17 +36,17 @@ def probe_wave(microscope: Microscope, *, extent_A: tuple[float, float], gpts: t
         )
     probe = abtem.Probe(extent=(extent_x, extent_y), gpts=(n_x, n_y), device="cpu", **abtem_lens(microscope))
     centre = [[n_x // 2 * extent_x / n_x, n_y // 2 * extent_y / n_y]]
-    with abtem.config.set({"precision": "float64", "fft": "numpy"}):  # one transform is not worth a plan of FFTW
+    with abtem.config.set({"precision": "float64", "fft": "numpy"}):  # one transform is not worth planning with FFTW
         wave = probe.build(scan=abtem.CustomScan(centre), lazy=False).array.squeeze().T
     return wave / np.sqrt((np.abs(wave) ** 2).sum())
 
 
 def probe_intensity(microscope: Microscope, *, extent_A, gpts) -> np.ndarray:
-    """|probe|^2 (gpts_y, gpts_x) with sum 1 in a periodic box, around pixel (gpts_y // 2, gpts_x // 2).
+    """|probe|^2 (gpts_y, gpts_x) with sum 1 in a periodic box, centred at pixel (gpts_y // 2, gpts_x // 2).
 
-    `extent_A` and `gpts` are a number or a pair (y, x). The effective source is a Gaussian that blurs the intensity; a
-    spread of the focus adds up the intensities of several.
-    Raises TsgError where the sampling is coarser than `microscope.nyquist_sampling_A`.
+    `extent_A` and `gpts` are a number or a pair (y, x). The effective source is a Gaussian that blurs the intensity. A
+    spread of the focus is a weighted sum of the intensities at several foci.
+    Raises TsgError if the sampling is coarser than `microscope.nyquist_sampling_A`.
     """
     extent_A, gpts = _pair(extent_A), _pair(gpts)
     intensity = sum(
@@ -62,9 +63,9 @@ def probe_intensity(microscope: Microscope, *, extent_A, gpts) -> np.ndarray:
 def transfer_function(microscope: Microscope, *, extent_A: tuple[float, float]) -> np.ndarray:
     """Optical transfer function on the frequencies m / extent_A up to the image's band limit 2 alpha / lambda.
 
-    Real (2 m_y + 1, m_x + 1): rows run from -m_y to m_y, columns from 0 to m_x; 1 at zero frequency, signed where
-    aberrations reverse the contrast. The probe is computed in a box twice as large, of which every second frequency is
-    taken: the spread of a probe that just fits the box is then its own and not that of its periodic images.
+    Real, (2 m_y + 1, m_x + 1): rows run from -m_y to m_y, columns from 0 to m_x. It is 1 at zero frequency and negative
+    where aberrations reverse the contrast. The probe is computed in a box twice as large and every second frequency is
+    kept, so that a probe that just fits the box does not overlap its own periodic images.
     """
     fine = _OVERSAMPLING / microscope.nyquist_sampling_A
     gpts = tuple(2 * int(np.ceil(extent * fine)) for extent in extent_A)
@@ -75,13 +76,13 @@ def transfer_function(microscope: Microscope, *, extent_A: tuple[float, float]) 
 
 
 def band_edge(microscope: Microscope, *, extent_A: float) -> int:
-    """Index of the last frequency m / extent_A inside the band of the image."""
+    """Index m of the last frequency m / extent_A inside the band of the image."""
     return int(np.floor(extent_A * 2 * microscope.convergence_mrad * 1e-3 / microscope.wavelength_A))
 
 
 @lru_cache(maxsize=8)
 def encircled_energy(microscope: Microscope) -> tuple[np.ndarray, np.ndarray]:
-    """Radii (n,) in angstrom, ascending, and the fraction (n,) of the probe within each."""
+    """Ascending radii (n,) in angstrom, and the fraction (n,) of the probe within each."""
     extent_A = _wide_extent_A(microscope)
     n = 2 * int(np.ceil(extent_A * _OVERSAMPLING / microscope.nyquist_sampling_A))
     intensity = probe_intensity(microscope, extent_A=extent_A, gpts=n)
@@ -92,10 +93,10 @@ def encircled_energy(microscope: Microscope) -> tuple[np.ndarray, np.ndarray]:
 
 
 def probe_radius_A(microscope: Microscope, *, fraction: float = 0.99) -> float:
-    """Radius of the circle that holds this fraction of the probe.
+    """Radius of the circle that contains this fraction of the probe.
 
-    Raises TsgError for a fraction outside 0..1, both excluded, or one that the probe's slow tails reach only beyond
-    the computed box.
+    Raises TsgError unless the fraction lies strictly between 0 and 1, and if the probe's long tails reach it only
+    outside the computed box.
     """
     if not 0 < fraction < 1:
         raise TsgError(f"fraction={fraction} must lie between 0 and 1")
@@ -112,7 +113,7 @@ def fraction_within(microscope: Microscope, *, radius_A: float) -> float:
 
 
 def _wide_extent_A(microscope: Microscope) -> float:
-    """A box several times the geometric radius of the probe, Cs alpha^3 + |defocus| alpha, and wide for its tails."""
+    """Edge of a box wide enough for the tails: several geometric radii Cs alpha^3 + |defocus| alpha of the probe."""
     alpha = microscope.convergence_mrad * 1e-3
     defocus_A = abs(microscope.defocus_A) + 3 * microscope.defocus_spread_A
     geometric_A = abs(microscope.Cs_um) * 1e4 * alpha**3 + defocus_A * alpha + microscope.source_size_A
@@ -120,7 +121,7 @@ def _wide_extent_A(microscope: Microscope) -> float:
 
 
 def source_transfer(microscope: Microscope, k2: np.ndarray) -> np.ndarray:
-    """What the effective source, a Gaussian, transfers at the squared spatial frequencies k2."""
+    """Transfer function of the effective source, a Gaussian, at the squared spatial frequencies k2."""
     sigma_A = microscope.source_size_A / np.sqrt(8 * np.log(2))
     return np.exp(-2 * np.pi**2 * sigma_A**2 * k2)
 

@@ -1,4 +1,4 @@
-"""Training TSGNet on Lightning Fabric: on a CPU, a GPU or several, interrupted and resumed at will."""
+"""Training TSGNet with Lightning Fabric, on a CPU or on GPUs. A training can be interrupted and resumed at any time."""
 
 import copy
 import logging
@@ -34,25 +34,26 @@ PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
-    """The paper's optimisation where it names one, for samples of every rate.
+    """Settings of a training. They follow the paper where it states them, with samples of every rate.
 
-    n_steps, batch_size    samples of a step are shared out over the devices
+    n_steps, batch_size    the samples of each step are divided among the devices
     crop_px                edge of the random square crops, a multiple of 16
-    learning_rate          AdamW's, rising over `warmup_steps`, then falling on a cosine to `final_learning_rate`. The
-                           paper's 1e-4 left a training of hundreds of steps below linear interpolation in validation,
-                           where 1e-3 rose above it.
-    loss                   "published": the paper's; "gain": `losses.gain_loss`, which all rates enter alike
-    eta                    weight of the geometry loss in the published one
-    min_rate, max_rate, midpoint   which gaps and times are drawn: see `training_samples.SampleSource`. The paper trains
-                           one model for all rates beside one for each, for which both are that rate and midpoint is 1.
+    learning_rate          of AdamW; it rises over `warmup_steps`, then falls on a cosine to `final_learning_rate`. With
+                           the paper's 1e-4, a training of hundreds of steps stayed below linear interpolation in
+                           validation; with 1e-3 it rose above it.
+    loss                   "published": the paper's; "gain": `losses.gain_loss`, in which all rates carry equal weight
+    eta                    weight of the geometry loss in the published loss
+    min_rate, max_rate, midpoint   set the gaps and times to draw; see `training.samples.SampleSource`. The paper trains
+                           one model for all rates, and one model for each rate: there both rates are equal and
+                           midpoint is 1.
     dose_per_A2            (low, high) dose of the noise added to the input frames of half of the samples, or None
-    ema_decay              of the averaged weights, which are those validated and kept; lower during the first steps
-    max_gradient_norm      gradients are scaled down to it
+    ema_decay              of the averaged weights, which are validated and kept; lower during the first steps
+    max_gradient_norm      gradients with a larger norm are scaled down to it
     precision              of the convolutions: "32-true", "bf16-mixed", "16-mixed", or "auto": bf16-mixed where the
-                           processor has it. Weights, losses and warping stay in float32.
+                           processor supports it. Weights, losses and warping stay in float32.
     validate_every, checkpoint_every, log_every   in steps
 
-    Raises TsgError for values that can't be trained with.
+    Raises TsgError for values that no training can use.
     """
 
     n_steps: int
@@ -97,7 +98,7 @@ class TrainingSettings:
             raise TsgError(f"precision={self.precision!r} is not one of {', '.join(PRECISIONS)}")
 
     def learning_rate_at(self, step: int) -> float:
-        """The learning rate of step 0, 1, ..."""
+        """The learning rate at step 0, 1, ..."""
         return learning_rate_at(self, step)
 
 
@@ -112,18 +113,18 @@ def train(
     devices: int | str = 1,
     tensorboard: bool = False,
 ) -> Path:
-    """Train and return the path of `folder`/model.safetensors: the averaged weights that were best in validation.
+    """Train, and return the path of `folder`/model.safetensors: the averaged weights that were best in validation.
 
-    training, validation  anything with len and [i] -> TiltSeries, such as a list or a `datasets.Dataset`
-    model                 to go on from; by default a TSGNet that starts as linear interpolation, its weights drawn from
-                          the seed
+    training, validation  anything with len and [i] -> TiltSeries, such as a list or a `simulation.datasets.Dataset`
+    model                 the network to continue from; by default a TSGNet that starts as linear interpolation, with
+                          weights drawn from the seed
     accelerator, devices  as in Lightning Fabric; several devices train together (DDP)
-    tensorboard           also write event files, where tensorboard is installed
+    tensorboard           also write event files; needs the package tensorboard
 
-    `folder` also gets history.csv (step, loss, learning_rate, validation_psnr_dB, linear_psnr_dB, samples_per_s) and,
-    until the last step, training_state.pt, from which an interrupted training of the same settings goes on when it is
-    called again: on one CPU to the very same weights. A finished training is left as it is. Raises TsgError where the
-    folder holds a training of other settings.
+    `folder` also receives history.csv (step, loss, learning_rate, validation_psnr_dB, linear_psnr_dB, samples_per_s)
+    and, until the last step, training_state.pt. Calling `train` again with the same settings resumes an interrupted
+    training from there; on one CPU it arrives at exactly the same weights. A finished training is left as it is. Raises
+    TsgError if the folder holds a training with other settings.
     """
     folder = Path(folder)
     fabric = _fabric(settings, accelerator=accelerator, devices=devices)
@@ -155,7 +156,7 @@ def train(
 
 
 class _Objective(nn.Module):
-    """What the engine wraps: from a batch to the loss."""
+    """The module that Fabric wraps: it computes the loss of a batch."""
 
     def __init__(self, model: TSGNet, settings: TrainingSettings):
         super().__init__()
@@ -169,7 +170,7 @@ class _Objective(nn.Module):
 
 
 class _Run:
-    """One training: its weights, optimiser, averaged weights, history and step."""
+    """One training: weights, optimiser, averaged weights, history and current step."""
 
     KEPT = ("step", "best_dB", "validation_dB", "linear_dB", "history", "losses", "seconds")
     WITH_STATE = ("model", "optimizer", "average", "precision")
@@ -184,7 +185,7 @@ class _Run:
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.step, self.best_dB, self.validation_dB, self.linear_dB = 0, -math.inf, math.nan, math.nan
         self.history: list[dict] = []
-        self.losses: list[float] = []  # and seconds, of the steps since the last line of history
+        self.losses: list[float] = []  # like `seconds`, of the steps since the last line of history
         self.seconds = 0.0
 
     @property
@@ -192,7 +193,7 @@ class _Run:
         return self.step == self.settings.n_steps
 
     def to_the_end(self, source: SampleSource, judge: Validation | None, *, writer) -> None:
-        """Train to the last step; `judge` is given to the one process that validates and writes."""
+        """Train to the last step. Only the process that validates and writes gets a `judge`."""
         settings, fabric = self.settings, self.fabric
         if judge and self.step == 0:
             self.validate(judge)
@@ -210,7 +211,7 @@ class _Run:
         fabric.barrier()
 
     def report(self, judge: Validation, writer) -> None:
-        """Whatever is due after this step: validation, a line of history, a checkpoint or, at the end, its removal."""
+        """Do what is due after this step: validate, write history or a checkpoint; remove it at the end."""
         every = self.settings
         validated = self.finished or self.step % every.validate_every == 0
         if validated:
@@ -233,7 +234,7 @@ class _Run:
             self.objective,
             self.optimizer,
             max_norm=self.settings.max_gradient_norm,
-            error_if_nonfinite=not self.precision.state_dict(),  # a loss scale that is too high skips the step instead
+            error_if_nonfinite=not self.precision.state_dict(),  # too high a loss scale skips the step instead
         )
         self.optimizer.step()
         decay = min(self.settings.ema_decay, (1 + self.step) / (10 + self.step))
@@ -277,7 +278,7 @@ class _Run:
             torch.save(state, partial)
 
     def resume(self) -> None:
-        """Go on from the folder's state, or stand at the end of the finished training that it holds, if either."""
+        """Continue from the state in the folder; a finished training there leaves nothing to do."""
         path = self.folder / STATE_FILE
         if not path.exists():
             self._recognise_finished()
@@ -288,7 +289,7 @@ class _Run:
         for name in self.KEPT:
             setattr(self, name, state[name])
         for name in self.WITH_STATE:
-            if name in state:  # states of earlier versions have no loss scale
+            if name in state:  # earlier versions stored no loss scale
                 getattr(self, name).load_state_dict(state[name])
 
     def _recognise_finished(self) -> None:
@@ -304,7 +305,7 @@ class _Run:
             self.step = last
 
     def _check_same(self, path: Path, **found: Mapping[str, Any]) -> None:
-        """What must agree for a training to go on, or to count as the one that was asked for."""
+        """Check what must agree for a training to resume, or to count as the requested one."""
         for name, wanted in self.identity().items():
             there = found[name]
             other = sorted(key for key in wanted if wanted[key] != there.get(key))
@@ -319,7 +320,7 @@ class _Run:
 
 
 class _Label:
-    """The run's standing, read anew whenever the display of progress is."""
+    """The state of the run as text, read anew each time the progress display updates."""
 
     def __init__(self, run: _Run):
         self.run = run
@@ -337,7 +338,7 @@ def _fabric(settings: TrainingSettings, *, accelerator: str, devices: int | str)
     if precision == "auto":
         fast = torch.cuda.is_bf16_supported() if on_gpu else torch.cpu._is_avx512_bf16_supported()
         precision = "bf16-mixed" if fast else "32-true"
-    logging.getLogger("lightning_fabric.utilities.rank_zero").setLevel(logging.WARNING)  # it announces the precision
+    logging.getLogger("lightning_fabric.utilities.rank_zero").setLevel(logging.WARNING)  # it announces precision
     fabric = Fabric(accelerator=accelerator, devices=devices, precision=precision)
     fabric.launch()
     return fabric

@@ -1,4 +1,4 @@
-"""Drawing training samples: two measured frames of a tilt series, the time between them, and the frame at that time."""
+"""Training samples: two measured frames of a tilt series, a time between them, and the true frame at that time."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ CACHE_GB = 8.0
 
 
 class Batch(NamedTuple):
-    """frame_a, frame_b, target (n, 1, crop, crop), divided by their series' scale; t (n,)."""
+    """frame_a, frame_b, target (n, 1, crop, crop), divided by the scale of their series; t (n,)."""
 
     frame_a: Tensor
     frame_b: Tensor
@@ -24,16 +24,16 @@ class Batch(NamedTuple):
 
 
 class SampleSource:
-    """Random samples of many tilt series; those of one seed and step are always the same.
+    """Random samples from many tilt series. One seed and step always give the same samples.
 
-    series       anything with len and [i] -> TiltSeries; what was read last stays in memory, up to `CACHE_GB`
-    min_rate, max_rate   gaps between the outer frames are 2 * min_rate to 2 * max_rate; alike for a model of one rate
-    midpoint     fraction of samples after the midpoint protocol (gap 2 r, target in the middle, r uniform); in the
-                 others the target is any frame between
-    dose_per_A2  (low, high): half of the samples have outer frames with Poisson noise, the dose log-uniform between
-                 the bounds; the target stays clean. None: no noise.
+    series       anything with len and [i] -> TiltSeries; the last ones read stay in memory, up to `CACHE_GB`
+    min_rate, max_rate   the gaps between outer frames run from 2 * min_rate to 2 * max_rate; equal for one rate
+    midpoint     fraction of samples by the midpoint protocol (gap 2 r, target in the middle, r uniform); in the
+                 others the target is any frame in between
+    dose_per_A2  (low, high): half of the samples get outer frames with Poisson noise, at a dose drawn log-uniformly
+                 between the bounds; the target stays clean. None: no noise.
 
-    Raises TsgError where there are no series, or where one is too short or smaller than the crop.
+    Raises TsgError if there are no series, or if a series is too short or smaller than the crop.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class SampleSource:
         self._cache: OrderedDict[int, tuple[TiltSeries, np.ndarray]] = OrderedDict()
 
     def batch(self, step: int, *, size: int, part: slice = slice(None)) -> Batch:
-        """The samples of one step; `part` takes those of one of several devices."""
+        """The samples of one step; `part` selects those of one of several devices."""
         generators = [np.random.default_rng([self.seed, step, k]) for k in range(size)[part]]
         samples = [self._sample(rng) for rng in generators]
         frames = np.stack([s[0] for s in samples])
@@ -69,7 +69,7 @@ class SampleSource:
         indices = [first, first + gap, first + k]
         tilt_a, tilt_b, tilt = series.tilt_deg[indices]
         t = (tilt - tilt_a) / (tilt_b - tilt_a)
-        # what prediction divides by: the brightest pixel of the frames that such a series has
+        # prediction divides by the brightest pixel of the frames that such a series has
         scale = peaks[first % gap :: gap].max() or 1.0
         y, x = (int(rng.integers(size - self.crop_px + 1)) for size in series.frames.shape[1:])
         trio = series.frames[indices, y : y + self.crop_px, x : x + self.crop_px]
@@ -79,7 +79,7 @@ class SampleSource:
         return np.ascontiguousarray(trio[:, None]) / np.float32(scale), t
 
     def _draw_indices(self, n: int, rng: np.random.Generator) -> tuple[int, int, int]:
-        """First frame, gap to the other outer frame, and steps from the first frame to the target."""
+        """Index of the first frame, gap to the other outer frame, and steps from the first frame to the target."""
         max_rate = min(self.max_rate, (n - 1) // 2)
         if max_rate < self.min_rate:
             raise TsgError(
@@ -117,10 +117,10 @@ class SampleSource:
 
 
 def _flip(trio: np.ndarray, t: float, rng: np.random.Generator) -> tuple[np.ndarray, float]:
-    """Mirror rows, or mirror columns and exchange the outer frames, each for half of the samples.
+    """Mirror the rows of half of the samples; mirror the columns of half and swap their outer frames.
 
-    A particle mirrored along y gives mirrored rows at every tilt. One mirrored along x gives mirrored columns, but at
-    the opposite tilt: time runs backwards.
+    A particle mirrored along y gives frames with mirrored rows at every tilt. A particle mirrored along x gives frames
+    with mirrored columns at the opposite tilt: time runs backwards.
     """
     if rng.random() < 0.5:
         trio = trio[:, ::-1]

@@ -1,11 +1,11 @@
-"""The learning rate over the steps of a training."""
+"""How the learning rate changes over the steps of a training."""
 
 import math
 from typing import Protocol
 
 
 class Scheduled(Protocol):
-    """Settings of a training that say how its learning rate goes."""
+    """The training settings that determine the learning rate."""
 
     n_steps: int
     warmup_steps: int
@@ -14,7 +14,7 @@ class Scheduled(Protocol):
 
 
 def learning_rate_at(settings: Scheduled, step: int) -> float:
-    """The learning rate of step 0, 1, ...: rising over the warm-up, then falling on a cosine to the final one."""
+    """The learning rate at step 0, 1, ...: it rises over the warm-up, then falls on a cosine to its final value."""
     if step < settings.warmup_steps:
         return settings.learning_rate * (step + 1) / settings.warmup_steps
     done = (step - settings.warmup_steps) / max(settings.n_steps - settings.warmup_steps, 1)

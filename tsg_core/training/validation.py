@@ -1,4 +1,4 @@
-"""How well a network predicts the midpoints of series that it was not trained with, beside linear interpolation."""
+"""How well a network predicts midpoints of series outside its training set, compared with linear interpolation."""
 
 from collections.abc import Sequence
 
@@ -12,10 +12,10 @@ from ..tilt_series import TiltSeries
 
 
 class Validation:
-    """Fixed trios of the validation series, of every rate in turn: for each series one at a random start.
+    """Fixed trios of the validation series: one trio of every rate from each series, at a random start.
 
-    PSNR is in dB, its peak the brightest pixel of the trio's series, and averaged over the trios. Frames are divided by
-    the brightest pixel of those that a series with the trio's gap would have measured.
+    PSNR is in dB and averaged over the trios; its peak is the brightest pixel of the trio's series. Frames are divided
+    by the brightest pixel of the frames that a series with the trio's gap would have measured.
     """
 
     def __init__(self, series: Sequence[TiltSeries], *, max_rate: int, seed: int, min_rate: int = 1):
@@ -26,7 +26,7 @@ class Validation:
         self.linear_dB = float(np.mean([_psnr_dB((a + b) / 2, c, peak) for a, b, c, peak in self.groups]))
 
     def psnr_dB(self, model: nn.Module, *, batch_size: int) -> float:
-        """Mean PSNR of the model's predictions, on the model's device, in float32."""
+        """Mean PSNR of the model's predictions, computed on the model's device in float32."""
         device = next(model.parameters()).device
         means = []
         with torch.inference_mode():
@@ -38,7 +38,7 @@ class Validation:
 
 
 def _trios(series: TiltSeries, rates: range, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Frames a, b, target (n, 1, n_y, n_x) and peak (n,), divided by their scales."""
+    """Frames a, b, target (n, 1, n_y, n_x) and peaks (n,), all divided by the scales of their trios."""
     rates = [rate for rate in rates if 2 * rate < len(series)]
     if not rates:
         raise TsgError(f"a validation series has {len(series)} frames; at least three, or one gap, are needed")

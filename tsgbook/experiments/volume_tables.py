@@ -175,7 +175,7 @@ def dose_sentences(table: pd.DataFrame, *, column: str = "chamfer_A", seed: int 
 
 def _resolution(curve: ShellCorrelation, threshold: float) -> str:
     if (curve.correlation >= threshold).all():
-        return f"not above {1 / curve.frequency_per_A[-1]:.2f}"
+        return f"≤ {1 / curve.frequency_per_A[-1]:.2f}"
     return f"{curve.resolution_A(threshold=threshold):.2f}"
 
 

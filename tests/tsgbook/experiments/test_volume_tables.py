@@ -103,7 +103,7 @@ CURVE = ShellCorrelation(frequency_per_A=np.array([0.1, 0.2, 0.4]), correlation=
 
 def test_crossings_or_how_far_the_curve_reaches():
     shown = volume_tables.resolutions_table({"all": {"Sparse": CURVE}})
-    assert shown.iloc[0].tolist() == ["all", "Sparse", "4.00", "not above 2.50"]
+    assert shown.iloc[0].tolist() == ["all", "Sparse", "4.00", "≤ 2.50"]
 
 
 def test_figures_show_every_arm_and_panel(table):
