@@ -1,6 +1,7 @@
 """SIRT, OS-SART and CGLS: engines beside one another, options, and what is refused."""
 
 import importlib.util
+import warnings
 
 import numpy as np
 import pytest
@@ -127,17 +128,27 @@ def test_cgls_solves_the_normal_equations():
     np.testing.assert_allclose(cgls(series, n_iterations=150).ravel(), solution, atol=2e-3 * solution.max())
 
 
-def bad_frames():
-    frames = project(spots(), tilt_deg=TILT_deg)
-    frames[3, 1, 5] = -frames.max()
-    return TiltSeries(frames, TILT_deg, 0.5)
+ALONE = np.pad(spots(), ((4, 4), (4, 4), (4, 4)))  # with vacuum on all sides
+
+
+def noisy(*, offset=0.0, contrast=100.0, seed=0):
+    """Counted electrons about an offset: many pixels are darker than the vacuum, by far more than a share of the peak."""
+    frames = project(ALONE, tilt_deg=TILT_deg)
+    rng = np.random.default_rng(seed)
+    counts = rng.poisson(frames / frames.max() * contrast + 60) - 60.0
+    return TiltSeries(counts + offset, TILT_deg, 0.5)
+
+
+def dark_object():
+    frames = project(ALONE, tilt_deg=TILT_deg)
+    return TiltSeries(-frames, TILT_deg, 0.5)
 
 
 @pytest.mark.parametrize(
     ("series", "options", "words"),
     [
         (series_of(spots(), TILT_deg[:1]), {}, "two angles"),
-        (bad_frames(), {}, "frame 3 .* negative"),
+        (dark_object(), {}, "bright field; turn their contrast first .tsg prepare IN --invert"),
         (series_of(spots()), {"engine": "magic"}, "sparse, torch, astra, tomopy"),
         (series_of(spots()), {"engine": "astra", "tolerance": 0.1}, "tolerance"),
         (series_of(spots()), {"engine": "tomopy", "non_negative": True}, "non_negative"),
@@ -155,8 +166,32 @@ def test_bad_input(series, options, words):
     assert "\n" not in str(raised.value)
 
 
+def test_noise_about_the_vacuum_is_no_mistake():
+    series = noisy()
+    assert series.frames.min() < -0.2 * series.frames.max()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        volume = sirt(series, n_iterations=20)
+    assert correlation(volume, sirt(series, n_iterations=20, allow_negative=True)) > 0.9999
+
+
+@pytest.mark.parametrize("method", [sirt, os_sart, cgls])
+def test_an_offset_below_zero_is_subtracted_and_said(method):
+    expected = method(noisy(), n_iterations=5)
+    with pytest.warns(UserWarning, match="vacuum of the frames lies at -327.. .*: this offset was subtracted"):
+        volume = method(noisy(offset=-32768), n_iterations=5)
+    assert correlation(volume, expected) > 0.999
+
+
+def test_offsets_that_differ_from_frame_to_frame_are_subtracted_each():
+    each = -200 * np.linspace(1, 2, len(TILT_deg))[:, None, None]
+    with pytest.warns(UserWarning, match="from -40.* to -20.* over the frames"):
+        volume = sirt(noisy(offset=each), n_iterations=5)
+    assert correlation(volume, sirt(noisy(), n_iterations=5)) > 0.999
+
+
 def test_negative_frames_can_be_allowed():
-    assert np.isfinite(sirt(bad_frames(), n_iterations=2, allow_negative=True)).all()
+    assert np.isfinite(sirt(dark_object(), n_iterations=2, allow_negative=True)).all()
 
 
 def test_engine_that_is_not_installed_names_the_remedy(monkeypatch):

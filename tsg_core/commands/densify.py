@@ -9,11 +9,13 @@ import click
 from ..errors import TsgError
 from .options import (
     PATH,
+    background,
     beside,
     check_output,
     check_space,
     file_of,
     file_output,
+    less_background,
     moved_into_place,
     read_with_contrast,
     say_history,
@@ -28,12 +30,13 @@ from .options import (
 @click.option("--at", type=PATH, help="Predict at the angles in this file instead.")
 @click.option("--method", default="auto", show_default=True, help="How to predict; a wrong name lists them all.")
 @click.option("--checkpoint", help="Network of the method tsgnet: a shipped one's name, or a file.")
+@background
 @click.option("--align", is_flag=True, help="Align the frames and find the tilt axis first; they are resampled then.")
-def densify(source, reading, output, overwrite, step, at, method, checkpoint, align) -> None:
+def densify(source, reading, output, overwrite, step, at, method, checkpoint, background, align) -> None:
     """Predict frames that were not measured.
 
-    Measured frames of the tilt series IN stay as they are. The method auto leaves out measured frames, predicts them
-    by every method that applies, and says which did best. Beside OUT come OUT_sigma, the standard deviations of the
+    Measured frames of the tilt series IN stay as they are, but for an offset that their vacuum stands on. The method
+    auto leaves out measured frames, predicts them by every method that applies, and says which did best. Beside OUT come OUT_sigma, the standard deviations of the
     predicted frames, and OUT_report.html: what was found, and what to be careful about. An interrupted run goes on
     where the same command is given again.
     """
@@ -52,6 +55,7 @@ def densify(source, reading, output, overwrite, step, at, method, checkpoint, al
     if method not in METHODS:
         raise TsgError(f"method {method!r} is not known; choose one of {', '.join(METHODS)}")
     series = read_with_contrast(source, **reading).measured_only()
+    series = less_background(series, background)
     if align:
         series = _aligned(series)
     tilt_deg, missing_deg = _targets(series, step=step, at=at)

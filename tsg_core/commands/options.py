@@ -4,6 +4,7 @@ import functools
 import os
 import shutil
 from collections.abc import Callable
+from math import isfinite
 from pathlib import Path
 
 import click
@@ -55,6 +56,32 @@ def file_output(command: Callable) -> Callable:
 overwrite = click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
 
 
+class Background(click.ParamType):
+    """auto, none, or a finite number."""
+
+    name = "level"
+
+    def convert(self, value, param, ctx):
+        if value in ("auto", "none") or isinstance(value, float):
+            return value
+        try:
+            level = float(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither auto, none nor a number", param, ctx)
+        if not isfinite(level):
+            self.fail(f"{value!r} is not finite; give auto, none or a finite number", param, ctx)
+        return level
+
+
+background = click.option(
+    "--background",
+    type=Background(),
+    default="auto",
+    show_default=True,
+    help="auto subtracts an offset that the vacuum stands on; none; or a level.",
+)
+
+
 def file_of(source: Path) -> Path:
     """The file or the pattern of files of an input, without the dataset that `FILE::DATASET` chooses.
 
@@ -101,6 +128,19 @@ def read_with_contrast(source: Path, **options):
     if all(frame.min() == frame.max() for frame in series.frames):
         raise TsgError(f"{source} has no contrast: all its frames are constant")
     return series
+
+
+def less_background(series, background: str | float):
+    """The series without what the option --background names, which its history says."""
+    from ..preparation.background import subtract_background
+    from ..vacuum import less_offset, offset_of
+
+    if background == "none":
+        return series
+    if background != "auto":
+        return subtract_background(series, level=background)[0]
+    vacuum = offset_of(series)
+    return series if vacuum is None else less_offset(series, vacuum)
 
 
 def say_history(series) -> None:

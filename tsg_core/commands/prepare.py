@@ -2,21 +2,9 @@
 
 import click
 
-from .options import PATH, check_output, file_output, numbers, series_input
+from .options import PATH, Background, check_output, file_output, numbers, series_input
 
 ALIGNMENTS = ("none", "correlation", "centre-of-mass", "full")
-
-
-class _Background(click.ParamType):
-    name = "level"
-
-    def convert(self, value, param, ctx):
-        if value in ("auto", "none") or isinstance(value, float):
-            return value
-        try:
-            return float(value)
-        except ValueError:
-            self.fail(f"{value!r} is neither auto, none nor a number", param, ctx)
 
 
 @click.command()
@@ -26,7 +14,7 @@ class _Background(click.ParamType):
 @click.option("--flip-angles", is_flag=True, help="Change the sign of all angles.")
 @click.option("--exclude-angles", metavar="LIST", default="", help="Frames to leave out, by angle: -62,14.5.")
 @click.option("--hot-pixels", is_flag=True, help="Replace single pixels far beyond all their neighbours.")
-@click.option("--background", type=_Background(), default="auto", show_default=True, help="auto, none or a level.")
+@click.option("--background", type=Background(), default="auto", show_default=True, help="auto, none or a level.")
 @click.option(
     "--bin", "binning", type=click.IntRange(min=1), default=1, show_default=True, help="Pixels that become one."
 )

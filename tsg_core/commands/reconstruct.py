@@ -3,7 +3,17 @@
 import click
 
 from ..errors import TsgError
-from .options import beside, check_output, check_space, file_output, read_with_contrast, say_history, series_input
+from .options import (
+    background,
+    beside,
+    check_output,
+    check_space,
+    file_output,
+    less_background,
+    read_with_contrast,
+    say_history,
+    series_input,
+)
 
 METHODS = ("sirt", "fbp", "os_sart", "cgls", "tv", "os_em")
 ENGINES = ("sparse", "torch", "astra", "tomopy")
@@ -19,11 +29,12 @@ TV_WEIGHT = 0.01  # of the brightest pixel
 @click.option(
     "--centre", default="0", show_default=True, metavar="auto|PX", help="The tilt axis' column from the middle."
 )
+@background
 @click.option("--voxel-size", "voxel_size_A", type=float, metavar="A", help="Bin frames to voxels of about this edge.")
 @click.option("--memory", "memory_GB", type=float, metavar="GB", help="Do as many rows at a time as this allows.")
 @click.option("--png", is_flag=True, help="Draw the middle slices too, as OUT_slices.png.")
 def reconstruct(
-    source, reading, output, overwrite, method, iterations, engine, centre, voxel_size_A, memory_GB, png
+    source, reading, output, overwrite, method, iterations, engine, centre, background, voxel_size_A, memory_GB, png
 ) -> None:
     """Reconstruct a volume from a tilt series.
 
@@ -46,6 +57,9 @@ def reconstruct(
 
     check_volume_writable(output)
     series = read_with_contrast(source, **reading)
+    if centre != "auto" and not abs(centre) < series.frames.shape[2] / 2:
+        raise TsgError(f"--centre {centre:g} lies outside the frames, which are {series.frames.shape[2]} px wide")
+    series = less_background(series, background)
     say_history(series)
     axis_shift_px = _axis_shift_px(series) if centre == "auto" else centre
     if voxel_size_A is not None:
@@ -55,7 +69,7 @@ def reconstruct(
         axis_shift_px = (axis_shift_px + odd / 2) / factor
     n_y, n_x = series.frames.shape[1:]
     check_space(output, n_bytes=4 * n_y * n_x**2)
-    volume = _volume(series, method, iterations, engine, axis_shift_px, memory_GB)
+    volume = _volume(series, method, iterations, engine, axis_shift_px, memory_GB, allow_negative=background == "none")
     if png:
         from ..pictures.slices import slices_with_scale_bar
 
@@ -95,12 +109,12 @@ def _axis_shift_px(series) -> float:
     return found.shift_px
 
 
-def _volume(series, method: str, iterations: int | None, engine: str, axis_shift_px: float, memory_GB: float | None):
+def _volume(series, method: str, iterations: int | None, engine: str, axis_shift_px: float, memory_GB: float | None, *, allow_negative: bool):
     import numpy as np
 
     from .. import reconstruction
 
-    options = {"axis_shift_px": axis_shift_px}
+    options = {"axis_shift_px": axis_shift_px, "allow_negative": allow_negative}
     if iterations is not None:
         options["n_iterations"] = iterations
     if method == "sirt":

@@ -23,15 +23,15 @@ ENGINES = ("incoherent", "prism", "multislice")
 @click.option("--dose", "dose_per_A2", type=float, metavar="E/A2", help="Electrons per A^2 and frame; else no noise.")
 @click.option("--engine", type=click.Choice(ENGINES), default="incoherent", show_default=True)
 @click.option("--channelling", is_flag=True, help="Atoms in columns beneath one another shine more; incoherent only.")
-@click.option("--seed", default=0, show_default=True, help="Of the noise.")
+@click.option("--seed", default=0, show_default=True, help="Of the noise and of sites occupied in part.")
 def simulate(
     source, output, overwrite, microscope, tilts, step, range_deg, shape, field_of_view_A, diameter_A, dose_per_A2,
     engine, channelling, seed,
 ) -> None:  # fmt: skip
     """Simulate the tilt series of a structure.
 
-    FILE has any format that ASE reads: cif, xyz, vasp, ... A structure without a cell is taken as it is and centred. Of
-    a periodic crystal, --diameter cuts a sphere. A microscope's YAML file holds the fields of
+    FILE has any format that ASE reads: cif, xyz, vasp, ... A particle is taken whole and centred, also where the faces of
+    its cell cut it. Of a periodic crystal, --diameter cuts a sphere. Sites that are occupied in part are drawn. A microscope's YAML file holds the fields of
     `tsg_core.microscope.Microscope`, say `convergence_mrad: 30`.
     """
     check_output(output, sources=(source,), overwrite=overwrite)
@@ -44,7 +44,10 @@ def simulate(
     check_writable(output)
     chosen = microscope_from(microscope)
     tilt_deg = _angles(tilts, step, range_deg)
-    atoms = particle_from(source, diameter_A=diameter_A)
+    made = []
+    atoms = particle_from(source, diameter_A=diameter_A, seed=seed, say=made.append)
+    for sentence in made:
+        click.echo(sentence)
     series = simulate_tilt_series(
         atoms,
         microscope=chosen,
@@ -56,8 +59,9 @@ def simulate(
         seed=seed,
         **({"channelling": True} if channelling else {}),
     )
-    noted = series.noted(f"Simulated of {source.name} ({atoms.get_chemical_formula()}) by the engine {engine}")
-    noted.write(output, overwrite=overwrite)
+    for sentence in [*made, f"Simulated of {source.name} ({atoms.get_chemical_formula()}) by the engine {engine}"]:
+        series = series.noted(sentence)
+    series.write(output, overwrite=overwrite)
     click.echo(f"{atoms.get_chemical_formula()}: {len(atoms)} atoms, {len(series)} frames of {shape} x {shape} px")
     click.echo(f"wrote {output}: pixels of {series.pixel_size_A:.4g} A")
 

@@ -9,6 +9,7 @@ from ..errors import TsgError
 from ..tilt_series import SAME_ANGLE_deg, TiltSeries
 from . import methods
 from .angles import nearest_frame
+from ..vacuum import less_offset, offset_of
 from .choice import Choice, predict_automatically
 from .large_series import hand_back_memory, is_large
 from .leave_out import Predict
@@ -20,7 +21,8 @@ def densify(series: TiltSeries, *, tilt_deg, method: str = "linear", checkpoint=
 
     A target within 1e-6 degrees of a measured angle returns that frame bit for bit, with `measured` True. Predictions
     come from the measured frames of `series` alone, which lose what is darker than zero (or than the darkest measured
-    pixel, where that is negative). `metadata["method"]` tells how, and `metadata["choice"]` what "auto" chose.
+    pixel, where that is negative). Where the vacuum of the frames stands on an offset, they are made without it, and
+    stand on it as the measured frames do, which the history says. `metadata["method"]` tells how, and `metadata["choice"]` what "auto" chose.
     `checkpoint` is the trained network of the methods that need one, as `weights.network` takes it: by default the
     shipped one; the others take no notice of it.
     Raises TsgError for an unknown method, fewer than two measured frames, and targets that are not finite, do not
@@ -33,12 +35,14 @@ def densify(series: TiltSeries, *, tilt_deg, method: str = "linear", checkpoint=
     missing_deg = tilt_deg[~_known(measured, tilt_deg)]
     if len(missing_deg) and method == "auto":
         return densify_with_uncertainty(series, tilt_deg=tilt_deg, checkpoint=checkpoint).series
+    on_zero, offsets = _on_zero(measured)
     if len(missing_deg):
-        predicted = METHODS[method](measured, missing_deg, checkpoint=checkpoint)
-        predicted = methods.not_darker(predicted, measured)
+        predicted = METHODS[method](on_zero, missing_deg, checkpoint=checkpoint)
+        predicted = methods.not_darker(predicted, on_zero)
     else:
         predicted = measured.frames[:0]
-    return _between_measured(measured, predicted, tilt_deg, metadata={**series.metadata, "method": method})
+    metadata = {**series.metadata, "method": method}
+    return _between_measured(measured, predicted, tilt_deg, metadata=metadata, offsets=offsets)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -81,15 +85,16 @@ def densify_with_uncertainty(
     missing_deg = tilt_deg[~_known(measured, tilt_deg)]
     if len(missing_deg) == 0:
         raise TsgError("nothing is to be predicted: every target angle was measured")
+    on_zero, offsets = _on_zero(measured)
     found = predict_automatically(
-        measured, tilt_deg=missing_deg, methods=methods, checkpoint=checkpoint, predict_by=predict_by
+        on_zero, tilt_deg=missing_deg, methods=methods, checkpoint=checkpoint, predict_by=predict_by
     )
     if is_large(measured.frames):
         forget_objects()
         hand_back_memory()
     method = "auto" if methods is None or len(methods) > 1 else methods[0]
     metadata = {**series.metadata, "method": method, "choice": found.choice.summary()}
-    dense = _between_measured(measured, found.frames, tilt_deg, metadata=metadata)
+    dense = _between_measured(measured, found.frames, tilt_deg, metadata=metadata, offsets=offsets)
     return Densified(series=dense, sigma=found.sigma, choice=found.choice)
 
 
@@ -114,13 +119,27 @@ def _known(measured: TiltSeries, tilt_deg: np.ndarray) -> np.ndarray:
     return np.abs(measured.tilt_deg[nearest] - tilt_deg) <= SAME_ANGLE_deg
 
 
-def _between_measured(measured: TiltSeries, predicted: np.ndarray, tilt_deg: np.ndarray, *, metadata) -> TiltSeries:
+def _on_zero(measured: TiltSeries) -> tuple[TiltSeries, np.ndarray | None]:
+    """The series less the offset of its vacuum, and that (n_tilt,); as it is, and None, where it stands on none."""
+    vacuum = offset_of(measured)
+    return (measured, None) if vacuum is None else (less_offset(measured, vacuum), vacuum.offsets)
+
+
+def _between_measured(
+    measured: TiltSeries, predicted: np.ndarray, tilt_deg: np.ndarray, *, metadata, offsets: np.ndarray | None
+) -> TiltSeries:
     known = _known(measured, tilt_deg)
     frames = np.empty((len(known), *predicted.shape[1:]), np.float32)
     for i, k in zip(np.flatnonzero(known), nearest_frame(measured.tilt_deg, tilt_deg[known]), strict=True):
         frames[i] = measured.frames[k]  # one by one: no copy of all
     frames[~known] = predicted
-    return replace(measured, frames=frames, tilt_deg=tilt_deg, measured=known, metadata=metadata)
+    dense = replace(measured, frames=frames, tilt_deg=tilt_deg, measured=known, metadata=metadata)
+    if offsets is None:
+        return dense
+    frames[~known] += np.interp(tilt_deg[~known], measured.tilt_deg, offsets).astype(np.float32)[:, None, None]
+    return dense.noted(
+        f"Frames were predicted about the vacuum, which lies at {np.median(offsets):.5g}, and stand on it again."
+    )
 
 
 def _checked_targets(tilt_deg, measured_deg: np.ndarray) -> np.ndarray:

@@ -155,6 +155,14 @@ def align(series: TiltSeries, *, settings: AlignmentSettings = AlignmentSettings
     )
 
 
+def coarse_residual(series: TiltSeries, *, n_rounds: int = 2) -> float:
+    """The reprojection residual of a series that is aligned roughly, about a vertical axis, at the coarsest binning."""
+    level = _levels(series, finest_px=COARSEST_px)[0]
+    starts = [_start(level, name, AlignmentSettings()) for name in STARTS]
+    shift_px = min(starts, key=lambda shift_px: level.residual(shift_px, 0.0))
+    return level.residual(level.refined(level.with_offset(shift_px, 0.0), 0.0, n_rounds=n_rounds), 0.0)
+
+
 def _undone(frames: np.ndarray, *, shift_px: np.ndarray, axis_deg: float) -> np.ndarray:
     """Recorded frames moved back, none darker than all that was recorded: a spline rings about an outlying pixel."""
     return np.maximum(moved_back(frames, shift_px=shift_px, axis_deg=axis_deg), frames.min())

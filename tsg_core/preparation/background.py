@@ -6,26 +6,28 @@ import numpy as np
 
 from ..errors import TsgError
 from ..tilt_series import TiltSeries
-
-MAD_TO_SIGMA = 1.4826  # of a normal distribution
-WIDTH = 1 / 16  # of the border, as a part of the shorter side
-N_VACUUM = 4  # of the border's sixteen pieces
+from ..vacuum import MAD_TO_SIGMA, recorded_in, vacuum_of
 
 
 @dataclass(frozen=True, kw_only=True)
 class BackgroundReport:
-    """The level (n_tilt,) taken from each frame, and the robust standard deviation of what is left in the vacuum."""
+    """The level (n_tilt,) taken from each frame, and the robust standard deviation of what is left in the vacuum.
+
+    `filled` counts the frames with borders that were not recorded: another program aligned them.
+    """
 
     level: np.ndarray
     sigma: float
     source: str
+    filled: int = 0
 
     def __str__(self) -> str:
         spread = (
             f", from {self.level.min():.5g} to {self.level.max():.5g} over the frames" if np.ptp(self.level) else ""
         )
         level = f"{self.level.mean():.5g} ({self.source}){spread}"
-        return f"Subtracted a background of {level}, about which the vacuum varies by {self.sigma:.3g}."
+        filled = f" Borders of {self.filled} frames that were not recorded are taken for vacuum." if self.filled else ""
+        return f"Subtracted a background of {level}, about which the vacuum varies by {self.sigma:.3g}.{filled}"
 
 
 def subtract_background(
@@ -33,37 +35,25 @@ def subtract_background(
 ) -> tuple[TiltSeries, BackgroundReport]:
     """The series less its background: one level for all frames, or one for each.
 
-    A level that is not given is estimated, see `vacuum_levels`. Values below it become negative, as noise about an
-    empty pixel must: clipping them would leave a background again. Raises TsgError for a level that is not finite.
+    A level that is not given is estimated, see `vacuum.vacuum_of`. Values below it become negative, as noise about an
+    empty pixel must: clipping them would leave a background again. Borders that were not recorded become zero.
+    Raises TsgError for a level that is not finite.
     """
     if level is not None and not np.isfinite(level):
         raise TsgError(f"a background of {level} must be a finite number")
     if level is not None:
         levels, source = np.full(len(series), float(level)), "given"
     else:
-        levels, source = vacuum_levels(series.frames), "the vacuum of each frame"
+        levels, source = vacuum_of(series.frames).level, "the vacuum of each frame"
         if not per_frame:
             levels, source = np.full(len(series), np.median(levels)), "the vacuum of the series"
     frames = series.frames - levels.astype(np.float32)[:, None, None]
+    filled = 0
+    for frame, subtracted in zip(series.frames, frames, strict=True):
+        if (recorded := recorded_in(frame)) is not None:
+            subtracted[~recorded] = 0
+            filled += 1
     below = frames[frames < 0]
     sigma = float(MAD_TO_SIGMA * np.median(-below)) if below.size else 0.0
-    report = BackgroundReport(level=levels, sigma=sigma, source=source)
+    report = BackgroundReport(level=levels, sigma=sigma, source=source, filled=filled)
     return series.noted(str(report), frames=frames), report
-
-
-def vacuum_levels(frames: np.ndarray) -> np.ndarray:
-    """(n_tilt,): what each frame shows beside the object.
-
-    The border is cut into sixteen pieces. The four that are darkest over the whole series are taken for vacuum, so that
-    an object or a film which leaves the frame on some sides does not count, and the mean of their medians is a frame's
-    level. As the same pieces serve for all frames, noise does not decide which they are.
-    """
-    medians = np.array([[np.median(piece) for piece in _border_pieces(frame)] for frame in frames])
-    vacuum = np.argsort(medians.mean(axis=0))[:N_VACUUM]
-    return medians[:, vacuum].mean(axis=1)
-
-
-def _border_pieces(frame: np.ndarray) -> list[np.ndarray]:
-    width = max(1, int(min(frame.shape) * WIDTH))
-    sides = (frame[:width].T, frame[-width:].T, frame[:, :width], frame[:, -width:])
-    return [piece for side in sides for piece in np.array_split(side, 4)]

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..tilt_series import TiltSeries
+from ..vacuum import is_bright_field, offset_of, vacuum_of
 from .common_lines import change_of_sums
 
 SOURCES = {"angles": "tilt angles", "pixel_size": "pixel size", "intensity": "intensity", "axis": "tilt axis"}
@@ -11,6 +12,11 @@ WIDE_GAP = 1.9  # times the median step
 SHORT_RANGE_deg = 100.0
 LIKE_AXIS = 0.7  # how much sums over y change over how much those over x do, below which the axis seems to lie along x
 NEAR_BORDER = 0.15  # brightness of the left and right borders, between background and brightest column
+
+BRIGHT_FIELD = (
+    "the object is darker than what is about it, as in bright field, where HAADF is bright: turn the contrast "
+    "(tsg prepare IN --invert) before anything is fitted"
+)
 
 
 def facts(series: TiltSeries) -> dict[str, str]:
@@ -29,6 +35,10 @@ def facts(series: TiltSeries) -> dict[str, str]:
     }
     if dtype := series.metadata.get("source_dtype"):
         found["intensity"] += f", stored as {dtype}"
+    vacuum = vacuum_of(series.frames)
+    found["vacuum"] = f"{vacuum}; the brightest pixels stand {vacuum.contrast:.4g} above it"
+    if offset_of(series) is not None:
+        found["vacuum"] += "; this offset is subtracted before anything is fitted"
     if not series.measured.all():
         found["predicted"] = f"{(~series.measured).sum()} of the frames; {series.measured.sum()} were measured"
     return found
@@ -45,6 +55,8 @@ def warnings_of(series: TiltSeries) -> list[str]:
 
     Frames that are constant or saturated in the file's own numbers are named in the history that reading writes.
     """
+    if is_bright_field(series.frames):
+        return [BRIGHT_FIELD, *_unequal(series), *_angles(series)]
     return [*_unequal(series), *_angles(series), *_direction(series), *_cut_off(series)]
 
 

@@ -7,7 +7,7 @@ from scipy.ndimage import maximum_filter, median_filter, minimum_filter
 
 from ..errors import TsgError
 from ..tilt_series import TiltSeries
-from .background import MAD_TO_SIGMA
+from ..vacuum import MAD_TO_SIGMA
 
 NEIGHBOURS = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], bool)
 N_LEVELS = 24  # classes of brightness, each with a spread of its own

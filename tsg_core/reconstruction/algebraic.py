@@ -9,7 +9,7 @@ from ..errors import TsgError
 from ..tilt_series import TiltSeries
 from ..tools.progress import track
 from ..tools.threads import in_threads
-from .linear_system import Subset, check_memory, check_relaxation, check_series, subsets_of, volume_of
+from .linear_system import Subset, check_memory, check_relaxation, checked_series, subsets_of, volume_of
 from .projection import frame_columns, row_blocks, volume_columns
 from .sirt_engines import astra_sirt, tomopy_sirt
 
@@ -41,10 +41,12 @@ def sirt(
              there is one, else on the CPU, where it is faster for few slices and takes more memory; "astra", "tomopy":
              those packages, which know neither relaxation nor start, tolerance and callback, and TomoPy no constraint
 
-    Raises TsgError for negative frames, fewer than two, a volume that does not fit into memory, a start volume of
+    A vacuum below zero by more than its noise stands on an offset: it is subtracted, with a warning, unless
+    `allow_negative` takes the frames as they are.
+    Raises TsgError for an object darker than its vacuum, fewer than two frames, a volume that does not fit into memory, a start volume of
     another shape or with values that are not finite, and an engine that is unknown, not installed or lacks an option.
     """
-    check_series(
+    series = checked_series(
         series, n_iterations=n_iterations, allow_negative=allow_negative, axis_shift_px=axis_shift_px, start=start
     )
     check_relaxation(relaxation)
@@ -86,7 +88,7 @@ def os_sart(
     `callback` and `tolerance` see is that of each subset before its step. Engines "sparse" and "torch"; the other
     options are those of `sirt`, and so are the errors.
     """
-    check_series(
+    series = checked_series(
         series, n_iterations=n_iterations, allow_negative=allow_negative, axis_shift_px=axis_shift_px, start=start
     )
     check_relaxation(relaxation)
@@ -108,7 +110,9 @@ def cgls(
     Hestenes and Stiefel, J. Res. NBS 49, 409 (1952), every slice on its own. It reaches SIRT's residual in far fewer
     iterations, and fits the noise as soon: the number of iterations is the regularisation. Raises TsgError as `sirt`.
     """
-    check_series(series, n_iterations=n_iterations, allow_negative=allow_negative, axis_shift_px=axis_shift_px)
+    series = checked_series(
+        series, n_iterations=n_iterations, allow_negative=allow_negative, axis_shift_px=axis_shift_px
+    )
     check_memory(series, n_volumes=2)
     matrix = subsets_of(series, axis_shift_px=axis_shift_px)[0].matrix
 

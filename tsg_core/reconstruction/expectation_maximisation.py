@@ -9,7 +9,7 @@ from ..microscope import Microscope
 from ..tilt_series import TiltSeries
 from ..tools.progress import track
 from ..tools.threads import in_threads
-from .linear_system import Subset, check_memory, check_relaxation, check_series, subsets_of, volume_of
+from .linear_system import Subset, check_memory, check_relaxation, checked_series, subsets_of, volume_of
 from .projection import frame_columns, put_frame_rows, row_blocks, volume_columns
 
 FLOOR = 1e-6  # of the brightest pixel: below it a modelled intensity counts as this
@@ -52,7 +52,7 @@ def os_em(
     Frames count from zero on: what is negative is taken for zero. Raises TsgError as `sirt`, and for a background or a
     start that is negative and an unknown microscope.
     """
-    check_series(
+    series = checked_series(
         series, n_iterations=n_iterations, allow_negative=allow_negative, axis_shift_px=axis_shift_px, start=start
     )
     if not 0 <= background < np.inf:

@@ -5,7 +5,7 @@ from scipy import fft
 
 from ..tilt_series import TiltSeries
 from ..tools.threads import in_threads
-from .linear_system import check_memory, check_series, subsets_of, volume_of
+from .linear_system import check_memory, checked_series, subsets_of, volume_of
 from .projection import frame_columns, row_blocks
 
 
@@ -16,7 +16,7 @@ def fbp(series: TiltSeries, *, axis_shift_px: float = 0.0, allow_negative: bool 
     that is nearer to it than to others (modulo 180 degrees), but nothing stands in for a missing wedge.
     Raises TsgError as `sirt`.
     """
-    check_series(series, allow_negative=allow_negative, axis_shift_px=axis_shift_px)
+    series = checked_series(series, allow_negative=allow_negative, axis_shift_px=axis_shift_px)
     check_memory(series, n_volumes=2)
     matrix = subsets_of(series, axis_shift_px=axis_shift_px)[0].matrix
     _, n_y, n_x = series.frames.shape

@@ -3,6 +3,7 @@
 A tilt about y mixes no rows of the frames, so that one matrix serves all rows; blocks of rows go to the threads.
 """
 
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,9 +14,9 @@ from scipy import sparse
 from ..errors import TsgError
 from ..tilt_series import TiltSeries
 from ..tools.threads import n_threads
+from ..vacuum import is_bright_field, less_offset, said_of_offset, vacuum_of
 from .projection import MATRIX_BYTES, row_blocks, system_matrices
 
-NEGATIVE_TOLERANCE = 0.05  # of the brightest pixel: ringing and read-out noise reach below zero a little
 GOLDEN = (5**0.5 - 1) / 2
 
 
@@ -71,15 +72,19 @@ def inverse(sums: np.ndarray) -> np.ndarray:
     return np.divide(1, sums, out=np.zeros_like(sums), where=sums > 1e-6)
 
 
-def check_series(
+def checked_series(
     series: TiltSeries,
     *,
     n_iterations: int = 1,
     allow_negative: bool = False,
     axis_shift_px: float = 0.0,
     start: np.ndarray | None = None,
-) -> None:
-    """Raise TsgError for what no method can reconstruct: see `tsg_core.reconstruction`."""
+) -> TiltSeries:
+    """The series as it can be reconstructed; TsgError for what no method can: see `tsg_core.reconstruction`.
+
+    A vacuum that lies below zero by more than its noise stands on an offset, which is subtracted with a warning.
+    Single pixels below zero are noise. `allow_negative` takes the frames as they are.
+    """
     n_y, n_x = series.frames.shape[1:]
     if len(series) < 2:
         raise TsgError(f"a volume needs frames at two angles at least; this series has {len(series)}")
@@ -91,13 +96,23 @@ def check_series(
         raise TsgError(f"a start volume of shape {np.shape(start)} does not fit these frames: {(n_y, n_x, n_x)} does")
     if start is not None and not np.isfinite(start).all():
         raise TsgError(f"the start volume holds {np.count_nonzero(~np.isfinite(start))} values that are not finite")
-    darkest = series.frames.min(axis=(1, 2))
-    i = int(darkest.argmin())
-    if not allow_negative and darkest[i] < -NEGATIVE_TOLERANCE * max(series.intensity_scale, 0.0):
+    return series if allow_negative else _on_zero(series)
+
+
+def _on_zero(series: TiltSeries) -> TiltSeries:
+    """The series less an offset that puts its vacuum below zero. Raises TsgError for an object darker than its vacuum."""
+    if float(series.frames.min()) >= 0:
+        return series
+    if is_bright_field(series.frames):
         raise TsgError(
-            f"frame {i} (tilt {series.tilt_deg[i]:g} deg) is negative, down to {darkest[i]:.4g}; HAADF intensities "
-            "are not: check the background, or say allow_negative=True"
+            "frames reach below zero where the object is: it is darker than the vacuum about it, as in bright field; "
+            "turn their contrast first (tsg prepare IN --invert)"
         )
+    vacuum = vacuum_of(series.frames)
+    if not vacuum.below_zero:
+        return series
+    warnings.warn(said_of_offset(vacuum), stacklevel=4)
+    return less_offset(series, vacuum)
 
 
 def check_relaxation(relaxation: float) -> None:

@@ -11,7 +11,7 @@ from ..tools.progress import track
 from .algebraic import cgls, os_sart, sirt
 from .expectation_maximisation import os_em
 from .filtered_back_projection import fbp
-from .linear_system import check_series, needed_bytes
+from .linear_system import checked_series, needed_bytes
 from .total_variation import tv
 
 COPIES = {method: {"n_volumes": 2, "n_frames": 1} for method in (sirt, os_sart, cgls, fbp)}
@@ -35,11 +35,11 @@ def in_slabs(
     little. Instead of `n_rows`, `memory_GB` says how much a slab may take besides the series and `out`. `out`, of shape
     (n_y, n_z, n_x), may lie in a file: numpy.lib.format.open_memmap(path, "w+", np.float32, shape). `method` is one of
     `tsg_core.reconstruction` or takes the same.
-    Negative frames are judged by the whole series. Raises TsgError as the method, and where `out` has another shape,
+    An offset of the vacuum is judged by the whole series. Raises TsgError as the method, and where `out` has another shape,
     neither or both sizes are given, or one is too small.
     """
     n_y, n_x = series.frames.shape[1:]
-    options = _checked_once(series, options)
+    series, options = _checked_once(series, options)
     if out.shape != (n_y, n_x, n_x):
         raise TsgError(f"out of shape {out.shape} must be {(n_y, n_x, n_x)}")
     if (n_rows is None) == (memory_GB is None):
@@ -65,7 +65,7 @@ def lazy_slabs(
     import dask.array as da
 
     n_x = series.frames.shape[2]
-    options = _checked_once(series, options)
+    series, options = _checked_once(series, options)
     chunks = []
     for own, rows in _slabs(series, n_rows=n_rows, overlap=overlap):
         part = replace(series, frames=np.ascontiguousarray(series.frames[:, rows]))
@@ -74,10 +74,10 @@ def lazy_slabs(
     return da.concatenate(chunks)
 
 
-def _checked_once(series: TiltSeries, options: dict) -> dict:
-    """Options for slabs of this series: one beside the object, all noise, would be taken for a mistake."""
-    check_series(series, allow_negative=options.get("allow_negative", False))
-    return options | {"allow_negative": True}
+def _checked_once(series: TiltSeries, options: dict) -> tuple[TiltSeries, dict]:
+    """The series and options for slabs of it: one beside the object, all noise, has no vacuum to be judged by."""
+    checked = checked_series(series, allow_negative=options.get("allow_negative", False))
+    return checked, options | {"allow_negative": True}
 
 
 def _slabs(series: TiltSeries, *, n_rows: int, overlap: int) -> list[tuple[slice, slice]]:

@@ -9,7 +9,7 @@ from ..errors import TsgError
 from ..tilt_series import TiltSeries
 from ..tools.progress import track
 from ..tools.threads import in_threads
-from .linear_system import check_memory, check_series, inverse, subsets_of
+from .linear_system import check_memory, checked_series, inverse, subsets_of
 from .projection import frame_columns, row_blocks, volume_columns
 
 GRADIENT_STEP = 1 / 2  # a difference has two entries of size 1: the inverse sum of a row of the gradient
@@ -39,7 +39,7 @@ def tv(
     relative to that of b. Rows are coupled, so that slabs differ from the whole near their edges: give `in_slabs` an
     overlap. Raises TsgError as `sirt`, and for a weight that is negative or not finite.
     """
-    check_series(
+    series = checked_series(
         series, n_iterations=n_iterations, allow_negative=allow_negative, axis_shift_px=axis_shift_px, start=start
     )
     if not 0 <= weight < np.inf:

@@ -1,5 +1,6 @@
 """A structure and a microscope from one's own files, ready to be simulated."""
 
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
@@ -13,28 +14,53 @@ from ..microscope import MICROSCOPES, Microscope
 from ..optics.probe import probe_radius_A
 from ..structures import bounding_diameter_A
 from ..tools.files import existing, readable
+from .structure_checks import check_atoms, check_locations, drawn, pieces, unwrapped, without_impossible_cell
 
 MAX_ATOMS = 200_000  # that a sphere may hold
+FORMATS = {".data": "lammps-data", ".lmp": "lammps-data"}  # that ASE does not know by their suffix
 MARGIN = 1.3  # of the frame around the particle
 
 
-def particle_from(path: str | Path, *, diameter_A: float | None = None) -> Atoms:
-    """The atoms in a file that ASE reads, centred at the origin; of a periodic cell those in a sphere of a diameter.
+def particle_from(
+    path: str | Path,
+    *,
+    diameter_A: float | None = None,
+    seed: int = 0,
+    say: Callable[[str], None] = lambda sentence: None,
+) -> Atoms:
+    """The atoms in a file that ASE reads, centred at the origin; of a crystal those in a sphere of a diameter.
 
-    The sphere is centred in the cell. Raises TsgError for a file that is missing or not understood, a periodic
-    structure without a diameter, a diameter without a periodic structure, and a sphere that holds no atom or too many.
+    A particle in a periodic cell is taken whole, wherever the faces of the cell cut it. The sphere is centred in the
+    cell. Sites that are occupied in part are drawn, each by itself, with `seed`. `say` is told what was made of the
+    file. Raises TsgError for a file that is missing or not understood, atoms that `structure_checks` refuses, a
+    structure without end and without a diameter, a diameter without one, and a sphere that holds no atom or too many.
     """
     path = existing(path)
+    check_locations(path)
     with readable(path):
-        atoms = ase.io.read(path)
-    if atoms.pbc.all() and diameter_A is None:
-        raise TsgError(f"{path} is a periodic crystal, which has no end; cut a sphere out of it by --diameter A")
+        images = ase.io.read(path, index=":", format=FORMATS.get(path.suffix.lower()))
+    if not images or not len(images[-1]):
+        raise TsgError(f"{path} holds no atoms")
+    if len(images) > 1:
+        say(f"{path.name} holds {len(images)} structures: the last one is taken.")
+    atoms = without_impossible_cell(images[-1], say)
+    check_atoms(atoms, path)
+    whole, n_endless = unwrapped(atoms)
+    if n_endless and diameter_A is None:
+        kind = "is a periodic crystal" if n_endless == 3 else f"goes on along {n_endless} of the axes of its cell"
+        raise TsgError(f"{path} {kind}, which has no end; cut a sphere out of it by --diameter A")
     if diameter_A is not None:
-        if not atoms.pbc.all():
-            raise TsgError(f"{path} is not periodic along all three axes: it is taken as it is, without --diameter")
+        if not n_endless:
+            raise TsgError(f"{path} is not periodic: it is a particle, taken as it is, without --diameter")
         atoms = _sphere(atoms, path, diameter_A)
+    elif (moved := int((np.abs(whole.positions - atoms.positions).max(axis=1) > 1e-6).sum())) > 0:
+        say(f"The faces of the cell cut the particle: {moved} of {len(whole)} atoms were moved to make it whole.")
+        atoms = whole
+    atoms = drawn(atoms, path, seed=seed, say=say)
     if len(atoms) == 0:
         raise TsgError(f"{path} holds no atoms")
+    if (n_pieces := pieces(atoms)) > 1:
+        say(f"note: the atoms form {n_pieces} pieces apart from one another.")
     positions = atoms.positions - (atoms.positions.min(axis=0) + atoms.positions.max(axis=0)) / 2
     return Atoms(atoms.get_chemical_symbols(), positions=positions)
 
@@ -78,8 +104,12 @@ def _sphere(atoms: Atoms, path: Path, diameter_A: float) -> Atoms:
         )
     # as many cells as hold the sphere: it is compared with the heights of the cell, which a slanted cell makes small
     heights_A = 1 / np.linalg.norm(atoms.cell.reciprocal(), axis=1)
-    repeats = 2 * np.ceil(diameter_A / 2 / heights_A + 0.5).astype(int) + 1
+    repeats = np.where(atoms.pbc, 2 * np.ceil(diameter_A / 2 / heights_A + 0.5).astype(int) + 1, 1)
     block = atoms.repeat(tuple(repeats))
-    middle = (repeats / 2) @ atoms.cell.array
+    middle = np.where(atoms.pbc, repeats / 2, 0) @ atoms.cell.array
+    if not atoms.pbc.all():  # across a slab or a wire its own middle
+        across = ~atoms.pbc
+        scaled = atoms.get_scaled_positions(wrap=False)
+        middle = middle + np.where(across, (scaled.min(axis=0) + scaled.max(axis=0)) / 2, 0) @ atoms.cell.array
     inside = np.linalg.norm(block.positions - middle, axis=1) <= diameter_A / 2
     return block[inside]
