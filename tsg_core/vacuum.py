@@ -26,6 +26,7 @@ SAMPLE = 2_000_000  # pixels that quantiles are taken of
 SOFT_px = 2  # interpolation blurs the edge of a fill
 ONE_SIDED = 0.95  # of the pixels beside a fill are brighter, or darker, and leave a gap
 ON_BORDER, IN_FRAME, CONVEX = 0.05, 0.5, 0.98  # shares: of fill on the border, of what was recorded, of its hull
+SMALLEST_px = 12  # frames with shorter sides tell nothing
 DARKER = 4.0  # how much more lies below the border's level than above it in bright field
 AGREEING, AGREE = 13, 0.25  # pieces of the border that are alike in bright field, within this share of all contrast
 COVERED = 0.005  # of a frame that is darker than the border at least
@@ -88,6 +89,8 @@ def vacuum_of(frames: np.ndarray) -> Vacuum:
 
 def is_bright_field(frames: np.ndarray) -> bool:
     """Whether the object is darker than a surrounding that is alike on all sides."""
+    if min(frames.shape[1:]) < SMALLEST_px:
+        return False
     levels = np.array([[_level_of(piece) for piece in _border_pieces(frame)] for frame in frames])
     sigma = float(np.sqrt(np.nanmean(levels[..., 1] ** 2)))
     border = np.nanmedian(levels[..., 0], axis=1)

@@ -14,7 +14,7 @@ def test_every_command_and_option_of_the_page_exists():
     called = re.findall(r"(?:^|`)tsg (\w+) ?([^`\n]*)", TEXT, re.MULTILINE)
     assert len(called) > 15
     for name, rest in called:
-        options = {option for parameter in tsg.commands[name].params for option in parameter.opts}
+        options = {option for p in tsg.commands[name].params for option in (*p.opts, *p.secondary_opts)}
         for word in shlex.split(rest):
             assert not word.startswith("--") or word in options, f"tsg {name} {word}"
 
@@ -29,6 +29,6 @@ def test_every_message_of_the_page_is_one_that_the_module_gives():
 
 
 def test_the_options_of_the_page_that_stand_alone_belong_to_a_command():
-    everything = {option for command in tsg.commands.values() for p in command.params for option in p.opts}
+    everything = {option for command in tsg.commands.values() for p in command.params for option in (*p.opts, *p.secondary_opts)}
     for option in re.findall(r"`(--[\w-]+)", TEXT):
         assert option in everything, option

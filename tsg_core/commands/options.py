@@ -143,13 +143,13 @@ def less_background(series, background: str | float):
     return series if vacuum is None else less_offset(series, vacuum)
 
 
-def say_history(series) -> None:
+def say_history(series, *, direction: bool = True) -> None:
     """What reading found where, and what was done before, and what calls for care."""
     from ..preparation.checks import warnings_of
 
     for line in series.history:
         click.echo(line)
-    for warning in warnings_of(series):
+    for warning in warnings_of(series, direction=direction):
         click.echo(f"note: {warning}")
 
 

@@ -2,7 +2,7 @@
 
 import click
 
-from .options import PATH, Background, check_output, file_output, numbers, series_input
+from .options import PATH, Background, check_output, file_output, numbers, read_with_contrast, say_history, series_input
 
 ALIGNMENTS = ("none", "correlation", "centre-of-mass", "full")
 
@@ -10,7 +10,10 @@ ALIGNMENTS = ("none", "correlation", "centre-of-mass", "full")
 @click.command()
 @series_input
 @file_output
-@click.option("--rotate", is_flag=True, help="Turn the frames by 90 degrees: for a tilt axis along x.")
+@click.option("--invert/--no-invert", default=None, help="Turn the contrast: for bright field.")
+@click.option(
+    "--rotate/--no-rotate", default=None, help="Turn the frames by 90 degrees, or not; else where the axis lies along x."
+)
 @click.option("--flip-angles", is_flag=True, help="Change the sign of all angles.")
 @click.option("--exclude-angles", metavar="LIST", default="", help="Frames to leave out, by angle: -62,14.5.")
 @click.option("--hot-pixels", is_flag=True, help="Replace single pixels far beyond all their neighbours.")
@@ -24,23 +27,24 @@ ALIGNMENTS = ("none", "correlation", "centre-of-mass", "full")
 @click.option("--crop", type=click.IntRange(min=2), metavar="N", help="Keep N x N pixels about the middle.")
 @click.option("--report", type=PATH, metavar="FOLDER", help="Folder for figures of the steps, before and after.")
 def prepare(
-    source, reading, output, overwrite, rotate, flip_angles, exclude_angles, hot_pixels,
+    source, reading, output, overwrite, invert, rotate, flip_angles, exclude_angles, hot_pixels,
     background, binning, align, axis_deg, gain, crop, report,
 ) -> None:  # fmt: skip
     """Correct and align the frames of a recorded series.
 
-    IN is prepared for reconstruction. The steps are done in the order of the options from --rotate on, in whatever
-    order these are given, and each prints one line. The background is subtracted and the frames are aligned unless told otherwise; the rest is done when
-    asked.
+    IN is prepared for reconstruction. The steps are done in the order of the options from --invert on, in whatever
+    order these are given, and each prints one line. The background is subtracted, frames that show nothing are left
+    out, and the frames are aligned, turned first where the tilt axis clearly lies along x, unless told otherwise; the
+    rest is done when asked.
     """
     check_output(output, *([report] if report else []), sources=(source,), overwrite=overwrite)
-    from ..formats import read_series
     from ..preparation.alignment import AlignmentSettings
     from ..preparation.steps import PreparationSettings
     from ..preparation.steps import prepare as prepare_series
 
     axis = {} if axis_deg is None else {"axis_deg": axis_deg, "axis_reach_deg": 0.0}
     settings = PreparationSettings(
+        invert=invert,
         turn=rotate,
         flip_angles=flip_angles,
         exclude_deg=numbers(exclude_angles, float),
@@ -51,9 +55,8 @@ def prepare(
         gain=gain,
         crop_px=crop,
     )
-    series = read_series(source, **reading)
-    if left_out := reading["leave_out"]:
-        click.echo(f"Left out the frames {', '.join(map(str, left_out))} of the file; {len(series)} are left.")
+    series = read_with_contrast(source, **reading)
+    say_history(series, direction=rotate is None and align == "none")
     prepared = prepare_series(series, settings=settings, say=click.echo)
     prepared.series.write(output, overwrite=overwrite)
     click.echo(f"wrote {output}: {len(prepared.series)} frames")

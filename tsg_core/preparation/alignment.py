@@ -57,6 +57,7 @@ class AlignmentReport:
     start            what the search began with: "correlation" or "centre-of-mass"
     residual_before  reprojection residual of the frames as recorded
     residual_after   and as aligned, both at the coarsest binning
+    kept             whether the frames were left as recorded, as nothing that was found lowers the residual
     field            rows and columns within which every aligned pixel was recorded at every tilt
     at_sides         mean intensity at the left and right sides of the frames, relative to that of whole frames
     """
@@ -68,11 +69,17 @@ class AlignmentReport:
     axis_offset_px: float
     residual_before: float
     residual_after: float
+    kept: bool
     field: tuple[slice, slice]
     at_sides: float
 
     def __str__(self) -> str:
         rows, columns = self.field
+        if self.kept:
+            return (
+                f"Aligned by {self.method}: the frames are left as recorded, since no shifts or inclination of the axis "
+                f"that were found lower their reprojection residual, {self.residual_before:.3f}."
+            )
         doubt = (
             f" The frames' sides are {self.at_sides:.0%} as bright as the frames: an object that reaches beyond them, "
             "or a background, makes shifts and axis uncertain."
@@ -83,6 +90,7 @@ class AlignmentReport:
             f"reprojection residual {self.residual_before:.3f} before, {self.residual_after:.3f} after; recorded at "
             f"every tilt are rows {rows.start} to {rows.stop - 1} and columns {columns.start} to {columns.stop - 1}."
             + (doubt if abs(self.at_sides) > DOUBTFUL else "")
+            + (" Their residual has risen: this made them worse." if self.residual_after > self.residual_before else "")
         )
 
 
@@ -138,14 +146,19 @@ def align(series: TiltSeries, *, settings: AlignmentSettings = AlignmentSettings
             shift_px = coarse.with_offset(shift_px, axis_deg)
         shift_px, axis_deg = _refined(levels, shift_px, settings=settings)
         shift_px = levels[-1].centred(shift_px, axis_deg, offset=of_mass)
+    before, after = coarse.residual(np.zeros_like(shift_px), 0.0), coarse.residual(shift_px, axis_deg)
+    kept = settings.method == "full" and after >= before
+    if kept:
+        shift_px, axis_deg, after = np.zeros_like(shift_px), 0.0, before
     report = AlignmentReport(
         method=settings.method,
         start=start,
         shift_px=shift_px,
         axis_deg=axis_deg,
         axis_offset_px=axis_offset_px(shift_px, tilt_deg=series.tilt_deg, axis_deg=axis_deg),
-        residual_before=coarse.residual(np.zeros_like(shift_px), 0.0),
-        residual_after=coarse.residual(shift_px, axis_deg),
+        residual_before=before,
+        residual_after=after,
+        kept=kept,
         field=common_field(series.frames.shape[1:], shift_px=shift_px, axis_deg=axis_deg),
         at_sides=_at_sides(series.frames),
     )

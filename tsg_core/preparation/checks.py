@@ -50,14 +50,15 @@ def sources(series: TiltSeries) -> dict[str, str]:
     return {f"{name} from": told.get(key, "the series itself, which states no source") for key, name in SOURCES.items()}
 
 
-def warnings_of(series: TiltSeries) -> list[str]:
+def warnings_of(series: TiltSeries, *, direction: bool = True) -> list[str]:
     """Sentences, each with its cause or its remedy; none where nothing is wrong.
 
     Frames that are constant or saturated in the file's own numbers are named in the history that reading writes.
+    `direction`: whether the tilt axis seems to lie along x is looked at, too.
     """
     if is_bright_field(series.frames):
         return [BRIGHT_FIELD, *_unequal(series), *_angles(series)]
-    return [*_unequal(series), *_angles(series), *_direction(series), *_cut_off(series)]
+    return [*_unequal(series), *_angles(series), *(_direction(series) if direction else []), *_cut_off(series)]
 
 
 def totals(series: TiltSeries) -> np.ndarray:

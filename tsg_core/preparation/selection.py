@@ -7,7 +7,10 @@ import numpy as np
 
 from ..errors import TsgError
 from ..tilt_series import TiltSeries
+from ..vacuum import vacuum_of
 
+EMPTY = 0.1  # of the usual light above the vacuum: a frame with less shows nothing
+MOSTLY_SHOWING = 0.2  # of the frames may be empty
 NEAR_deg = 0.05  # a frame is meant by an angle this near to its own
 
 
@@ -21,6 +24,20 @@ class SelectionReport:
     def __str__(self) -> str:
         tilts = ", ".join(f"{t:g}" for t in self.excluded_deg)
         return f"Excluded {len(self.excluded_deg)} frames, at {tilts} degrees; {self.n_left} are left."
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmptyReport:
+    """The tilts of frames that show nothing."""
+
+    empty_deg: tuple[float, ...]
+
+    def __str__(self) -> str:
+        n, tilts = len(self.empty_deg), ", ".join(f"{t:g}" for t in self.empty_deg)
+        return (
+            f"Left out {n} frame{'s that show' if n > 1 else ' that shows'} nothing, at {tilts} degrees: the beam was off, "
+            "or the object out of sight."
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +72,20 @@ def exclude(
         raise TsgError(f"excluding {len(out)} of {len(series)} frames leaves fewer than two")
     report = SelectionReport(excluded_deg=tuple(series.tilt_deg[sorted(out)].tolist()), n_left=len(kept))
     return series.subset(kept).noted(str(report)), report
+
+
+def leave_out_empty(series: TiltSeries) -> tuple[TiltSeries, EmptyReport | None]:
+    """The series without frames that hold next to no light above their vacuum; itself, and None, where none are.
+
+    Where many hold little, something else is wrong, and all stay.
+    """
+    vacuum = vacuum_of(series.frames)
+    light = np.array([frame.mean(dtype=np.float64) for frame in series.frames]) - vacuum.level
+    empty = np.flatnonzero(light < EMPTY * np.median(light))
+    if not vacuum.evident or not 0 < len(empty) <= MOSTLY_SHOWING * len(series):
+        return series, None
+    report = EmptyReport(empty_deg=tuple(series.tilt_deg[empty].tolist()))
+    return series.subset(np.setdiff1d(np.arange(len(series)), empty)).noted(str(report)), report
 
 
 def flip_angles(series: TiltSeries) -> tuple[TiltSeries, FlipReport]:

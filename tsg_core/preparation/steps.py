@@ -1,7 +1,7 @@
 """All steps of preparation, in one fixed order.
 
-The order: the frames are turned and their angles flipped, since later steps speak of rows, columns and angles; frames
-are excluded; hot pixels are replaced while they are single pixels; the background is subtracted, binning averages what
+The order: the contrast of bright field is turned; the frames are turned and their angles flipped, since later steps
+speak of rows, columns and angles; frames are excluded, and those that show nothing left out; hot pixels are replaced while they are single pixels; the background is subtracted, binning averages what
 is left, alignment needs both; gains are evened within the field that all aligned frames share; cropping comes last.
 """
 
@@ -9,20 +9,26 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ..errors import TsgError
 from ..tilt_series import TiltSeries
+from ..vacuum import is_bright_field
 from .alignment import Alignment, AlignmentSettings, align
 from .background import subtract_background
+from .contrast import invert
 from .framing import bin_pixels, crop, turn
 from .gain import even_gain
 from .hot_pixels import replace_hot_pixels
-from .selection import exclude, flip_angles
+from .orientation import orientation
+from .selection import exclude, flip_angles, leave_out_empty
 
 
 @dataclass(frozen=True, kw_only=True)
 class PreparationSettings:
     """Which steps are done; by default the background is subtracted and the frames are aligned.
 
-    turn, flip_angles  for a recording with the tilt axis along x, and for angles of the other sign
+    invert             turn the contrast, for bright field; None refuses frames that look like it
+    turn               for a recording with the tilt axis along x; None turns where frames are aligned and clearly show it
+    flip_angles        for angles of the other sign
     exclude, exclude_deg  frames to leave out, by index from 0 or by angle
     hot_pixels         replace single outlying pixels
     background         "auto" estimates the level, a number is one, None leaves it
@@ -32,7 +38,8 @@ class PreparationSettings:
     crop_px            edge of the square about the middle that is kept
     """
 
-    turn: bool = False
+    invert: bool | None = None
+    turn: bool | None = None
     flip_angles: bool = False
     exclude: tuple[int, ...] = ()
     exclude_deg: tuple[float, ...] = ()
@@ -81,12 +88,23 @@ def prepare(
         series = after
         say(str(report))
 
-    if settings.turn:
+    if settings.invert is None and is_bright_field(series.frames):
+        raise TsgError(
+            "the object is darker than what is about it, as in bright field: say --invert, or --no-invert if these are "
+            "HAADF frames (invert=True or False in Python)"
+        )
+    if settings.invert:
+        done("invert", *invert(series))
+    searched = settings.alignment is not None and settings.alignment.axis_reach_deg > 0
+    if settings.turn or (settings.turn is None and searched and _along_x(series, settings, say)):
         done("turn", *turn(series))
     if settings.flip_angles:
         done("flip angles", *flip_angles(series))
     if settings.exclude or settings.exclude_deg:
         done("exclude", *exclude(series, indices=settings.exclude, angles_deg=settings.exclude_deg))
+    left, report = leave_out_empty(series)
+    if report is not None:
+        done("leave out empty frames", left, report)
     if settings.hot_pixels:
         done("hot pixels", *replace_hot_pixels(series))
     if settings.background is not None:
@@ -102,3 +120,14 @@ def prepare(
     if settings.crop_px is not None:
         done("crop", *crop(series, size=settings.crop_px))
     return Preparation(series=series, steps=tuple(steps), alignment=alignment)
+
+
+def _along_x(series: TiltSeries, settings: PreparationSettings, say: Callable[[str], None]) -> bool:
+    """Whether the tilt axis clearly lies along x; judged without the frames that will be left out, and said."""
+    judged = flip_angles(series)[0] if settings.flip_angles else series
+    if settings.exclude or settings.exclude_deg:
+        judged, _ = exclude(judged, indices=settings.exclude, angles_deg=settings.exclude_deg)
+    found = orientation(leave_out_empty(judged)[0])
+    if found is not None and (found.along_x or found.doubtful):
+        say(str(found))
+    return found is not None and found.along_x

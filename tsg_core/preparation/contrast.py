@@ -1,0 +1,30 @@
+"""Bright field, where the object is dark, turned into frames to which the object adds."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..tilt_series import TiltSeries
+from ..vacuum import vacuum_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class InvertReport:
+    """The level (n_tilt,) beside the object, from which each frame was taken."""
+
+    level: np.ndarray
+
+    def __str__(self) -> str:
+        low, high = self.level.min(), self.level.max()
+        return f"Turned the contrast: each frame is taken from its brightness beside the object, {low:.5g} to {high:.5g}."
+
+
+def invert(series: TiltSeries) -> tuple[TiltSeries, InvertReport]:
+    """What the object takes away: the brightness of each frame's vacuum less the frame.
+
+    In bright field that is proportional to the thickness where the object takes away little (Lambert and Beer, to first
+    order); where little is left, thick parts come out too thin.
+    """
+    level = -vacuum_of(-series.frames).level
+    report = InvertReport(level=level)
+    return series.noted(str(report), frames=level.astype(np.float32)[:, None, None] - series.frames), report
