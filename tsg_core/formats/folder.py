@@ -107,6 +107,14 @@ def _joined(path: Path, files: Sequence[Path], image: str | None = None) -> tupl
     shape = (len(files), *frames[0].frames.shape[1:])
     stack = Stack(frames=FileFrames(files, shape, dtype, image), kind=f"{files[0].suffix} files of")
     stack.pixel_size_A, stack.no_pixel_size = frames[0].pixel_size_A, frames[0].no_pixel_size
+    stack.pixel_size_from, stack.intensity_from = "the first frame", frames[0].intensity_from
+    stack.axis_deg, stack.axis_from = frames[0].axis_deg, frames[0].axis_from
+    ranges = [frame.stated_range for frame in frames]
+    if None not in ranges:
+        lows, highs = zip(*ranges, strict=True)
+        stack.stated_range = (min(lows), max(highs))
+    flags = {frame.is_flagged_signed for frame in frames}
+    stack.is_flagged_signed = flags.pop() if len(flags) == 1 else None
     stack.remarks = tuple(dict.fromkeys(remark for frame in frames for remark in frame.remarks))
     stack.frame_names = tuple(file.name for file in files)
     return stack, frames

@@ -105,7 +105,7 @@ def _own_stack(frames, arrays: dict, kind: str) -> Stack:
     if "measured" in arrays:
         stack.measured = np.asarray(arrays["measured"], bool)
     if "pixel_size_A" in arrays:
-        stack.pixel_size_A = float(arrays["pixel_size_A"])
+        stack.pixel_size_A, stack.pixel_size_from = float(arrays["pixel_size_A"]), "pixel_size_A"
     if "metadata" in arrays:
         stack.metadata = from_json(str(arrays["metadata"]))
     return stack

@@ -17,6 +17,7 @@ import numpy as np
 from ..errors import TsgError
 from ..tilt_series import TiltSeries
 from ..tools.files import readable
+from .calibration import calibrate
 from .emd import read_emd_angles, tilt_first
 from .frames import RawFrames
 from .own import chunks_of
@@ -37,6 +38,7 @@ _OPTIONS = {
     ".emd": {"select_type": "images", "load_SI_image_stack": True},  # of Velox, without spectra
 }
 _STAGE_TAGS = ("ImageTags", "Microscope Info", "Stage Position", "Stage Alpha")
+_BRIGHTNESS_TAGS = ("ImageData", "Calibrations", "Brightness")
 _RANGE_TAGS = ("ImageTags", "Tomography", "Tomography setup", "Tilt angles")
 
 
@@ -55,6 +57,9 @@ def read_rosetta(path: Path, *, dataset: str | None = None, n_dimensions: int = 
     with readable(path):
         signal = tilt_first(_computed(signals[chosen]))
         stack = stack_of(signal, kind=f"{path.suffix.lstrip('.').upper()} file")
+        if dataset is None and len(signals) > 1:
+            what = "stack" if n_dimensions == 3 else "single frame"
+            stack.remarks += (f"Of {len(signals)} pictures in the file the only {what} was read, {_title(signal)}.",)
         _read_tags(stack, signal, path)
         if path.suffix.lower() == ".emd":
             read_emd_angles(stack, path, image=chosen, title=_title(signal))
@@ -104,7 +109,7 @@ def _computed(signal: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read_tags(stack: Stack, signal: dict[str, Any], path: Path) -> None:
-    """What the tags of Digital Micrograph say: where the frames lie, and the angle.
+    """What the tags of Digital Micrograph say: where the frames lie, what their numbers stand for, and the angle.
 
     Of one frame that is the stage's, of a stack that of its axis or else the range set in the tomography plug-in.
     """
@@ -114,6 +119,8 @@ def _read_tags(stack: Stack, signal: dict[str, Any], path: Path) -> None:
     if isinstance(where, dict) and where.get("size_bytes") == dtype.itemsize * math.prod(stack.frames.shape):
         order = {"little": "<", "big": ">"}[where["endian"]]
         stack.frames = RawFrames(path, where["offset"], stack.frames.shape, dtype.newbyteorder(order))
+    if path.suffix.lower() in (".dm3", ".dm4"):  # HyperSpy keeps the tags of frames that were changed since, too
+        _calibrate(stack, _tag(image, _BRIGHTNESS_TAGS) or {})
     if n_frames == 1 and stack.tilt_deg is None and (alpha := _tag(image, _STAGE_TAGS)) is not None:
         stack.tilt_deg, stack.angles_from = np.array([float(alpha)]), "the tag Stage Alpha"
     if n_frames > 1 and stack.tilt_deg is None and (planned := _tag(image, _RANGE_TAGS)) is not None:
@@ -123,6 +130,18 @@ def _read_tags(stack: Stack, signal: dict[str, Any], path: Path) -> None:
         )
         if step and round((high - low) / step) == n_frames - 1:
             stack.tilt_deg, stack.angles_from = low + step * np.arange(n_frames), "the tags Tilt angles"
+
+
+def _calibrate(stack: Stack, brightness: dict[str, Any]) -> None:
+    """Numbers above the origin that Digital Micrograph states; a scale alone is but a unit, which is told."""
+    scale, origin = float(brightness.get("Scale", 1)), float(brightness.get("Origin", 0))
+    if origin or scale < 0:
+        calibrate(stack, scale=scale, offset=-scale * origin, stated_by="the calibration of Digital Micrograph")
+    elif scale not in (0, 1):
+        unit = f" {brightness.get('Units') or ''}".rstrip()
+        told = f"as they are stored; Digital Micrograph shows them times {scale:g}{unit}"
+        stack.intensity_from = f"numbers of {stack.frames.dtype.name} {told}"
+        stack.remarks += (f"Numbers were read {told}.",)
 
 
 def _tag(tags: dict, names: tuple[str, ...]):

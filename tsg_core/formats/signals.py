@@ -29,7 +29,7 @@ def stack_of(signal: dict[str, Any], *, kind: str) -> Stack:
     signal_axes, tilt_axes = axes[-2:], axes[:-2]
     chunks = getattr(signal["data"], "chunks", None)  # of a dask array
     frames = ArrayFrames(signal["data"], step=chunks[0][0] if chunks and len(chunks) == 3 else 1)
-    stack = Stack(frames=frames, kind=kind)
+    stack = Stack(frames=frames, kind=kind, pixel_size_from="the scale of its axes")
     stack.scale_pixels([axis.get("scale", 0) for axis in signal_axes], [axis.get("units") for axis in signal_axes])
     metadata = signal.get("metadata", {})
     axis_deg = _axis_angles(tilt_axes[0]) if len(tilt_axes) == 1 else None

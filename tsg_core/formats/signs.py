@@ -27,7 +27,7 @@ class Reading:
     """How integers are to be read, why, and what speaks against it; `low` and `high` are those of the sample."""
 
     dtype: np.dtype
-    why: str = "as its type says"
+    why: str = "so says their type"
     against: str = ""
     low: float = 0.0
     high: float = 0.0
@@ -46,7 +46,7 @@ def settle_signs(stack: Stack) -> None:
         stack.remarks += (f"{said}: {reading.why}{against}.",)
     elif against:
         stack.remarks += (f"Integers were read as {reading.dtype.name}: {reading.why}{against}.",)
-    stack.intensity_from = f"integers of {reading.dtype.name}, {reading.why}{against}"
+    stack.intensity_from = stack.intensity_from or f"integers of {reading.dtype.name} as they are stored: {reading.why}{against}"
 
 
 def read_signs(
@@ -61,7 +61,7 @@ def read_signs(
     signed, unsigned = (sample.view(f"{kind}{sample.itemsize}") for kind in "iu")
     found = [_of_pixels(sample), _of_flag(is_flagged_signed), _of_header(stated, signed, unsigned)]
     found = [evidence for evidence in found if evidence is not None]
-    is_signed, why = found[0] if found else (frames.dtype.kind == "i", "as its type says")
+    is_signed, why = found[0] if found else (frames.dtype.kind == "i", "so says their type")
     against = [sentence for vote, sentence in found if vote != is_signed]
     chosen = signed if is_signed else unsigned
     dtype = np.dtype(f"{'i' if is_signed else 'u'}{sample.itemsize}").newbyteorder(frames.dtype.byteorder)

@@ -196,14 +196,14 @@ def stored_series(
 def _sources(stack: Stack, path: Path, angles: str, tilts, pixel_size_A: float | None) -> Sources:
     """Where angles, pixel size, intensities and axis come from."""
     angles = angles.replace(f"{path.parent}{os.sep}", "")
-    axis = "taken as vertical, along the columns: nothing states it"
+    axis = "the convention, vertical: nothing states it"
     if stack.axis_deg is not None:
         stated = f"{stack.axis_from} states {stack.axis_deg:g} deg from the vertical"
-        axis = f"taken as vertical, along the columns; {stated}"
+        axis = f"the convention, vertical, where {stated}"
     found = Sources(
         angles=angles if tilts is None else f"{angles}, as given",
         pixel_size=stack.pixel_size_from if pixel_size_A is None else "the one given",
-        intensity=stack.intensity_from or f"numbers of {stack.frames.dtype.name}, as they are stored",
+        intensity=stack.intensity_from or f"numbers of {stack.frames.dtype.name} as they are stored",
         axis=axis,
     )
     kept = (stack.metadata or {}).get("sources", {})  # of the file that was read first

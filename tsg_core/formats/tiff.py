@@ -11,6 +11,7 @@ import tifffile
 from ..errors import TsgError
 from ..tilt_series import TiltSeries
 from ..tools.files import readable
+from .calibration import calibrate_tiff
 from .choice import ChosenFrames, Picture, chosen_number
 from .frames import ALL_ROWS, RawFrames
 from .own import from_json, to_json
@@ -53,13 +54,14 @@ def read_tiff(path: Path, *, image: str | None = None, is_frame: bool = False) -
             chosen = _Planes(0, file.series[0], range(_n_planes(file.series[0])))
         frames = _frames(path, file, chosen.series)
         is_all = len(chosen.planes) == frames.shape[0]
-        stack = Stack(frames=frames if is_all else ChosenFrames(frames, chosen.planes), kind="TIFF file")
+        stack = Stack(frames=frames if is_all else ChosenFrames(frames, chosen.planes), kind="TIFF file", pixel_size_from="its tags")
         if own is not None:
             stack.tilt_deg, stack.measured = np.array(own["tilt_deg"], float), np.array(own["measured"], bool)
             stack.pixel_size_A, stack.angles_from = float(own["pixel_size_A"]), "the description"
             stack.metadata = from_json(own.get("metadata", "{}"))
             return stack
         _read_pixel_size(stack, file, number=chosen.number)
+        calibrate_tiff(stack, file)
         return stack
 
 
