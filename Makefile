@@ -1,5 +1,6 @@
 # make book   runs the chapters (PROFILE=smoke unless told otherwise) and builds the pages
 # make test   runs every test
+# make lint   checks style and the types of the public faces
 # make clean  removes what was built; artifacts and the environment stay
 # make lock   writes constraints.txt from the environment
 
@@ -9,7 +10,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 
-.PHONY: book test clean lock
+.PHONY: book test lint clean lock
 
 book: $(READY)
 	$(BIN)/tsg run --profile "$(PROFILE)"
@@ -17,6 +18,11 @@ book: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(READY)
+	$(BIN)/ruff check tsg_core tsgbook tests benchmarks
+	$(BIN)/ruff format --check tsg_core tsgbook tests benchmarks
+	$(BIN)/mypy
 
 clean:
 	rm -rf _build .pytest_cache .hypothesis

@@ -6,6 +6,7 @@ the tilt axis, in y to the middle of the frame. The centre of pixel i of n is at
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 def rotate_about_y(x, z, cos_tilt, sin_tilt):
@@ -13,7 +14,7 @@ def rotate_about_y(x, z, cos_tilt, sin_tilt):
     return x * cos_tilt + z * sin_tilt, z * cos_tilt - x * sin_tilt
 
 
-def tilted_positions(positions_A: np.ndarray, *, tilt_deg) -> np.ndarray:
+def tilted_positions(positions_A: np.ndarray, *, tilt_deg: ArrayLike) -> np.ndarray:
     """Positions (n_atoms, 3) in angstrom, at each tilt: (n_tilt, n_atoms, 3) as x (column), y (row), z (depth)."""
     x, y, z = np.asarray(positions_A, float).T
     tilt_rad = np.deg2rad(np.atleast_1d(tilt_deg))[:, None]

@@ -45,7 +45,8 @@ def tsgnet_loss(
     reconstruction = charbonnier(prediction, target) + census(prediction, target)
     true_features = model.encoder(pad_to_stride(target - mean))
     pairs = zip(features, true_features, strict=False)
-    return Loss(reconstruction, eta * sum(geometry_census(feature.float(), true.float()) for feature, true in pairs))
+    geometry = torch.stack([geometry_census(feature.float(), true.float()) for feature, true in pairs]).sum()
+    return Loss(reconstruction, eta * geometry)
 
 
 def gain_loss(model: TSGNet, frame_a: Tensor, frame_b: Tensor, target: Tensor, t: Tensor) -> Tensor:
@@ -73,7 +74,7 @@ def _census_distance(x: Tensor, y: Tensor, *, patch: int) -> Tensor:
     by the number of patches it belongs to.
     """
     border = patch // 2
-    total = 0.0
+    total = x.new_zeros(())
     for dy in range(border + 1):
         for dx in range(-border if dy else 1, border + 1):
             q2 = (_soft_difference(x, dy, dx, border) - _soft_difference(y, dy, dx, border)) ** 2

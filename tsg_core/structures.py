@@ -44,7 +44,7 @@ def test_particles(n: int, *, seed: int, diameter_A: tuple[float, float] = (20.0
     return _particles(n, kinds, _TEST_CANDIDATES, seed=seed, diameter_A=diameter_A)
 
 
-test_particles.__test__ = False  # pytest: a function of the library, not a test
+setattr(test_particles, "__test__", False)  # noqa: B010  # pytest: a function of the library, not a test
 
 
 def random_rotation(atoms: Atoms, *, seed: int) -> Atoms:
@@ -61,7 +61,9 @@ def bounding_diameter_A(atoms: Atoms) -> float:
     return 2 * float(np.linalg.norm(atoms.positions - atoms.positions.mean(axis=0), axis=1).max())
 
 
-def _particles(n, kinds, candidates, *, seed, diameter_A) -> list[Atoms]:
+def _particles(
+    n: int, kinds: list[tuple[str, str]], candidates: dict, *, seed: int, diameter_A: tuple[float, float]
+) -> list[Atoms]:
     if n < 1:
         raise TsgError(f"n={n} particles were asked for; at least one is needed")
     rng = np.random.default_rng(seed)
@@ -70,7 +72,9 @@ def _particles(n, kinds, candidates, *, seed, diameter_A) -> list[Atoms]:
     return [_draw(shape, element, candidates[shape], rng=rng, diameter_A=diameter_A) for shape, element in order]
 
 
-def _draw(shape, element, candidates, *, rng, diameter_A) -> Atoms:
+def _draw(
+    shape: str, element: str, candidates: dict, *, rng: np.random.Generator, diameter_A: tuple[float, float]
+) -> Atoms:
     low_A, high_A = diameter_A
     for k in rng.permutation(len(candidates)):
         builder, arguments = candidates[k]

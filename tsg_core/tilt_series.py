@@ -30,7 +30,7 @@ class TiltSeries:
     frames: np.ndarray
     tilt_deg: np.ndarray
     pixel_size_A: float
-    measured: np.ndarray | None = None
+    measured: np.ndarray = None  # type: ignore[assignment]  # all of them where none are named
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self):
@@ -80,7 +80,7 @@ class TiltSeries:
         """What was done to the series, in order, one sentence for each step."""
         return tuple(self.metadata.get("history", ()))
 
-    def noted(self, sentence: str, **changes) -> "TiltSeries":
+    def noted(self, sentence: str, **changes: Any) -> "TiltSeries":
         """The series with these fields replaced; `sentence`, which says what was done, is added to its history."""
         metadata = {**changes.pop("metadata", self.metadata), "history": (*self.history, sentence)}
         return replace(self, metadata=metadata, **changes)
@@ -108,7 +108,7 @@ class TiltSeries:
 
     @classmethod
     def from_hyperspy(
-        cls, signal, *, tilts: str | Path | Sequence[float] | None = None, pixel_size_A: float | None = None
+        cls, signal: Any, *, tilts: str | Path | Sequence[float] | None = None, pixel_size_A: float | None = None
     ) -> "TiltSeries":
         """The series in a HyperSpy signal (lazy or not) or an ETSpy TomoStack, which is not changed.
 
@@ -119,7 +119,7 @@ class TiltSeries:
 
         return series_of_signal(signal, tilts=tilts, pixel_size_A=pixel_size_A)
 
-    def to_hyperspy(self, *, etspy: bool = False):
+    def to_hyperspy(self, *, etspy: bool = False) -> Any:
         """A HyperSpy Signal2D, or an ETSpy TomoStack, with axes in degrees and nm; `from_hyperspy` reads it back.
 
         Raises TsgError if the package is not installed (pip install hyperspy, pip install etspy).

@@ -130,7 +130,7 @@ def _index(voxels: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, ...]
     return tuple(np.moveaxis(voxels.clip(0, np.array(shape) - 1), -1, 0))
 
 
-def _refined(volume: np.ndarray, peaks: np.ndarray, fits: np.ndarray, *, reach: int, others) -> np.ndarray:
+def _refined(volume: np.ndarray, peaks: np.ndarray, fits: np.ndarray, *, reach: int, others: np.ndarray | None) -> np.ndarray:
     """Fits (n, 5) of height, place (3 axes of the volume, in voxels) and sigma; `others` is the sum of all former ones.
 
     Each fit sees the voxels within `reach` of its peak, less the Gaussians of all atoms but its own.

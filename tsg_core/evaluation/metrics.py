@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.spatial import KDTree
 from skimage.filters import threshold_otsu
 from skimage.measure import marching_cubes
@@ -148,7 +149,7 @@ def compare_volumes(
     )
 
 
-def prepare_volume(volume: np.ndarray, *, voxel_size_A: float, n_points: int = 1_000_000, seed) -> PreparedVolume:
+def prepare_volume(volume: np.ndarray, *, voxel_size_A: float, n_points: int = 1_000_000, seed: int | np.random.SeedSequence) -> PreparedVolume:
     """What comparisons of a volume (n_y, n_z, n_x) with several others need, made once.
 
     `seed` is that of the points, a number or a NumPy SeedSequence. Raises TsgError as `object_points`.
@@ -180,7 +181,7 @@ def compare_prepared(volume: PreparedVolume, reference: PreparedVolume) -> Volum
     )
 
 
-def _points(volume: np.ndarray, level: float, *, n_points: int, voxel_size_A: float, seed) -> np.ndarray:
+def _points(volume: np.ndarray, level: float, *, n_points: int, voxel_size_A: float, seed: int | np.random.SeedSequence) -> np.ndarray:
     _check_drawing(n_points, voxel_size_A)
     voxels = np.flatnonzero(volume > level)
     if len(voxels) == 0:
@@ -195,7 +196,7 @@ def _points(volume: np.ndarray, level: float, *, n_points: int, voxel_size_A: fl
     return points
 
 
-def _surface_points(volume: np.ndarray, level: float, *, n_points: int, voxel_size_A: float, seed) -> np.ndarray:
+def _surface_points(volume: np.ndarray, level: float, *, n_points: int, voxel_size_A: float, seed: int | np.random.SeedSequence) -> np.ndarray:
     _check_drawing(n_points, voxel_size_A)
     if not volume.min() <= level < volume.max():
         raise TsgError(f"threshold={level} lies outside the volume's values; there is no surface to draw points from")
@@ -244,7 +245,7 @@ def _ssim(prediction: np.ndarray, truth: np.ndarray, *, peak: float) -> float:
     )
 
 
-def _psnr_dB(mse, peak: float) -> np.ndarray:
+def _psnr_dB(mse: ArrayLike, peak: float) -> np.ndarray:
     with np.errstate(divide="ignore"):
         return 10 * np.log10(peak**2 / np.asarray(mse))
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import fft
 
 from ..errors import TsgError
@@ -36,7 +37,12 @@ class ShellCorrelation:
 
 
 def fourier_shell_correlation(
-    a: np.ndarray, b: np.ndarray, *, voxel_size_A: float, direction=None, half_angle_deg: float = 20.0
+    a: np.ndarray,
+    b: np.ndarray,
+    *,
+    voxel_size_A: float,
+    direction: ArrayLike | None = None,
+    half_angle_deg: float = 20.0,
 ) -> ShellCorrelation:
     """Correlation of two volumes (n_y, n_z, n_x) of one shape, shell by shell in Fourier space.
 
@@ -68,7 +74,7 @@ def fourier_shell_correlation(
     weights *= _mirrored(a.shape[2])
     spectrum_a, spectrum_b = fft.rfftn(a, workers=-1), fft.rfftn(b, workers=-1)
 
-    def shell_sums(values) -> np.ndarray:
+    def shell_sums(values: np.ndarray | float) -> np.ndarray:
         return np.bincount(shell, weights=(values * weights).ravel(), minlength=n_shells)[1:n_shells]
 
     hit = shell_sums(1.0) > 0
@@ -88,7 +94,7 @@ def _mirrored(n_x: int) -> np.ndarray:
     return times
 
 
-def _cone(q, radius: np.ndarray, direction, half_angle_deg: float) -> np.ndarray:
+def _cone(q: tuple[np.ndarray, ...], radius: np.ndarray, direction: ArrayLike, half_angle_deg: float) -> np.ndarray:
     """1 where a frequency (y, z, x) lies within the angle of the direction (x, y, z), else 0."""
     direction = np.asarray(direction, float)
     if direction.shape != (3,) or not np.isfinite(direction).all() or not direction.any():

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from ..errors import TsgError
@@ -35,7 +36,7 @@ def verdict(low: float, high: float, *, higher: str, lower: str, unresolved: str
 
 
 def bootstrap_interval(
-    values, *, seed: int, confidence: float = 0.95, n_resamples: int = 2000
+    values: ArrayLike, *, seed: int, confidence: float = 0.95, n_resamples: int = 2000
 ) -> tuple[np.ndarray, np.ndarray]:
     """Interval (low, high) of the mean over the first axis of values (n_particles, ...); both have the axes left.
 
@@ -64,7 +65,7 @@ def bootstrap_interval(
     return low[()], high[()]
 
 
-def paired_difference(a, b, *, seed: int, confidence: float = 0.95) -> PairedDifference:
+def paired_difference(a: ArrayLike, b: ArrayLike, *, seed: int, confidence: float = 0.95) -> PairedDifference:
     """Mean of a - b, both (n_particles,) in the same order, with the bootstrap interval of that difference.
 
     What the particles have in common cancels, so that this interval is narrower than those of a and b tell.

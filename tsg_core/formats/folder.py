@@ -199,7 +199,9 @@ def _read_frame(path: Path, image: str | None = None) -> Stack:
     else:
         raise TsgError(f"{path} has the suffix {path.suffix!r}; those of frames are {', '.join(_FRAME_SUFFIXES)}")
     if frame.frames.shape[0] != 1:
-        raise TsgError(f"{path} holds {frame.frames.shape[0]} frames; align and sum them to one frame first, or choose one by --image N")
+        raise TsgError(
+            f"{path} holds {frame.frames.shape[0]} frames; align and sum them to one frame first, or choose one by --image N"
+        )
     mdoc = path.with_name(path.name + ".mdoc")
     if mdoc.is_file() and frame.tilt_deg is None:
         frame.tilt_deg = read_mdoc(mdoc).tilt_deg

@@ -157,9 +157,7 @@ class Column:
         if len(steps) < 2:
             return True
         usual = np.median(steps)
-        return bool(
-            usual >= _SMALLEST_STEP_deg and steps.max() <= _UNEVEN * usual and steps.min() >= usual / _UNEVEN
-        )
+        return bool(usual >= _SMALLEST_STEP_deg and steps.max() <= _UNEVEN * usual and steps.min() >= usual / _UNEVEN)
 
     def __str__(self) -> str:
         place = f"number {self.place}"

@@ -31,9 +31,7 @@ def order_fault(frames: np.ndarray, tilt_deg: np.ndarray, order: np.ndarray) -> 
     in_file = np.sort(np.stack([by_place[:-1], by_place[1:]], axis=1), axis=1)
     only_angle = [pair for pair in in_angle.tolist() if pair not in in_file.tolist()]
     step_deg = np.sort(np.diff(tilt_deg))[len(tilt_deg) // 2 - 1]
-    only_file = [
-        (i, j) for i, j in in_file.tolist() if j - i > 1 and abs(tilt_deg[i] + tilt_deg[j]) > step_deg / 2
-    ]
+    only_file = [(i, j) for i, j in in_file.tolist() if j - i > 1 and abs(tilt_deg[i] + tilt_deg[j]) > step_deg / 2]
     neighbours, least = _differences(spectra, in_angle), _lost_between_pixels(spectra)
     if only_angle and only_file:
         far, near = _differences(spectra, only_angle), _differences(spectra, only_file)

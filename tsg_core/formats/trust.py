@@ -52,7 +52,9 @@ def find_angles(
         return given
     if stack.no_angles and stack.tilt_deg is None:
         joint = "" if stack.no_angles.endswith(", or") else ";"
-        raise TsgError(f"{path} comes without certain tilt angles: {stack.no_angles}{joint} name a file of them by --tilts")
+        raise TsgError(
+            f"{path} comes without certain tilt angles: {stack.no_angles}{joint} name a file of them by --tilts"
+        )
     sources = _sources(stack, path)
     usable = [source for source in sources if not source.fault]
     if not usable:
@@ -122,14 +124,11 @@ def _nothing_usable(stack: Stack, path: Path, sources: list[_Source]) -> TsgErro
         looks = f" ({path} looks like a volume: {stack.volume})" if stack.volume else ""
         return TsgError(f"{faults}; name a file with the angle of each frame by --tilts{looks}")
     if stack.volume:
-        return TsgError(
-            f"{path} looks like a volume, not a tilt series: {stack.volume}; if it is one, give --tilts"
-        )
+        return TsgError(f"{path} looks like a volume, not a tilt series: {stack.volume}; if it is one, give --tilts")
     stem, name = path.stem, path.name
     names = ", ".join((f"{stem}.rawtlt", f"{stem}.tlt", f"{name}.mdoc", f"{stem}.mdoc"))
     return TsgError(
-        f"{path} comes without tilt angles: none in the file, and beside it none of {names}; "
-        "name a file by --tilts"
+        f"{path} comes without tilt angles: none in the file, and beside it none of {names}; name a file by --tilts"
     )
 
 

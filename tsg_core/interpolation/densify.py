@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..errors import TsgError
 from ..tilt_series import SAME_ANGLE_deg, TiltSeries
@@ -16,7 +18,9 @@ from .leave_out import Predict
 from .reprojection import forget_objects
 
 
-def densify(series: TiltSeries, *, tilt_deg, method: str = "linear", checkpoint=None) -> TiltSeries:
+def densify(
+    series: TiltSeries, *, tilt_deg: ArrayLike, method: str = "linear", checkpoint: str | Path | None = None
+) -> TiltSeries:
     """The series at exactly the angles `tilt_deg` (ascending): measured frames where there are, else predicted ones.
 
     A target within 1e-6 degrees of a measured angle returns that frame bit for bit, with `measured` True. Predictions
@@ -71,9 +75,9 @@ def sigma_series(sigma: np.ndarray, *, tilt_deg: np.ndarray, measured: np.ndarra
 def densify_with_uncertainty(
     series: TiltSeries,
     *,
-    tilt_deg,
+    tilt_deg: ArrayLike,
     methods: Sequence[str] | None = None,
-    checkpoint=None,
+    checkpoint: str | Path | None = None,
     predict_by: Predict | None = None,
 ) -> Densified:
     """What `densify` does by "auto", with the standard deviations; the options are those of `predict_automatically`.
@@ -98,7 +102,7 @@ def densify_with_uncertainty(
     return Densified(series=dense, sigma=found.sigma, choice=found.choice)
 
 
-def auto(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
+def auto(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint: str | Path | None = None) -> np.ndarray:
     """The blend of the other methods that left-out measured frames speak for: see `automatic`."""
     return predict_automatically(series, tilt_deg=tilt_deg, checkpoint=checkpoint).frames
 
@@ -126,7 +130,7 @@ def _on_zero(measured: TiltSeries) -> tuple[TiltSeries, np.ndarray | None]:
 
 
 def _between_measured(
-    measured: TiltSeries, predicted: np.ndarray, tilt_deg: np.ndarray, *, metadata, offsets: np.ndarray | None
+    measured: TiltSeries, predicted: np.ndarray, tilt_deg: np.ndarray, *, metadata: dict, offsets: np.ndarray | None
 ) -> TiltSeries:
     known = _known(measured, tilt_deg)
     frames = np.empty((len(known), *predicted.shape[1:]), np.float32)
@@ -142,7 +146,7 @@ def _between_measured(
     )
 
 
-def _checked_targets(tilt_deg, measured_deg: np.ndarray) -> np.ndarray:
+def _checked_targets(tilt_deg: ArrayLike, measured_deg: np.ndarray) -> np.ndarray:
     tilt_deg = np.atleast_1d(np.asarray(tilt_deg, np.float64))
     if tilt_deg.ndim != 1 or len(tilt_deg) == 0 or not np.isfinite(tilt_deg).all():
         raise TsgError("tilt_deg must be a list of finite angles in degrees, one at least")

@@ -26,12 +26,14 @@ class PaddedFrame:
     @property
     def extent_A(self) -> tuple[float, float]:
         """Edges (y, x) of the periodic box."""
-        return tuple(n * self.pixel_size_A for n in self.padded)
+        n_y, n_x = self.padded
+        return n_y * self.pixel_size_A, n_x * self.pixel_size_A
 
     @property
     def middle_A(self) -> tuple[float, float]:
         """Position (y, x) of the tilt axis, measured from the centre of pixel (0, 0)."""
-        return tuple((n - 1) / 2 * self.pixel_size_A for n in self.shape)
+        n_y, n_x = self.shape
+        return (n_y - 1) / 2 * self.pixel_size_A, (n_x - 1) / 2 * self.pixel_size_A
 
     def frequencies(self, band: tuple[int, int], *, device: str = "cpu") -> tuple[torch.Tensor, torch.Tensor]:
         """k_y (2 m_y + 1,) from -m_y to m_y and k_x (m_x + 1,) from 0 to m_x in 1/angstrom, in double precision."""

@@ -1,9 +1,11 @@
 """The electron probe in the plane of the specimen: its intensity, its extent and its transfer function."""
 
 from functools import lru_cache
+from typing import Any
 
 import abtem
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..errors import TsgError
 from ..microscope import Microscope
@@ -41,7 +43,7 @@ def probe_wave(microscope: Microscope, *, extent_A: tuple[float, float], gpts: t
     return wave / np.sqrt((np.abs(wave) ** 2).sum())
 
 
-def probe_intensity(microscope: Microscope, *, extent_A, gpts) -> np.ndarray:
+def probe_intensity(microscope: Microscope, *, extent_A: ArrayLike, gpts: ArrayLike) -> np.ndarray:
     """|probe|^2 (gpts_y, gpts_x) with sum 1 in a periodic box, centred at pixel (gpts_y // 2, gpts_x // 2).
 
     `extent_A` and `gpts` are a number or a pair (y, x). The effective source is a Gaussian that blurs the intensity. A
@@ -126,5 +128,5 @@ def source_transfer(microscope: Microscope, k2: np.ndarray) -> np.ndarray:
     return np.exp(-2 * np.pi**2 * sigma_A**2 * k2)
 
 
-def _pair(value) -> tuple:
+def _pair(value: Any) -> tuple:
     return tuple(value) if np.ndim(value) else (value, value)

@@ -3,11 +3,14 @@
 import inspect
 import math
 import warnings
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
+from typing import Any
 
 import numpy as np
 from ase import Atoms
+from numpy.typing import ArrayLike
 
 from ..errors import TsgError
 from ..geometry import rotate_about_y
@@ -21,7 +24,7 @@ from .incoherent import incoherent_frames
 from .multislice import abtem_frames
 from .noise import with_dose
 
-ENGINES = {
+ENGINES: dict[str, Callable[..., np.ndarray]] = {
     "incoherent": incoherent_frames,
     "prism": partial(abtem_frames, engine="prism"),
     "multislice": partial(abtem_frames, engine="multislice"),
@@ -34,14 +37,14 @@ def simulate_tilt_series(
     atoms: Atoms,
     *,
     microscope: Microscope,
-    tilt_deg,
+    tilt_deg: ArrayLike,
     shape: int | tuple[int, int],
     field_of_view_A: float,
     engine: str = "incoherent",
     dose_per_A2: float | None = None,
     seed: int = 0,
     padding_A: float | None = None,
-    **engine_options,
+    **engine_options: Any,
 ) -> TiltSeries:
     """Tilt series of a particle whose coordinates are relative to the tilt axis; intensities are fractions of the beam.
 
@@ -118,14 +121,14 @@ def _check_options(engine: str, options: dict) -> None:
             raise TsgError(f"{name} is no option of the engine {engine!r}; it has {', '.join(sorted(known))}")
 
 
-def _check_shape(shape) -> tuple[int, int]:
+def _check_shape(shape: Any) -> tuple[int, int]:
     pair = tuple(shape) if np.ndim(shape) else (shape, shape)
     if len(pair) != 2 or not all(isinstance(n, (int, np.integer)) and n >= 2 for n in pair):
         raise TsgError(f"shape={shape} must be a whole number of pixels or a pair (n_y, n_x), at least 2 each")
     return int(pair[0]), int(pair[1])
 
 
-def _check_tilts(tilt_deg) -> np.ndarray:
+def _check_tilts(tilt_deg: ArrayLike) -> np.ndarray:
     tilt_deg = np.atleast_1d(np.asarray(tilt_deg, float))
     if tilt_deg.ndim != 1 or tilt_deg.size == 0 or not np.isfinite(tilt_deg).all():
         raise TsgError("tilt_deg must be a list of finite angles")
@@ -134,7 +137,7 @@ def _check_tilts(tilt_deg) -> np.ndarray:
     return tilt_deg
 
 
-def _check_number(name: str, value) -> None:
+def _check_number(name: str, value: Any) -> None:
     if not (math.isfinite(value) and value > 0):
         raise TsgError(f"{name}={value} must be a positive number")
 

@@ -12,6 +12,7 @@ from ..errors import TsgError
 
 _NO_UTF8 = re.compile("[\udc80-\udcff]")
 
+
 def existing(path: str | Path) -> Path:
     """The path of something that is there; TsgError where nothing is."""
     path = Path(path)

@@ -3,9 +3,9 @@
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 FILE_VARIABLE = "TSG_PROGRESS_FILE"
@@ -28,11 +28,10 @@ def track(
     TSG_PROGRESS_FILE names a file the line is written there, whole; else a bar appears if stderr is a terminal;
     else nothing is shown. Loops inside loops share one line.
     """
-    if total is None and hasattr(iterable, "__len__"):
+    if total is None and isinstance(iterable, Sized):
         total = len(iterable) + done
     loop = _Loop(label, total, done, costs)
-    display = _display() if not _loops else _loops[0].display
-    loop.display = display
+    display = loop.display = _display() if not _loops else _loops[0].display
     _loops.append(loop)
     try:
         display(force=True)
@@ -57,11 +56,12 @@ class _Loop:
     def __init__(self, label: str, total: int | None, done: int, costs: Sequence[float] | None = None):
         self.label, self.total, self.done, self.done_before, self.costs = label, total, done, done, costs
         self.started = time.monotonic()
+        self.display: Any = None  # of the outermost loop, shared by those inside it
 
     def share(self, done: float) -> float:
         """The share of the whole that so many items are."""
         if self.costs is None:
-            return done / self.total
+            return done / (self.total or 1)
         whole = int(done)
         begun = (done - whole) * sum(self.costs[whole : whole + 1])
         return (sum(self.costs[:whole]) + begun) / sum(self.costs)

@@ -57,7 +57,7 @@ def imported_modules(tree: ast.AST, *, package: str = "") -> set[str]:
 
     `package` is the full name of the one that the code belongs to, "" for none: relative imports start there.
     """
-    found = set()
+    found: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
@@ -106,7 +106,7 @@ def _inside(name: str, places: frozenset[str]) -> bool:
 def _origin(node: ast.ImportFrom, package: str) -> str:
     """The full name of what comes after `from`."""
     if node.level == 0:
-        return node.module
+        return node.module or ""
     around = package.split(".")
     return ".".join([*around[: len(around) + 1 - node.level], *filter(None, [node.module])])
 
@@ -114,6 +114,7 @@ def _origin(node: ast.ImportFrom, package: str) -> str:
 @lru_cache
 def _module(name: str) -> tuple[str, frozenset[str]]:
     source = source_of(name)
+    assert source is not None, name
     tree = ast.parse(source.read_text(encoding="utf-8"))
     package = name if source.name == "__init__.py" else name.rpartition(".")[0]
     return code_text(tree) + _data(source, tree), frozenset(imported_modules(tree, package=package))
@@ -123,8 +124,8 @@ def _data(source: Path, tree: ast.AST) -> str:
     """Checksums of the data that a module names and that lie beside it, as files or in folders."""
     texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     named = [path for path in source.parent.glob("*") if path.name in texts]
-    files = {inner for path in named for inner in (path.rglob("*") if path.is_dir() else [path])}
-    files = sorted(file for file in files if file.suffix in DATA_SUFFIXES)
+    inside = {inner for path in named for inner in (path.rglob("*") if path.is_dir() else [path])}
+    files = sorted(file for file in inside if file.suffix in DATA_SUFFIXES)
     return "".join(f"\0{file.relative_to(ROOT)} {hashlib.sha256(file.read_bytes()).hexdigest()}" for file in files)
 
 
