@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from importlib import import_module
 from itertools import chain
 
@@ -51,7 +52,11 @@ MODULES = modules()
 
 def imports(name):
     """Modules of this project that one imports, at the top or inside functions."""
-    path = MODULES[name]
+    return imported_by(name, MODULES[name])
+
+
+@cache
+def imported_by(name, path):
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
