@@ -1,4 +1,4 @@
-"""How far frames, volumes and atoms are from the truth."""
+"""How close frames, volumes and atoms are to the truth."""
 
 from .metrics import (
     ImageMetrics,

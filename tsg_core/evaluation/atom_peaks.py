@@ -1,4 +1,4 @@
-"""Atoms found in a volume, and their match with the true ones: the truth that no threshold of intensity can flatter."""
+"""Atoms found in a volume, matched with the true ones: a comparison that no intensity threshold can flatter."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from ..errors import TsgError
 from ..geometry import pixel_centres_A
 from .metrics import otsu_threshold
 
-REFINEMENTS = 3  # rounds of fits; from the second on they know what the neighbours' fits were
-MAX_STEPS = 40  # of a fit; most take about ten
-BATCH_VALUES = 2_000_000  # voxels that are fitted at a time, which bounds the memory
+REFINEMENTS = 3  # rounds of fits; from the second on, each fit knows its neighbours' last fits
+MAX_STEPS = 40  # for each fit; most need about ten
+BATCH_VALUES = 2_000_000  # voxels fitted at a time; limits the memory
 
 
 @dataclass(frozen=True, kw_only=True)
 class FoundAtoms:
-    """positions_A (n, 3) as x, y, z from the middle of the volume; height and sigma_A (n,) of each fitted Gaussian."""
+    """positions_A (n, 3): x, y, z from the middle of the volume; height and sigma_A (n,): those of the fits."""
 
     positions_A: np.ndarray
     height: np.ndarray
@@ -29,11 +29,11 @@ class FoundAtoms:
 
 @dataclass(frozen=True, kw_only=True)
 class AtomMatch:
-    """Found atoms against true ones: matched pairs, missing (true, not found), invented (found, not true).
+    """Found atoms compared with true ones: matched pairs, missing (true but not found), invented (found but not true).
 
-    precision  matched / found, NaN where nothing was found
+    precision  matched / found; NaN if nothing was found
     recall     matched / true
-    rmsd_pm    root mean square distance of the matched pairs in picometres, NaN without any
+    rmsd_pm    root mean square distance of the matched pairs in picometres; NaN if there are none
     pairs      (matched, 2) indices of found and true atoms
     """
 
@@ -58,10 +58,10 @@ def find_atoms(
 ) -> FoundAtoms:
     """Atoms of a volume (n_y, n_z, n_x): local maxima above the threshold (Otsu's unless given), refined by Gaussians.
 
-    A maximum is brighter than all voxels within `min_distance_A`. Each is fitted by least squares with an isotropic Gaussian on a constant
-    within that distance, first as it is, then with the other atoms' Gaussians taken away. A fit that leaves its
-    neighbourhood, or finds no maximum there, keeps what was known before.
-    Raises TsgError for a volume that is not finite, has no contrast or another number of axes.
+    A maximum is brighter than all voxels within `min_distance_A`. A least-squares fit within that distance refines each
+    maximum by an isotropic Gaussian on a constant background. Later rounds first subtract the Gaussians of the other
+    atoms. A fit that leaves its neighbourhood, or finds no maximum there, is dropped in favour of the previous one.
+    Raises TsgError for a volume that is not finite, has no contrast, or does not have three axes.
     """
     volume = np.asarray(volume, np.float32)
     if volume.ndim != 3:
@@ -80,10 +80,10 @@ def find_atoms(
 
 
 def match_atoms(found_A: np.ndarray, true_A: np.ndarray, *, within_A: float = 1.0) -> AtomMatch:
-    """Pairs of found (n, 3) and true (m, 3) positions, one to one, no further apart than `within_A`.
+    """Match found (n, 3) and true (m, 3) positions one to one, at most `within_A` apart.
 
-    The Hungarian method minimises the sum of the distances, where an unmatched atom costs `within_A`.
-    Raises TsgError for positions of another shape, no true atom, or within_A that is not positive.
+    The Hungarian method minimises the sum of the distances; each unmatched atom costs `within_A`.
+    Raises TsgError for positions of another shape, no true atom, or a `within_A` that is not positive.
     """
     found_A, true_A = np.asarray(found_A, float), np.asarray(true_A, float)
     for positions in (found_A, true_A):
@@ -105,10 +105,10 @@ def match_atoms(found_A: np.ndarray, true_A: np.ndarray, *, within_A: float = 1.
 
 
 def _maxima(volume: np.ndarray, *, level: float, reach: int) -> np.ndarray:
-    """Voxels (n, 3) above the level, none within `reach` of which is brighter; the brightest come first.
+    """Voxels (n, 3) above the level that no voxel within `reach` outshines, brightest first.
 
-    Only those that no neighbour outshines are looked at more widely: a filter as wide as the reach would be slow. Of
-    several that are equal and near, one is taken.
+    The wide search is limited to voxels that none of their direct neighbours outshines, because a filter as wide as the
+    reach would be slow. Of several equal voxels close together, one is kept.
     """
     peaks = peak_local_max(
         volume, min_distance=reach, threshold_abs=level, exclude_border=False, footprint=np.ones((3, 3, 3)), p_norm=2
@@ -126,14 +126,16 @@ def _batches(n: int, n_values: int) -> Iterator[slice]:
 
 
 def _index(voxels: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, ...]:
-    """The index of voxels (..., 3), those outside moved to the edge."""
+    """Index of the voxels (..., 3); voxels outside the volume are moved to its edge."""
     return tuple(np.moveaxis(voxels.clip(0, np.array(shape) - 1), -1, 0))
 
 
-def _refined(volume: np.ndarray, peaks: np.ndarray, fits: np.ndarray, *, reach: int, others: np.ndarray | None) -> np.ndarray:
-    """Fits (n, 5) of height, place (3 axes of the volume, in voxels) and sigma; `others` is the sum of all former ones.
+def _refined(
+    volume: np.ndarray, peaks: np.ndarray, fits: np.ndarray, *, reach: int, others: np.ndarray | None
+) -> np.ndarray:
+    """Fits (n, 5) of height, place (3 axes, in voxels) and sigma; `others` is the sum of all previous Gaussians.
 
-    Each fit sees the voxels within `reach` of its peak, less the Gaussians of all atoms but its own.
+    Each fit sees the voxels within `reach` of its peak, minus the Gaussians of all other atoms.
     """
     offsets = np.argwhere(ball(reach)) - reach
     refined = fits.copy()
@@ -153,9 +155,9 @@ def _refined(volume: np.ndarray, peaks: np.ndarray, fits: np.ndarray, *, reach: 
 
 
 def _fitted(values: np.ndarray, weight: np.ndarray, voxels: np.ndarray, start: np.ndarray) -> np.ndarray:
-    """Least squares fits (n, 6) of Gaussians on constants to values (n, voxels), all n at once.
+    """Least-squares fits (n, 6) of Gaussians on constants to values (n, voxels), all n at once.
 
-    Levenberg's and Marquardt's method (J. SIAM 11, 431, 1963), in which each fit has a damping of its own.
+    The Levenberg-Marquardt method (Marquardt, J. SIAM 11, 431, 1963), with a separate damping for each fit.
     """
     scale = np.abs(start[:, :1]).clip(1e-30)
     values, p = values / scale, start / np.column_stack([scale, np.ones((len(start), 4)), scale])
@@ -170,9 +172,9 @@ def _fitted(values: np.ndarray, weight: np.ndarray, voxels: np.ndarray, start: n
         diagonal *= 1 + damping[:, None]
         diagonal += 1e-12
         step = np.linalg.solve(normal, pull)[..., 0]
-        step[:, 1:5] = step[:, 1:5].clip(-p[:, 4:5] / 3, p[:, 4:5] / 3)  # farther away the slopes say little
+        step[:, 1:5] = step[:, 1:5].clip(-p[:, 4:5] / 3, p[:, 4:5] / 3)  # beyond that the slopes mean little
         trial = p + step
-        trial[:, 4] = trial[:, 4].clip(0.2)  # a Gaussian much narrower than a voxel would fit any one voxel
+        trial[:, 4] = trial[:, 4].clip(0.2)  # a Gaussian much narrower than a voxel would fit any single voxel
         new_model = _gaussians(trial, voxels) + trial[:, 5:]
         new_cost = _costs(values - new_model, weight)
         better = new_cost < cost
@@ -189,13 +191,13 @@ def _costs(residual: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 
 def _gaussians(p: np.ndarray, voxels: np.ndarray) -> np.ndarray:
-    """Values (n, voxels) of n Gaussians, each at voxels (n, voxels, 3) of its own."""
+    """Values (n, voxels) of n Gaussians, each at its own voxels (n, voxels, 3)."""
     squared = np.sum((voxels - p[:, None, 1:4]) ** 2, axis=2)
     return p[:, :1] * np.exp(-squared / (2 * p[:, 4:5] ** 2))
 
 
 def _slopes(p: np.ndarray, voxels: np.ndarray) -> np.ndarray:
-    """Derivatives (n, voxels, 6) of Gaussians on constants by height, place, sigma and constant."""
+    """Derivatives (n, voxels, 6) of Gaussians on constants with respect to height, place, sigma and constant."""
     away = voxels - p[:, None, 1:4]
     sigma = p[:, None, 4]
     squared = np.sum(away**2, axis=2)
@@ -208,7 +210,7 @@ def _slopes(p: np.ndarray, voxels: np.ndarray) -> np.ndarray:
 
 
 def _rendered(fits: np.ndarray, shape: tuple[int, ...], reach: int) -> np.ndarray:
-    """The sum of all Gaussians, each as far as it touches the neighbourhood of another."""
+    """The sum of all Gaussians, each drawn as far as it can touch the neighbourhood of another."""
     total = np.zeros(shape)
     for height, *place, sigma in fits:
         low = [max(0, round(c) - 3 * reach) for c in place]

@@ -1,4 +1,4 @@
-"""How near predicted frames come to true ones, and volumes to reference volumes."""
+"""How close predicted frames are to true frames, and volumes to reference volumes."""
 
 from dataclasses import dataclass
 
@@ -33,7 +33,7 @@ class ImageMetrics:
 
 @dataclass(frozen=True, kw_only=True)
 class VolumeMetrics:
-    """A volume against a reference: distances of their Otsu objects, overlap, and differences of intensity.
+    """A volume compared with a reference: distances between their Otsu objects, overlap, differences of intensity.
 
     chamfer_A, rms_A   see `chamfer_distance` and `rms_error`
     dice               2 |V and R| / (|V| + |R|) of the voxels of the two objects
@@ -52,7 +52,7 @@ class VolumeMetrics:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class PreparedVolume:
-    """A volume (n_y, n_z, n_x), which voxels belong to its object, and a KD-tree of points drawn from the object."""
+    """A volume (n_y, n_z, n_x), the voxels that belong to its object, and a KD-tree of points drawn from the object."""
 
     volume: np.ndarray
     inside: np.ndarray
@@ -63,10 +63,10 @@ def image_metrics(prediction: np.ndarray, truth: np.ndarray, *, peak: float) -> 
     """MSE, PSNR and SSIM of each frame of two stacks (n, n_y, n_x).
 
     PSNR = 10 log10(peak^2 / MSE), infinite for equal frames. `peak` is the brightest pixel of the particle's full clean
-    series, the same for all methods and rates. SSIM is scikit-image's with the Gaussian window of sigma 1.5 px of Wang
-    et al. (2004) and data range `peak`.
-    Raises TsgError for shapes that differ, frames below 11 px, values that are not finite, and a peak that is not
-    positive.
+    series, the same for all methods and rates. SSIM is scikit-image's, with the data range `peak` and the Gaussian
+    window of Wang et al. (2004), sigma 1.5 px.
+    Raises TsgError for shapes that differ, frames smaller than 11 px, values that are not finite, and a peak that is
+    not positive.
     """
     prediction, truth = np.asarray(prediction, np.float32), np.asarray(truth, np.float32)
     if prediction.shape != truth.shape or truth.ndim != 3 or len(truth) == 0:
@@ -80,7 +80,7 @@ def image_metrics(prediction: np.ndarray, truth: np.ndarray, *, peak: float) -> 
 
 
 def otsu_threshold(volume: np.ndarray) -> float:
-    """Otsu's threshold (IEEE Trans. SMC 9, 62, 1979); TsgError for a volume without contrast."""
+    """Otsu's threshold (IEEE Trans. SMC 9, 62, 1979). Raises TsgError for a volume without contrast."""
     volume = np.asarray(volume)
     _check_finite(volume)
     if volume.size == 0 or volume.min() == volume.max():
@@ -97,13 +97,14 @@ def object_points(
     threshold: float | None = None,
     surface: bool = False,
 ) -> np.ndarray:
-    """Points (n_points, 3), float32 (x, y, z) in A, uniform in the object of a volume (n_y, n_z, n_x).
+    """Points (n_points, 3), float32 (x, y, z) in A, drawn uniformly from the object of a volume (n_y, n_z, n_x).
 
-    The object holds the voxels above the threshold, Otsu's unless given. Points are uniform inside each voxel too, so
-    that the cloud shows no grid. With `surface` they are uniform on the object's surface, which marching cubes draw at
-    the threshold and which is closed at the volume's edge. The origin is the middle of the volume, as for atoms.
-    Raises TsgError for a volume without contrast, not finite, or with no voxel above the threshold, for fewer than one
-    point, and for a voxel that is not positive.
+    The object consists of the voxels above the threshold, Otsu's unless given. Points are uniform inside each voxel,
+    too, so that the cloud shows no grid. With `surface` they are uniform on the surface of the object, which marching
+    cubes find at the threshold; it is closed at the edge of the volume. The origin is the middle of the volume, as for
+    atoms.
+    Raises TsgError for a volume that is not finite, has no contrast or no voxel above the threshold, for fewer than one
+    point, and for a voxel size that is not positive.
     """
     volume = np.asarray(volume, np.float32)
     draw = _surface_points if surface else _points
@@ -112,12 +113,12 @@ def object_points(
 
 
 def chamfer_distance(a: np.ndarray | KDTree, b: np.ndarray | KDTree) -> float:
-    """Chamfer distance in A of two point clouds (n, 3) and (m, 3), or of KD-trees made of them before.
+    """Chamfer distance in A of two point clouds (n, 3) and (m, 3), or of their KD-trees.
 
     CD(a, b) = 1/2 [ 1/n sum_i min_j |a_i - b_j| + 1/m sum_j min_i |b_j - a_i| ]
 
-    Two clouds drawn anew from one object have a distance too, about 0.55 (volume / points)^(1/3): the floor of what can
-    be told apart, which `compare_volumes` of a volume with itself measures.
+    Two clouds drawn independently from one object also have a distance, about 0.55 (volume / points)^(1/3). Smaller
+    differences cannot be resolved; comparing a volume with itself by `compare_volumes` measures this floor.
     """
     forth, back = _distances_A(a, b)
     return float((forth.mean() + back.mean()) / 2)
@@ -137,7 +138,7 @@ def compare_volumes(
 ) -> VolumeMetrics:
     """All metrics of a volume against a reference volume, both (n_y, n_z, n_x) on the same scale.
 
-    The two clouds of `n_points` are drawn independently. Raises TsgError for shapes that differ and for volumes that
+    The two clouds of `n_points` are drawn independently. Raises TsgError for shapes that differ, and for volumes that
     are not finite or have no contrast.
     """
     seeds = np.random.SeedSequence(seed).spawn(2)
@@ -149,10 +150,12 @@ def compare_volumes(
     )
 
 
-def prepare_volume(volume: np.ndarray, *, voxel_size_A: float, n_points: int = 1_000_000, seed: int | np.random.SeedSequence) -> PreparedVolume:
-    """What comparisons of a volume (n_y, n_z, n_x) with several others need, made once.
+def prepare_volume(
+    volume: np.ndarray, *, voxel_size_A: float, n_points: int = 1_000_000, seed: int | np.random.SeedSequence
+) -> PreparedVolume:
+    """Prepare a volume (n_y, n_z, n_x) once for comparisons with several others.
 
-    `seed` is that of the points, a number or a NumPy SeedSequence. Raises TsgError as `object_points`.
+    `seed`, a number or a NumPy SeedSequence, draws the points. Raises TsgError as `object_points` does.
     """
     volume = np.asarray(volume, np.float32)
     if volume.ndim != 3:
@@ -163,7 +166,7 @@ def prepare_volume(volume: np.ndarray, *, voxel_size_A: float, n_points: int = 1
 
 
 def compare_prepared(volume: PreparedVolume, reference: PreparedVolume) -> VolumeMetrics:
-    """`compare_volumes` of volumes that were prepared before; their points must come from different seeds."""
+    """`compare_volumes` for prepared volumes, whose points must come from different seeds."""
     v, r = volume.volume, reference.volume
     if v.shape != r.shape:
         raise TsgError(f"volumes of shapes {v.shape} and {r.shape} must be equal")
@@ -181,22 +184,26 @@ def compare_prepared(volume: PreparedVolume, reference: PreparedVolume) -> Volum
     )
 
 
-def _points(volume: np.ndarray, level: float, *, n_points: int, voxel_size_A: float, seed: int | np.random.SeedSequence) -> np.ndarray:
+def _points(
+    volume: np.ndarray, level: float, *, n_points: int, voxel_size_A: float, seed: int | np.random.SeedSequence
+) -> np.ndarray:
     _check_drawing(n_points, voxel_size_A)
     voxels = np.flatnonzero(volume > level)
     if len(voxels) == 0:
         raise TsgError("no voxel lies above the threshold; there is no object to draw points from")
     rng = np.random.default_rng(seed)
-    drawn = np.sort(voxels[rng.integers(len(voxels), size=n_points)])  # sorted: neighbours in space are near in memory
+    drawn = np.sort(voxels[rng.integers(len(voxels), size=n_points)])  # sorted: neighbours in space are close in memory
     index = np.unravel_index(drawn, volume.shape)
     points = np.empty((n_points, 3), np.float32)
-    for axis, k in ((0, 2), (1, 0), (2, 1)):  # x, y, z of the volume's axes (y, z, x)
+    for axis, k in ((0, 2), (1, 0), (2, 1)):  # x, y, z from the volume's axes (y, z, x)
         centres = pixel_centres_A(volume.shape[k], pixel_size_A=voxel_size_A)
         points[:, axis] = centres[index[k]] + voxel_size_A * (rng.random(n_points, np.float32) - 0.5)
     return points
 
 
-def _surface_points(volume: np.ndarray, level: float, *, n_points: int, voxel_size_A: float, seed: int | np.random.SeedSequence) -> np.ndarray:
+def _surface_points(
+    volume: np.ndarray, level: float, *, n_points: int, voxel_size_A: float, seed: int | np.random.SeedSequence
+) -> np.ndarray:
     _check_drawing(n_points, voxel_size_A)
     if not volume.min() <= level < volume.max():
         raise TsgError(f"threshold={level} lies outside the volume's values; there is no surface to draw points from")
@@ -216,7 +223,7 @@ def _surface_points(volume: np.ndarray, level: float, *, n_points: int, voxel_si
 
 
 def _distances_A(a: np.ndarray | KDTree, b: np.ndarray | KDTree) -> tuple[np.ndarray, np.ndarray]:
-    """From each point of a to the nearest of b, and from each of b to the nearest of a."""
+    """Distances from each point of a to the nearest of b, and from each point of b to the nearest of a."""
     a, b = _tree(a), _tree(b)
     return b.query(a.data, workers=-1)[0], a.query(b.data, workers=-1)[0]
 
@@ -237,7 +244,7 @@ def _rms(forth: np.ndarray, back: np.ndarray) -> float:
 
 def _ssim(prediction: np.ndarray, truth: np.ndarray, *, peak: float) -> float:
     if min(truth.shape) < SSIM_WINDOW_px:
-        raise TsgError(f"SSIM needs {SSIM_WINDOW_px} px at least along every axis; the shape is {truth.shape}")
+        raise TsgError(f"SSIM needs at least {SSIM_WINDOW_px} px along every axis; the shape is {truth.shape}")
     return float(
         structural_similarity(
             truth, prediction, data_range=peak, gaussian_weights=True, sigma=1.5, use_sample_covariance=False

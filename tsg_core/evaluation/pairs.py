@@ -1,4 +1,4 @@
-"""Two files of one kind beside one another: tilt series at their common angles, volumes as a whole."""
+"""Comparison of two files of one kind: tilt series at their common angles, volumes as a whole."""
 
 from dataclasses import asdict
 
@@ -8,17 +8,17 @@ from ..errors import TsgError
 from ..tilt_series import TiltSeries
 from .metrics import compare_volumes, fourier_shell_correlation, image_metrics
 
-SAME_SIZE = 0.01  # relative difference of pixel or voxel sizes that is still the same
-NEAR_deg = 0.01  # angles nearer than this, as text files round them, are one
+SAME_SIZE = 0.01  # pixel or voxel sizes with a smaller relative difference count as equal
+NEAR_deg = 0.01  # angles closer than this count as equal: text files round them
 N_POINTS = 200_000
 
 
 def compare_series(series: TiltSeries, reference: TiltSeries) -> tuple[dict, list[dict]]:
-    """Means over the frames, and a row for each, of a series against a reference; see `evaluation.image_metrics`.
+    """Compare a series with a reference: means over the frames, and a row for each; see `evaluation.image_metrics`.
 
-    Frames are those that `series` predicts at angles that the reference holds, or all that both hold where nothing is
-    predicted. The peak is the reference's brightest pixel. A PSNR of frames that are equal is None.
-    Raises TsgError for frames of another shape or pixel size, and where no angle is common.
+    The frames compared are those that `series` predicts at angles of the reference, or, if `series` predicts nothing,
+    all frames at common angles. The peak is the brightest pixel of the reference. The PSNR of equal frames is None.
+    Raises TsgError if shapes or pixel sizes differ, and if there is no common angle.
     """
     _check_same("frames", series.frames.shape[1:], reference.frames.shape[1:])
     _check_size("pixels", series.pixel_size_A, reference.pixel_size_A)
@@ -48,10 +48,10 @@ def compare_series(series: TiltSeries, reference: TiltSeries) -> tuple[dict, lis
 
 
 def compare_volume_files(a: tuple[np.ndarray, float], b: tuple[np.ndarray, float]) -> dict:
-    """A volume and its voxel size against a reference and its own: resolutions in A, distances of the objects in A.
+    """Compare a volume with a reference, each with its voxel size: resolutions and distances of the objects, in A.
 
-    See `fourier_shells` and `evaluation.VolumeMetrics`. A resolution without end is None.
-    Raises TsgError for volumes of another shape or voxel size.
+    See `evaluation.spectra` and `evaluation.VolumeMetrics`. An infinite resolution is None.
+    Raises TsgError if shapes or voxel sizes differ.
     """
     (volume, voxel_size_A), (reference, reference_voxel_A) = a, b
     _check_same("volumes", volume.shape, reference.shape)
@@ -70,4 +70,4 @@ def _check_same(what: str, shape: tuple[int, ...], other: tuple[int, ...]) -> No
 
 def _check_size(what: str, size_A: float, other_A: float) -> None:
     if abs(size_A / other_A - 1) > SAME_SIZE:
-        raise TsgError(f"{what} of {size_A:.4g} A and {other_A:.4g} A cannot be compared; bin the finer ones first")
+        raise TsgError(f"{what} of {size_A:.4g} A and {other_A:.4g} A cannot be compared; bin the finer one first")

@@ -1,4 +1,4 @@
-"""Up to which detail two volumes agree: correlation shell by shell in Fourier space, in all directions or in one."""
+"""The detail up to which two volumes agree: Fourier shell correlation, over all directions or around one."""
 
 from dataclasses import dataclass
 
@@ -11,17 +11,17 @@ from ..errors import TsgError
 
 @dataclass(frozen=True, kw_only=True)
 class ShellCorrelation:
-    """Fourier shell correlation (n_shells,) at spatial frequencies (n_shells,), in 1/A, from the lowest shell up."""
+    """Fourier shell correlation (n_shells,) at ascending spatial frequencies (n_shells,) in 1/A."""
 
     frequency_per_A: np.ndarray
     correlation: np.ndarray
 
     def resolution_A(self, *, threshold: float = 0.143) -> float:
-        """1 / the frequency of the first crossing below the threshold, between shells by a straight line.
+        """1 / frequency at which the curve first falls below the threshold, interpolated linearly between shells.
 
-        The period of the last shell where the curve never crosses, infinite where it begins below. A threshold of 0.5
-        is meant for a volume against a known one, 0.143 for two volumes that are equally noisy (Rosenthal and
-        Henderson, J. Mol. Biol. 333, 721, 2003). Raises TsgError for a threshold outside 0..1.
+        If the curve never does, the period of the last shell; if it starts below, infinity. A threshold of 0.5 suits
+        a comparison with a known volume, 0.143 one of two equally noisy volumes (Rosenthal and Henderson, J. Mol.
+        Biol. 333, 721, 2003). Raises TsgError for a threshold outside 0..1.
         """
         if not 0 < threshold < 1:
             raise TsgError(f"threshold={threshold} must lie between 0 and 1")
@@ -44,21 +44,21 @@ def fourier_shell_correlation(
     direction: ArrayLike | None = None,
     half_angle_deg: float = 20.0,
 ) -> ShellCorrelation:
-    """Correlation of two volumes (n_y, n_z, n_x) of one shape, shell by shell in Fourier space.
+    """Correlation of two volumes (n_y, n_z, n_x) of equal shape, shell by shell in Fourier space.
 
     Van Heel, Ultramicroscopy 21, 95 (1987):
     FSC(q) = Re sum F_a conj(F_b) / sqrt( sum |F_a|^2 sum |F_b|^2 ), sums over the shell around |q|
 
     Shells are as wide as the coarsest frequency step of the volume and end at the Nyquist frequency 1 / (2 voxels).
-    With a `direction` (x, y, z) only frequencies count whose angle with it, or with its opposite, is at most
-    `half_angle_deg`: the directional, or conical, correlation (Diebolder et al., Ultramicroscopy 156, 1, 2015). A
-    frame at tilt t holds the frequencies along (cos t, any, sin t). Shells that a cone misses are left out.
-    Raises TsgError for shapes that differ, values that are not finite, a voxel that is not positive, and a direction
-    or an angle that make no cone.
+    With a `direction` (x, y, z), only frequencies within `half_angle_deg` of it or of its opposite count: the
+    directional, or conical, correlation (Diebolder et al., Ultramicroscopy 156, 1, 2015). A frame at tilt t holds the
+    frequencies along (cos t, any, sin t). Shells that contain no frequency of the cone are left out.
+    Raises TsgError for shapes that differ, values that are not finite, a voxel size that is not positive, and a
+    direction or angle that does not define a cone.
     """
     a, b = np.asarray(a, np.float32), np.asarray(b, np.float32)
     if a.shape != b.shape or a.ndim != 3 or min(a.shape) < 4:
-        raise TsgError(f"volumes of shapes {a.shape} and {b.shape} must be equal, three-dimensional, 4 voxels at least")
+        raise TsgError(f"volumes of shapes {a.shape} and {b.shape} must be equal, with three axes of at least 4 voxels")
     bad = int(a.size + b.size - np.isfinite(a).sum() - np.isfinite(b).sum())
     if bad:
         raise TsgError(f"{bad} of {a.size + b.size} voxels are not finite")
@@ -86,7 +86,7 @@ def fourier_shell_correlation(
 
 
 def _mirrored(n_x: int) -> np.ndarray:
-    """How often each column of rfftn stands for: the half that it leaves out mirrors the inner columns."""
+    """How many columns of the full transform each column of rfftn represents: inner ones have a mirror image."""
     times = np.full(n_x // 2 + 1, 2.0)
     times[0] = 1
     if n_x % 2 == 0:
@@ -95,7 +95,7 @@ def _mirrored(n_x: int) -> np.ndarray:
 
 
 def _cone(q: tuple[np.ndarray, ...], radius: np.ndarray, direction: ArrayLike, half_angle_deg: float) -> np.ndarray:
-    """1 where a frequency (y, z, x) lies within the angle of the direction (x, y, z), else 0."""
+    """1 where a frequency (y, z, x) lies within the angle around the direction (x, y, z), else 0."""
     direction = np.asarray(direction, float)
     if direction.shape != (3,) or not np.isfinite(direction).all() or not direction.any():
         raise TsgError(f"direction={direction.tolist()} must be three numbers (x, y, z), not all zero")
@@ -109,8 +109,8 @@ def _cone(q: tuple[np.ndarray, ...], radius: np.ndarray, direction: ArrayLike, h
 def radial_power_spectrum(frame: np.ndarray, *, pixel_size_A: float) -> tuple[np.ndarray, np.ndarray]:
     """Spatial frequencies k (n,) in 1/angstrom and the mean power |F(k)|^2 (n,) on rings one frequency step wide.
 
-    The frame's mean is subtracted; power is that of the orthonormal transform, so that its sum over all frequencies is
-    the sum of the squared pixels. Rings reach to the pixels' Nyquist frequency.
+    The mean of the frame is subtracted. The transform is orthonormal, so that the power summed over all frequencies
+    equals the sum of the squared pixels. The rings end at the Nyquist frequency of the pixels.
     """
     frame = np.asarray(frame, float)
     power = np.abs(np.fft.fft2(frame - frame.mean(), norm="ortho")) ** 2

@@ -1,4 +1,4 @@
-"""Intervals over particles: the particle is the unit that varies, so frames of one particle are averaged before."""
+"""Intervals over particles. The independent unit is the particle, so average the frames of each particle first."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from ..errors import TsgError
 
 @dataclass(frozen=True, kw_only=True)
 class PairedDifference:
-    """Mean of a - b over particles and its interval; `resolved` where the interval leaves zero out."""
+    """Mean of a - b over particles and its interval; `resolved` if the interval excludes zero."""
 
     mean: float
     low: float
@@ -24,12 +24,12 @@ class PairedDifference:
 
     @property
     def verdict(self) -> str:
-        """ "higher", "lower" or "not resolved": what the data say about a against b."""
+        """What the data say about a compared with b: "higher", "lower" or "not resolved"."""
         return verdict(self.low, self.high, higher="higher", lower="lower")
 
 
 def verdict(low: float, high: float, *, higher: str, lower: str, unresolved: str = "not resolved") -> str:
-    """The word that the interval of a difference allows: it must leave zero out to say anything, and NaN says nothing."""
+    """The word that the interval of a difference supports: "not resolved" if it contains zero or NaN."""
     if low > 0:
         return higher
     return lower if high < 0 else unresolved
@@ -38,10 +38,10 @@ def verdict(low: float, high: float, *, higher: str, lower: str, unresolved: str
 def bootstrap_interval(
     values: ArrayLike, *, seed: int, confidence: float = 0.95, n_resamples: int = 2000
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Interval (low, high) of the mean over the first axis of values (n_particles, ...); both have the axes left.
+    """Interval (low, high) of the mean over the first axis of values (n_particles, ...); both keep the other axes.
 
-    Bias-corrected and accelerated bootstrap (Efron, J. Am. Stat. Assoc. 82, 171, 1987) by SciPy. Values that are all
-    equal give an interval of no width; fewer than two particles give NaN, because nothing is known about their spread.
+    SciPy's bias-corrected and accelerated bootstrap (Efron, J. Am. Stat. Assoc. 82, 171, 1987). If all values are
+    equal, the interval has no width. Fewer than two particles give NaN, because they say nothing about the spread.
     Raises TsgError for values that are not finite and a confidence outside 0..1.
     """
     values = np.asarray(values, float)
@@ -68,8 +68,8 @@ def bootstrap_interval(
 def paired_difference(a: ArrayLike, b: ArrayLike, *, seed: int, confidence: float = 0.95) -> PairedDifference:
     """Mean of a - b, both (n_particles,) in the same order, with the bootstrap interval of that difference.
 
-    What the particles have in common cancels, so that this interval is narrower than those of a and b tell.
-    Raises TsgError where the numbers of particles differ, and as `bootstrap_interval` does.
+    What a and b share in each particle cancels, so this interval is narrower than those of a and b suggest.
+    Raises TsgError if the numbers of particles differ, and as `bootstrap_interval` does.
     """
     a, b = np.asarray(a, float), np.asarray(b, float)
     if a.shape != b.shape or a.ndim != 1:

@@ -1,4 +1,4 @@
-"""The true density of a particle as a volume: what a reconstruction is meant to be."""
+"""The true density of a particle as a volume: what a reconstruction should look like."""
 
 import numpy as np
 from ase import Atoms
@@ -13,13 +13,13 @@ from ..optics.scattering import haadf_cross_section_A2
 def true_density(
     atoms: Atoms, *, microscope: Microscope, shape: tuple[int, int, int], voxel_size_A: float, sigma_A: float = 0.3
 ) -> np.ndarray:
-    """Volume (n_y, n_z, n_x) float32 on the scale of reconstructions: each atom a Gaussian of its cross-section.
+    """Volume (n_y, n_z, n_x) float32 on the scale of reconstructions: each atom is a Gaussian of its cross-section.
 
-    The voxels of an atom add up to its cross-section for scattering into the detector over the voxel's area, so that
-    the sum along a ray is an intensity. The Gaussian, of standard deviation `sigma_A` and integrated over each voxel,
-    stands for no probe: it is the resolution at which the truth is asked for, and one for all microscopes. Atoms or
-    parts of them outside the volume are lost.
-    Raises TsgError for a shape that is not three numbers, and for a voxel or a sigma that is not positive.
+    The voxels of an atom add up to its cross-section for scattering into the detector, divided by the area of a voxel,
+    so that the sum along a ray is an intensity. The Gaussian has the standard deviation `sigma_A` and is integrated
+    over each voxel. It does not represent a probe: it sets the resolution of the truth, the same for all microscopes.
+    Atoms, or parts of atoms, outside the volume are lost.
+    Raises TsgError for a shape that is not three numbers, and for a voxel size or a sigma that is not positive.
     """
     if len(shape) != 3 or min(shape) < 1:
         raise TsgError(f"shape={tuple(shape)} must be (n_y, n_z, n_x)")
@@ -36,7 +36,7 @@ def true_density(
 
 
 def near_atoms(atoms: Atoms, *, shape: tuple[int, int, int], voxel_size_A: float, within_A: float) -> np.ndarray:
-    """True for the voxels (n_y, n_z, n_x) whose centres lie within a distance of a nucleus: the particle's support."""
+    """The particle's support: True for voxels (n_y, n_z, n_x) whose centre lies within a distance of a nucleus."""
     centres_A = _centres_A(shape, voxel_size_A)
     inside = np.zeros(shape, bool)
     for x, y, z in atoms.positions:
@@ -54,7 +54,7 @@ def _centres_A(shape: tuple[int, int, int], voxel_size_A: float) -> list[np.ndar
 
 
 def _shares(edges_A: np.ndarray, place_A: float, sigma_A: float) -> tuple[slice, np.ndarray]:
-    """The voxels along one axis within four sigma of a place, and the share of a Gaussian in each."""
+    """The voxels along one axis within four sigma of a place, and the share of the Gaussian in each."""
     first, last = np.searchsorted(edges_A, [place_A - 4 * sigma_A, place_A + 4 * sigma_A])
     window = slice(max(first - 1, 0), min(last, len(edges_A) - 1))
     steps = erf((edges_A[window.start : window.stop + 1] - place_A) / (np.sqrt(2) * sigma_A)) / 2

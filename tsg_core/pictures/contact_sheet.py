@@ -1,4 +1,4 @@
-"""A tilt series on one page: its frames, what they add up to, and the conventions by which they are read."""
+"""A tilt series on one page: its frames, plots that show whether it is sound, and the conventions."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -10,20 +10,21 @@ from ..preparation.checks import centres_of_mass_px, totals
 from ..tilt_series import TiltSeries
 from .slices import draw_scale_bar
 
-N_FRAMES = 24  # shown at most, evenly chosen
+N_FRAMES = 24  # at most, evenly spaced
 COLUMNS = 8
 AXIS_COLOUR, MARK_COLOUR = "#56B4E9", "#D55E00"
 CONVENTION = (
     "The tilt axis is vertical (dashed). A positive tilt moves what lies nearer to the electron source to the right. "
-    "Where your microscope counts the other way, change the sign of all angles: else the volume is its mirror image."
+    "If your microscope counts the other way, change the sign of all angles; otherwise the volume is a mirror image."
 )
 
 
 def contact_sheet(series: TiltSeries, *, title: str = "", axis_shift_px: float = 0.0):
-    """A figure of a series' frames with their angles and the tilt axis, and below it what tells whether all is well.
+    """A figure of the frames of a series with their angles and the tilt axis, and plots to check the series by.
 
-    Below lie the histogram, the mean intensity and the centre of mass of each frame, one row as a sinogram, and a
-    picture of the convention for the sign of the angles. All frames share one grey scale, up to the 99.9th percentile.
+    The plots below the frames are the histogram, the mean intensity and the centre of mass of each frame, one row as a
+    sinogram, and a picture of the sign convention of the angles. All frames share one grey scale, up to the 99.9th
+    percentile.
     """
     shown = np.unique(np.linspace(0, len(series) - 1, min(N_FRAMES, len(series))).round().astype(int))
     rows = -(-len(shown) // COLUMNS)
@@ -86,7 +87,7 @@ def _sinogram(axis, series: TiltSeries) -> None:
 
 
 def _convention(axis) -> None:
-    """The specimen seen along the tilt axis: a point towards the source moves to the right at a positive tilt."""
+    """The specimen seen along the tilt axis: at a positive tilt, a point near the source moves to the right."""
     tilt_rad = np.deg2rad(35)
     axis.add_patch(Circle((0, 0), 1, fill=False, color="0.6", lw=0.8))
     axis.plot(0, 1, "o", color="0.6", ms=7)

@@ -1,4 +1,4 @@
-"""Figures of preparation: what a step changed, before and after."""
+"""Figures of the preparation: the series before and after each step."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -14,7 +14,7 @@ from ..tilt_series import TiltSeries
 
 
 def hot_pixel_figure(before: TiltSeries, after: TiltSeries, *, report: HotPixelReport) -> Figure:
-    """The frame with most replaced pixels: before, after and the difference."""
+    """The frame with the most replaced pixels: before, after, and the difference."""
     counts = np.bincount(report.replaced[:, 0], minlength=len(before))
     i = int(counts.argmax())
     figure, axes = _row(3)
@@ -30,7 +30,7 @@ def hot_pixel_figure(before: TiltSeries, after: TiltSeries, *, report: HotPixelR
 
 
 def background_figure(before: TiltSeries, after: TiltSeries, *, report) -> Figure:
-    """The histogram of all pixels with the level that was taken, and the least tilted frame after it."""
+    """The histogram of all pixels with the subtracted level, and the least tilted frame afterwards."""
     figure, axes = _row(2)
     low, high = np.quantile(before.frames, [0.0005, 0.995])
     axes[0].hist(before.frames.ravel(), bins=120, range=(low, high), color="#999999")
@@ -46,7 +46,7 @@ def background_figure(before: TiltSeries, after: TiltSeries, *, report) -> Figur
 
 
 def gain_figure(before: TiltSeries, after: TiltSeries, *, report: GainReport) -> Figure:
-    """Totals of the frames before and after, and the gain they were divided by."""
+    """Total intensity of the frames before and after, and the gain that divides them."""
     figure, (axis,) = _row(1)
     axis.set_axis_on()
     for series, label in ((before, "before"), (after, "after")):
@@ -59,7 +59,7 @@ def gain_figure(before: TiltSeries, after: TiltSeries, *, report: GainReport) ->
 
 
 def alignment_figure(before: TiltSeries, alignment: Alignment) -> Figure:
-    """The sinogram of the middle row and the sum over all tilts, before and after."""
+    """The sinogram of the middle row and the mean over all tilts, before and after."""
     figure, axes = _row(4)
     report = alignment.report
     states = ((before, "before", report.residual_before), (alignment.series, "after", report.residual_after))
@@ -72,7 +72,7 @@ def alignment_figure(before: TiltSeries, alignment: Alignment) -> Figure:
 
 
 def shift_figure(alignment: Alignment, *, true_shift_px=None) -> Figure:
-    """Shifts along and across the axis against the angle, less any translation of the object, beside the true ones."""
+    """Shifts along and across the axis against the angle, minus any translation of the object, with the true ones."""
     figure, axes = _row(2)
     tilt_deg, axis_deg = alignment.series.tilt_deg, alignment.axis_deg
     curves = [("found", alignment.shift_px, "o"), ("true", true_shift_px, "k-")]
@@ -88,10 +88,10 @@ def shift_figure(alignment: Alignment, *, true_shift_px=None) -> Figure:
 
 
 def axis_figure(before: TiltSeries, alignment: Alignment, *, row: int | None = None, n_iterations: int = 30) -> Figure:
-    """A slice of the reconstruction from the frames as recorded, moved back with a vertical axis, and aligned.
+    """A slice reconstructed from the frames as recorded, after shifts alone, and after shifts and axis.
 
-    The slice lies half-way between the middle and the last row unless `row` says otherwise: at the middle an inclined
-    axis does no harm.
+    Unless `row` says otherwise, the slice lies half-way between the middle and the last row, because an inclined axis
+    does no harm in the middle.
     """
     figure, axes = _row(3)
     row = 3 * before.frames.shape[1] // 4 if row is None else row
@@ -106,7 +106,7 @@ def axis_figure(before: TiltSeries, alignment: Alignment, *, row: int | None = N
 
 
 def step_figures(preparation: Preparation) -> dict[str, Figure]:
-    """The figures of the steps that have one, by their names."""
+    """The figures of those steps that have one, by name."""
     figures: dict[str, Figure] = {}
     for step in preparation.steps:
         if step.name == "align":
@@ -125,7 +125,7 @@ def _of(step: Step):
 
 
 def _row(n: int) -> tuple[Figure, np.ndarray]:
-    """A figure that no window shows, with axes side by side that draw no ticks."""
+    """A figure outside pyplot, with axes side by side and without ticks."""
     figure = Figure(figsize=(2.9 * n + (1.6 if n == 1 else 0), 2.9), layout="constrained")
     axes = figure.subplots(1, n, squeeze=False)[0]
     for axis in axes:
@@ -134,7 +134,7 @@ def _row(n: int) -> tuple[Figure, np.ndarray]:
 
 
 def show_sinogram(series: TiltSeries, *, row: int | None = None, axis=None, title: str = ""):
-    """One row of every frame: column across, tilt downwards. An atom draws a sine curve."""
+    """One row of every frame: columns across, tilts downwards. An atom traces a sine curve."""
     row = series.frames.shape[1] // 2 if row is None else row
     if axis is None:
         _, axis = plt.subplots(figsize=(4, 4.5))

@@ -1,4 +1,4 @@
-"""The report of `tsg densify`: one HTML page, figures inside, that needs no network and prints well."""
+"""The report of `tsg densify`: one HTML page with its figures inside, which needs no network and prints well."""
 
 import base64
 import io
@@ -22,24 +22,24 @@ from .slices import draw_scale_bar
 
 N_EXAMPLES = 3
 CARE = (
-    "Predicted frames are not measurements. Do not count their noise as the microscope's, and say in print which "
-    "frames were measured; the files keep the flags.",
+    "Predicted frames are not measurements, and their noise is not that of the microscope. When you publish, say "
+    "which frames were measured; the files keep the flags.",
     "Methods that fit an object (reprojection, atoms) assume one rigid particle, frames aligned with one another, and "
-    "the tilt axis in their middle. What moves, grows or burns under the beam breaks that.",
-    "The standard deviations are learnt from frames that were left out, at twice the spacing of yours, and carried on "
-    "to it. They hold for the error of a measured frame, its noise included, not for structure that no frame shows.",
-    "No prediction fills the missing wedge: angles beyond the first and the last frame stay unknown.",
+    "the tilt axis in their middle. An object that moves, grows or burns under the beam breaks these assumptions.",
+    "The standard deviations are learnt from left-out frames, at twice the spacing of your frames, and extrapolated to "
+    "your spacing. They describe the error of a measured frame, noise included, not structure that no frame shows.",
+    "No prediction fills the missing wedge: what lies beyond the first and the last angle stays unknown.",
 )
 
 
 def densify_report(found: Densified, measured: TiltSeries, *, predict_by: Predict, source: Path, command: str) -> str:
-    """HTML of what was predicted from the series `measured`, how well left-out frames were, and what made it.
+    """HTML of the prediction from the series `measured`: its frames, its accuracy on left-out frames, its provenance.
 
-    `source` is the file, or the pattern of files, that the series came from. `predict_by` gives the predictions of
-    left-out frames again, best from where they were kept.
+    `source` is the file, or the pattern of files, that the series came from. `predict_by` returns the predictions of
+    left-out frames again, ideally from a cache.
     """
     judged = judged_part(measured)
-    left_out = _left_out(judged, methods=[m for m in found.choice.weights], predict_by=predict_by)
+    left_out = _left_out(judged, methods=list(found.choice.weights), predict_by=predict_by)
     template = Environment(
         loader=PackageLoader("tsg_core.pictures", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     ).get_template("densify_report.html")
@@ -64,16 +64,16 @@ def densify_report(found: Densified, measured: TiltSeries, *, predict_by: Predic
 
 
 def _checksum(source: Path) -> str:
-    """SHA-256 of a file or a folder; of several files the digest of theirs."""
+    """SHA-256 of a file or a folder; for several files, the digest of their checksums."""
     if "*" not in source.name:
         return checksum(source)
     return digest_of([checksum(path) for path in sorted(source.parent.glob(source.name))])
 
 
 def _left_out(measured: TiltSeries, *, methods: Sequence[str], predict_by: Predict) -> dict:
-    """Left-out frames (their indices) with both neighbours kept, and what each method predicted of them.
+    """Indices of the left-out frames whose neighbours are both kept, and what each method predicted for them.
 
-    method -> (mean squared error of each, predictions of the first fold's)
+    method -> (mean squared error of each frame, predictions of the first fold)
     """
     parts = [(kept, out) for kept, out, near in folds(len(measured)) if near]
     if not parts:
@@ -92,7 +92,7 @@ def _left_out(measured: TiltSeries, *, methods: Sequence[str], predict_by: Predi
 
 
 def _evenly(indices: np.ndarray) -> list[int]:
-    """A few of them, spread over all."""
+    """A few items, spread evenly over all."""
     places = np.linspace(0, len(indices) - 1, min(N_EXAMPLES, len(indices)) + 2)[1:-1].round().astype(int)
     return [int(i) for i in indices[np.unique(places)]]
 
@@ -134,9 +134,9 @@ def _predicted_examples(found: Densified) -> str:
 
 
 def _pictures(rows: list, series: TiltSeries, *, last: str) -> str:
-    """Rows of titled pictures on one grey scale, those in the last column on a colour scale of their own.
+    """Rows of titled pictures on one grey scale; the last column has a colour scale of its own.
 
-    Grey ends at the brightest pixel of what is predicted: single pixels of noise are brighter, and would dim the rest.
+    The grey scale ends at the brightest predicted pixel, because brighter single pixels of noise would dim the rest.
     """
     n_columns = len(rows[0])
     n_y, n_x = series.frames.shape[1:]

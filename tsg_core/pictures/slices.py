@@ -1,11 +1,11 @@
-"""The three middle slices of one's own volume, with a scale bar."""
+"""The three middle slices of a volume, with a scale bar."""
 
 import numpy as np
 from matplotlib.figure import Figure
 
 
 def slices_with_scale_bar(volume: np.ndarray, *, voxel_size_A: float, title: str = "") -> Figure:
-    """The middle slices of a volume (n_y, n_z, n_x) across its three axes, on one grey scale from zero."""
+    """The middle slices of a volume (n_y, n_z, n_x) across its three axes, on one grey scale that starts at zero."""
     n_y, n_z, n_x = volume.shape
     pictures = {
         "across the tilt axis (x, z)": volume[n_y // 2, ::-1],  # z upwards, towards the source
@@ -27,7 +27,7 @@ LENGTHS_A = (5000, 2000, 1000, 500, 200, 100, 50, 20, 10, 5, 2, 1, 0.5)
 
 
 def draw_scale_bar(axis, shape: tuple[int, ...], pixel_size_A: float, *, colour: str) -> None:
-    """A bar of a round length, below half of the width, at the lower left of a picture (..., n_y, n_x)."""
+    """Draw a bar of a round length, less than half the width, at the lower left of a picture (..., n_y, n_x)."""
     n_y, n_x = shape[-2:]
     length_A = next((a for a in LENGTHS_A if a / pixel_size_A < 0.45 * n_x), LENGTHS_A[-1])
     text = f"{length_A / 10:g} nm" if length_A >= 100 else f"{length_A:g} Å"

@@ -1,1 +1,1 @@
-"""Tilt series and frames that come with the package: by multislice, and one like an experiment beside its truth."""
+"""Tilt series and frames shipped with the package: multislice ones, and one like an experiment with its truth."""

@@ -1,7 +1,7 @@
-"""A tilt series as a microscope hands it over, with the truth beside it: simulated, raw and misaligned.
+"""A simulated tilt series as a microscope would record it, raw and misaligned, together with the truth.
 
-An alloy decahedron and a small silver icosahedron on a flake of carbon, in counts of a detector with an offset, with
-hot pixels, noise, a beam current that drifts, frames that drifted, and an inclined tilt axis that is off the middle.
+It shows an alloy decahedron and a small silver icosahedron on a flake of carbon. The frames are detector counts with an
+offset, hot pixels and noise. The beam current and the frames drift, and the tilt axis is inclined and off centre.
 `benchmarks/experiment_like.py` makes the file.
 """
 
@@ -24,16 +24,16 @@ EXPERIMENT_FILE = Path(__file__).parent / "experiment.npz"
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Truth:
-    """What the raw series was made with.
+    """The true values behind the raw series.
 
-    shift_px    (n_tilt, 2) displacement (y, x) of each raw frame, see `preparation.transformation`
+    shift_px    (n_tilt, 2) displacement (y, x) of each raw frame; see `preparation.transformation`
     axis_deg    inclination of the tilt axis
-    offset      counts of the detector without a beam
-    gain        (n_tilt,) relative current of the beam
-    counts_per_intensity  counts of a pixel of intensity 1 at gain 1
+    offset      detector counts without a beam
+    gain        (n_tilt,) relative beam current
+    counts_per_intensity  counts in a pixel of intensity 1 at gain 1
     hot_pixels  (n, 3) frame, row and column
-    left_out    clean aligned frames, fractions of the beam, at angles that the raw series lacks
-    atoms       relative to the tilt axis
+    left_out    clean, aligned frames, as fractions of the beam, at angles that the raw series lacks
+    atoms       with positions relative to the tilt axis
     """
 
     shift_px: np.ndarray
@@ -46,13 +46,13 @@ class Truth:
     atoms: Atoms
 
     def shift_error_px(self, alignment: Alignment) -> float:
-        """Root mean square distance of the found shifts from the true ones, but for a translation of the object."""
+        """Root mean square distance of the found shifts from the true ones, apart from a translation of the object."""
         self._check(alignment)
         tilt_deg = alignment.series.tilt_deg
         return shift_error_px(alignment.shift_px, self.shift_px, tilt_deg=tilt_deg, axis_deg=self.axis_deg)
 
     def left_out_beside(self, alignment: Alignment) -> TiltSeries:
-        """`left_out` with the object where the alignment put it, for comparison with predicted frames."""
+        """`left_out`, moved so that the object is where the alignment put it, for comparison with predicted frames."""
         self._check(alignment)
         along_across = (alignment.shift_px - self.shift_px) @ axis_rotation(self.axis_deg)
         shift_px = translation_of(along_across, tilt_deg=alignment.series.tilt_deg, at_deg=self.left_out.tilt_deg)
@@ -62,11 +62,11 @@ class Truth:
     def _check(self, alignment: Alignment) -> None:
         same_pixels = np.isclose(alignment.series.pixel_size_A, self.left_out.pixel_size_A)
         if len(alignment.shift_px) != len(self.shift_px) or not same_pixels:
-            raise TsgError("the truth is known of all frames and unbinned pixels; align the whole series")
+            raise TsgError("the truth is known only for all frames with unbinned pixels; align the whole series")
 
 
 def experiment_like() -> tuple[TiltSeries, Truth]:
-    """The raw series, in counts, and the truth."""
+    """The raw series in counts, and the truth."""
     with np.load(EXPERIMENT_FILE) as stored:
         data = {name: stored[name] for name in stored}
     pixel_size_A = float(data["pixel_size_A"])
@@ -95,10 +95,10 @@ def simulate_recorded(
     microscope: Microscope = NON_ABERRATED,
     **engine_options,
 ) -> TiltSeries:
-    """Clean frames of displaced atoms seen with an inclined axis: misaligned without any interpolation.
+    """Clean frames of displaced atoms tilted about an inclined axis: misaligned without any interpolation.
 
-    Each frame is simulated by itself with its atoms where `preparation.transformation` puts them. The options and
-    errors are those of `simulation.simulate_tilt_series`, with its incoherent engine.
+    Each frame is simulated separately, with its atoms where `preparation.transformation` puts them. Options and errors
+    are those of `simulation.simulate_tilt_series` with the incoherent engine.
     """
     shift_A = np.asarray(shift_px) * pixel_size_A
     positions_A = recorded_positions(atoms.positions, tilt_deg=tilt_deg, shift_A=shift_A, axis_deg=axis_deg)
@@ -122,10 +122,10 @@ def recorded_balls(
     reach: float = 0.3,
     seed: int = 0,
 ) -> TiltSeries:
-    """Clean frames of 25 Gaussian balls of random places, sizes and weights, misaligned without any interpolation.
+    """Clean frames of 25 Gaussian balls with random places, sizes and weights, misaligned without any interpolation.
 
-    Their centres lie within `reach` of the frame's edge length from its middle, their sigma is from a fiftieth to a
-    sixteenth of it; the brightest pixel is 1. An object without detail, as of pixels of some angstrom.
+    The centres lie within `reach` edge lengths of the middle of the frame; each sigma is between 1/50 and 1/16 of the
+    edge; the brightest pixel is 1. The object has no fine detail, as if pixels were several angstrom wide.
     """
     rng = np.random.default_rng(seed)
     edge_A = shape * pixel_size_A

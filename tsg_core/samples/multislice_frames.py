@@ -1,7 +1,7 @@
-"""Frames by multislice that are shipped with the package, and the same frames by any engine.
+"""Multislice frames shipped with the package, and the same frames by any engine.
 
-`python benchmarks/multislice_frames.py` made the single frames of small particles along zone axes and off them. A whole
-series, of 77 ytterbium atoms, is there for methods that predict frames.
+`python benchmarks/multislice_frames.py` made these single frames of small particles, on and off zone axes. For whole
+series see `multislice_series`.
 """
 
 import time
@@ -24,7 +24,7 @@ FRAMES_FILE = Path(__file__).parent / "multislice_frames.npz"
 PRINTED_DETECTOR = replace(NON_ABERRATED, detector_inner_mrad=0.0, detector_outer_mrad=45.0)
 REFERENCE_MICROSCOPES = {**MICROSCOPES, "printed_detector": PRINTED_DETECTOR}
 N_PIXELS = 64
-MARGIN_A = 5.0  # of the field of view beyond the particle
+MARGIN_A = 5.0  # by which the field of view exceeds the particle
 OFF_AXIS_SEED = 1
 
 _PARTICLES = {
@@ -36,13 +36,13 @@ _PARTICLES = {
     "Al fcc": lambda: FaceCenteredCubic("Al", FCC_SURFACES, (3, 4, 3)),
     "Yb fcc": lambda: FaceCenteredCubic("Yb", FCC_SURFACES, (3, 3, 2)),
 }
-# rotations about y that bring a particle's axis onto the beam, degrees; shapes of ASE have [100] along z
+# rotations about y, in degrees, that bring an axis of the particle onto the beam; ASE's shapes have [100] along z
 _AXES = {"along 100": 0.0, "along 110": 45.0, "along 2-fold": 0.0}
 
 
 @dataclass(frozen=True, kw_only=True)
 class MultisliceFrame:
-    """One frame: which particle, how it is turned, which microscope, how many frozen phonons (0: atoms at rest)."""
+    """One frame: its particle, orientation, microscope and number of frozen phonons (0: atoms at rest)."""
 
     particle: str
     orientation: str
@@ -51,7 +51,7 @@ class MultisliceFrame:
 
     @property
     def engine(self) -> str:
-        """PRISM, or multislice where PRISM's window would be the whole box, which takes it longer."""
+        """PRISM; or multislice where PRISM would need the whole box as its window, which would take longer."""
         return "multislice" if self.microscope == "aberrated" else "prism"
 
     @property
@@ -65,12 +65,12 @@ class MultisliceFrame:
 
     @property
     def used_in_fit(self) -> bool:
-        """Whether the channelling coefficients were fitted to this frame, by `benchmarks/fit_channelling.py`."""
+        """Whether `benchmarks/fit_channelling.py` used this frame to fit the channelling coefficients."""
         sharp = self.microscope == "non_aberrated" and not self.phonon_configurations
         return sharp and self.element in TRAINING_ELEMENTS
 
     def atoms(self) -> Atoms:
-        """The particle, centred and turned."""
+        """The particle, centred and rotated."""
         atoms = Atoms(_PARTICLES[self.particle]())
         atoms.cell, atoms.pbc = None, False
         atoms.positions -= atoms.positions.mean(axis=0)
@@ -107,7 +107,7 @@ CASES = (
 def case_series(
     case: MultisliceFrame, *, engine: str, only: list[int] | None = None, tilt_deg=(0.0,), **engine_options
 ) -> TiltSeries:
-    """The case's frame, as a series of one, by any engine; `only` keeps some of its atoms, `tilt_deg` turns them."""
+    """The frame of a case by any engine, as a series of one. `only` keeps some atoms, `tilt_deg` tilts them."""
     atoms = case.atoms()
     if engine != "incoherent":
         engine_options = {"phonon_configurations": case.phonon_configurations, **engine_options}
@@ -131,13 +131,13 @@ def _stored() -> dict[str, np.ndarray]:
 
 
 def stored_frame(case: MultisliceFrame) -> tuple[np.ndarray, float]:
-    """The shipped frame (n_y, n_x) in fractions of the beam, and the seconds it took, on two cores with other work."""
+    """The shipped frame (n_y, n_x) in fractions of the beam, and the seconds it took on two cores under other load."""
     return _stored()[case.name], float(_stored()[f"{case.name}, seconds"])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Likeness:
-    """A shipped frame beside the fast engine's: frames (n_y, n_x) in fractions of the beam, and what each took."""
+    """A shipped frame and those of the fast engine, (n_y, n_x) in fractions of the beam, and the seconds of each."""
 
     reference: np.ndarray
     incoherent: np.ndarray
@@ -148,20 +148,20 @@ class Likeness:
     channelling_s: float
 
     def r(self, engine: str) -> float:
-        """Pearson's correlation of the reference's pixels with those of "incoherent" or "channelling"."""
+        """Pearson correlation of the pixels of the reference with those of "incoherent" or "channelling"."""
         return float(np.corrcoef(self.reference.ravel(), getattr(self, engine).ravel())[0, 1])
 
     def total_ratio(self, engine: str) -> float:
-        """Total intensity over the reference's."""
+        """Ratio of the total intensity to that of the reference."""
         return float(getattr(self, engine).sum() / self.reference.sum())
 
 
 def likeness(case: MultisliceFrame, *, repeats: int = 20) -> Likeness:
-    """The case by the fast engine, without and with its channelling option; times are those of one frame of many."""
+    """A case by the fast engine, without and with channelling; times are for one frame out of many."""
     reference, reference_s = stored_frame(case)
     frames, seconds = {}, {}
     for name, channelling in (("incoherent", False), ("channelling", True)):
-        series = case_series(case, engine="incoherent", channelling=channelling)  # also computes what is kept
+        series = case_series(case, engine="incoherent", channelling=channelling)  # also fills the caches
         start = time.perf_counter()
         case_series(case, engine="incoherent", channelling=channelling, tilt_deg=np.linspace(0, 1, repeats))
         frames[name], seconds[f"{name}_s"] = series.frames[0], (time.perf_counter() - start) / repeats
@@ -169,7 +169,7 @@ def likeness(case: MultisliceFrame, *, repeats: int = 20) -> Likeness:
 
 
 def multislice_s_per_A2() -> float:
-    """Seconds for a shipped frame, over the area of its field of view: the mean of both microscopes' medians."""
+    """Seconds for a shipped frame per area of its field of view: the mean of the two microscopes' medians."""
     rates = {name: [] for name in MICROSCOPES}
     for case in CASES:
         if case.microscope in rates and not case.phonon_configurations:

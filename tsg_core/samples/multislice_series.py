@@ -1,7 +1,7 @@
-"""Tilt series by multislice that are shipped with the package: frames whose physics no method of prediction knows.
+"""Multislice tilt series shipped with the package: their physics is in no prediction method.
 
-`python benchmarks/multislice_series.py` made them: three particles that are not plain fcc, in both microscopes, every
-three degrees. A fourth series, of ytterbium, is `prism_series`.
+`python benchmarks/multislice_series.py` made them: three particles that are not plain fcc, in both microscopes, one
+frame every three degrees. A fourth series, of ytterbium, is `prism_series`.
 """
 
 from dataclasses import asdict
@@ -23,7 +23,7 @@ TILT_deg = np.arange(-90.0, 91.0, 3.0)
 N_PIXELS = 80
 FIELD_OF_VIEW_A = 20.0
 SPACINGS_deg = (6.0, 12.0, 24.0)
-CONE_mrad = 36.0  # of incident waves: one calculation serves both microscopes
+CONE_mrad = 36.0  # of incident waves, wide enough for both microscopes
 _LEVELS = 2**16 - 1
 
 
@@ -37,12 +37,12 @@ def _tungsten() -> Atoms:
 
 
 def _silver() -> Atoms:
-    """Marks's decahedron: five twins of 75 atoms around an axis."""
+    """A Marks decahedron: 75 atoms in five twins around an axis."""
     return Decahedron("Ag", 2, 2, 1)
 
 
 def _copper_gold() -> Atoms:
-    """Ordered Cu3Au, a truncated octahedron of 79 places with three vacancies; its atoms are 8 pm from their places."""
+    """Ordered Cu3Au: a truncated octahedron of 79 sites with three vacancies; its atoms are 8 pm off their sites."""
     particle = Octahedron("Cu", 5, 1, latticeconstant=3.75)
     corner = np.round((particle.positions - particle.positions[0]) / (3.75 / 2)).astype(int) % 2
     gold = (corner == 0).all(axis=1)
@@ -58,7 +58,7 @@ PARTICLES = tuple(_BUILDERS)
 
 
 def reference_atoms(particle: str) -> Atoms:
-    """The atoms of one of `PARTICLES`, centred and turned at random."""
+    """The atoms of one of `PARTICLES`, centred and rotated at random."""
     atoms = Atoms(_BUILDERS[particle]())
     atoms.cell, atoms.pbc = None, False
     atoms.positions -= (atoms.positions.max(axis=0) + atoms.positions.min(axis=0)) / 2
@@ -72,9 +72,10 @@ def _stored() -> dict[str, np.ndarray]:
 
 
 def reference_series(particle: str, microscope: str) -> TiltSeries:
-    """61 frames of 80 x 80 px from -90 to 90 degrees by multislice, of one of `PARTICLES` at rest, as shipped.
+    """The shipped multislice series of one of `PARTICLES`: 61 frames of 80 x 80 px from -90 to 90 degrees.
 
-    `microscope` is a name of `MICROSCOPES`. Kirkland's potential, slices of 1.5 A; see `detection_matrix`.
+    `microscope` is a name in `MICROSCOPES`. The atoms are at rest; Kirkland's potential in slices of 1.5 A; see
+    `simulation.detection_matrix`.
     """
     levels, peak = _stored()[f"{particle}, {microscope}"], float(_stored()[f"{particle}, {microscope}, peak"])
     metadata = {"microscope": asdict(MICROSCOPES[microscope]), "engine": "multislice"}
@@ -82,16 +83,16 @@ def reference_series(particle: str, microscope: str) -> TiltSeries:
 
 
 def packed(frames: np.ndarray) -> tuple[np.ndarray, float]:
-    """Frames as 16-bit levels of their brightest pixel, and that pixel: 100 dB are enough, and half of the size."""
+    """Frames as 16-bit levels up to their brightest pixel, and that pixel. This keeps 100 dB at half the size."""
     peak = float(frames.max())
     return np.round(frames.clip(0) * (_LEVELS / peak)).astype(np.uint16), peak
 
 
 def prism_series() -> tuple[TiltSeries, np.ndarray]:
-    """A tilt series by PRISM, 31 frames of 96 x 96 px from -90 to 90 degrees, and the true positions (77, 3) in angstrom.
+    """A PRISM tilt series, 31 frames of 96 x 96 px from -90 to 90 degrees, and the true positions (77, 3) in angstrom.
 
-    A randomly turned sphere of fcc ytterbium in the non-aberrated microscope, atoms at rest: interpolation 2, Kirkland's
-    potential in slices of 2 A, which no method here knows.
+    A randomly rotated sphere of fcc ytterbium in the non-aberrated microscope, atoms at rest. Interpolation 2 and
+    Kirkland's potential in slices of 2 A; none of this is in the model of any method here.
     """
     with np.load(PRISM_FILE) as stored:
         frames, tilt_deg, pixel_size_A = stored["frames"], stored["tilt_deg"], float(stored["pixel_size_A"])

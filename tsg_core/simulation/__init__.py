@@ -1,4 +1,4 @@
-"""Tilt series simulated from structures: incoherent imaging, multislice, noise, and sets of many series."""
+"""Simulation of tilt series from structures: incoherent imaging, multislice, noise, and data sets of many series."""
 
 from .series import ENGINES, simulate_tilt_series
 

@@ -1,4 +1,4 @@
-"""Tilt series of many particles in one chunked Zarr store that can be written in several sittings."""
+"""Tilt series of many particles in one chunked Zarr store, whose writing can be interrupted and resumed."""
 
 import hashlib
 import json
@@ -34,14 +34,14 @@ def write_dataset(
     tilt_block: int = 16,
     **engine_options,
 ) -> Path:
-    """Simulate the particles into a Zarr store, going on from what an interrupted call left there.
+    """Simulate the particles into a Zarr store; resume if an interrupted call left a part there.
 
-    Array `frames` (n_particle, n_tilt, n_y, n_x) float32 in chunks of one particle and `tilt_block` tilts; array `done`
-    (n_particle, n_block) marks a chunk after it is written, so that half a chunk never counts. Arrays `numbers`
-    (n_atoms,) and `positions_A` (n_atoms, 3) hold the atoms of all particles one after the other; the attributes hold
-    the manifest: particles, microscope, engine, versions. Particle i draws its noise from `seed + i`. Frames do not
-    depend on `tilt_block`. See `simulate_tilt_series` for the settings and the errors; also raises TsgError where the
-    store was begun with other settings.
+    The array `frames` (n_particle, n_tilt, n_y, n_x) is float32 in chunks of one particle and `tilt_block` tilts. The
+    array `done` (n_particle, n_block) marks a chunk once it is written, so that half a chunk never counts. The arrays
+    `numbers` (n_atoms,) and `positions_A` (n_atoms, 3) hold the atoms of all particles one after the other. The
+    attributes hold the manifest: particles, microscope, engine, versions. Particle i draws its noise from `seed + i`.
+    Frames do not depend on `tilt_block`. See `simulate_tilt_series` for the settings and errors; also raises TsgError
+    if the store was begun with other settings.
     """
     tilt_deg = np.asarray(tilt_deg, float)
     n_y, n_x = shape if np.ndim(shape) else (shape, shape)
@@ -88,7 +88,7 @@ def write_dataset(
 class Dataset:
     """Read access to a finished store: `len`, `[i]` -> TiltSeries, `.atoms(i)`, `.names`, `.microscope`.
 
-    Raises TsgError for a path without such a store and for one that is unfinished.
+    Raises TsgError if there is no such store at the path, or if it is unfinished.
     """
 
     def __init__(self, path: str | Path):
@@ -115,7 +115,7 @@ class Dataset:
 
     def __getitem__(self, i: int) -> TiltSeries:
         if not -len(self) <= i < len(self):
-            raise IndexError(f"{self.path} holds {len(self)} particles; there is no number {i}")
+            raise IndexError(f"{self.path} holds {len(self)} particles; there is no particle {i}")
         i %= len(self)
         kept = ("microscope", "engine", "engine_options", "dose_per_A2", "versions")
         metadata = {
@@ -127,7 +127,7 @@ class Dataset:
         return TiltSeries(self._frames[i], self.tilt_deg, self.manifest["pixel_size_A"], metadata=metadata)
 
     def atoms(self, i: int) -> Atoms:
-        """The particle in the orientation in which it was simulated at tilt 0."""
+        """Particle i in its orientation at tilt 0."""
         ends = np.cumsum([particle["n_atoms"] for particle in self._particles])
         chosen = slice(ends[i] - self._particles[i]["n_atoms"], ends[i])
         info = dict(self._particles[i]["info"])
@@ -145,7 +145,7 @@ def _describe(atoms: Atoms) -> dict:
 
 
 def _same(key: str, there, wanted) -> bool:
-    if key == "microscope" and there is not None:  # a setting that microscopes got later had its default before
+    if key == "microscope" and there is not None:  # settings added to microscopes later had their default before
         return Microscope(**there) == Microscope(**wanted)
     return there == wanted
 
@@ -156,7 +156,7 @@ def _open_or_create(path: Path, particles: Sequence[Atoms], *, settings: dict) -
         if "done" in group:
             different = [key for key in settings if not _same(key, group.attrs.get(key), settings[key])]
             if different:
-                raise TsgError(f"{path} was begun with other {', '.join(different)}; remove it to begin anew")
+                raise TsgError(f"{path} was begun with other {', '.join(different)}; remove it to start again")
             return group
     n, n_tilt = len(settings["particles"]), len(settings["tilt_deg"])
     group = zarr.open_group(path, mode="w", zarr_format=3)
@@ -166,6 +166,6 @@ def _open_or_create(path: Path, particles: Sequence[Atoms], *, settings: dict) -
     group.create_array("frames", shape=(n, n_tilt, *shape), chunks=(1, block, *shape), dtype="float32")
     group.create_array("numbers", data=np.concatenate([atoms.numbers for atoms in particles]))
     group.create_array("positions_A", data=np.concatenate([atoms.positions for atoms in particles]))
-    # made last: a store without it is begun anew
+    # made last: a store without it is started again
     group.create_array("done", shape=(n, -(-n_tilt // block)), chunks=(1, 1), dtype="uint8")
     return group

@@ -1,4 +1,4 @@
-"""The fast engine: every atom adds its cross-section times the probe's intensity at its exact position."""
+"""The fast engine: each atom adds its cross-section times the intensity of the probe, at its exact position."""
 
 import math
 import os
@@ -32,15 +32,16 @@ def incoherent_frames(
     device: str = "cpu",
     progress=iter,
 ) -> np.ndarray:
-    """Frames (n_tilt, n_y, n_x), fractions of the incident beam.
+    """Frames (n_tilt, n_y, n_x) as fractions of the incident beam.
 
-    The frame's spectrum is the probe's transfer function times the atoms' structure factor, which is a product of an
-    exponential in y and one in x: a matrix product for each tilt, exact in the atoms' positions. Only frequencies below
-    2 alpha / lambda are computed. Each atom adds its own transfer (scattering and thermal displacement), and sees the
-    probe at its depth, in steps of `depth_step_A`, with the focus (defocus 0) on the plane of the tilt axis.
-    Each tilt is computed by itself, one on each core, so that a frame is the same in any batch.
-    `thermal_displacement_A` replaces the elements' own thermal displacements. `channelling` scales each atom by what
-    the atoms above and below it do to the beam, with the coefficients that are shipped (see `channelling.Channelling`).
+    The spectrum of a frame is the transfer function of the probe times the structure factor of the atoms. The structure
+    factor is a product of an exponential in y and one in x, so each tilt is a matrix product, exact in the positions of
+    the atoms. Only frequencies below 2 alpha / lambda are computed. Each atom has its own transfer (scattering and
+    thermal displacement) and sees the probe at its depth, in steps of `depth_step_A`; at defocus 0 the focus lies in
+    the plane of the tilt axis. Tilts are computed separately, one per core, so a frame does not depend on its batch.
+    `thermal_displacement_A` replaces the thermal displacements of the elements. `channelling` scales each atom for the
+    effect of the atoms above and below it on the beam, with the shipped coefficients (see
+    `optics.channelling.Channelling`).
     """
     if microscope.detector_inner_mrad < microscope.convergence_mrad:
         raise TsgError(
@@ -95,7 +96,7 @@ def incoherent_frames(
 
 
 def _atom_transfers(atoms, microscope, frame, k_y, k_x, *, thermal_displacement_A) -> dict[str, torch.Tensor]:
-    """What an atom of each element transfers into the frame's pixels, (k_y, k_x)."""
+    """Transfer (k_y, k_x) of an atom of each element into the pixels of the frame."""
     k = torch.sqrt(k_y[:, None] ** 2 + k_x**2)
     pixels = frame.pixel_transfer(k_y, k_x) / frame.pixel_size_A**2
     transfers = {}
@@ -108,10 +109,10 @@ def _atom_transfers(atoms, microscope, frame, k_y, k_x, *, thermal_displacement_
 
 @contextmanager
 def _one_tilt_a_thread(device: str):
-    """A pool that works on as many tilts at once as there are cores, each with one thread of PyTorch's.
+    """A pool that computes one tilt per core, with a single PyTorch thread each.
 
-    Threads inside the many small operations of one tilt would mostly wait for one another, and could make its rounding
-    depend on the number of cores.
+    Within one tilt there are many small operations. Threads inside them would mostly wait for one another, and could
+    make the rounding depend on the number of cores.
     """
     before = torch.get_num_threads()
     workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -124,7 +125,7 @@ def _one_tilt_a_thread(device: str):
 
 
 def _interpolated(k: torch.Tensor, known_k: np.ndarray, values: np.ndarray) -> torch.Tensor:
-    """Cubic interpolation of an atom's transfer, 0 beyond the band."""
+    """Cubic interpolation of an atom's transfer; 0 beyond the band."""
     inside = CubicSpline(known_k, values)(k.clamp(max=float(known_k[-1])).cpu().numpy())
     return torch.as_tensor(inside, device=k.device) * (k <= float(known_k[-1]))
 

@@ -1,9 +1,9 @@
-"""What a real recording adds to clean frames: functions of a tilt series and a seed that return a new series.
+"""Effects of a real recording on clean frames. Each function takes a tilt series and a seed, and returns a new series.
 
-The clean series stays as it was, and `metadata["effects"]` of the new one lists what was done, in order. Random numbers
-of a frame come from the seed, the effect and the frame's tilt angle, so that a frame is the same in any split of the
-series and effects drawn with one seed are independent. The exceptions build up over the series: drift (where told to
-accumulate) and contamination depend on the order in which the frames were taken, here the order of the angles.
+The clean series stays unchanged; `metadata["effects"]` of the new one lists the effects in order. The random numbers of
+a frame depend on the seed, the effect and the tilt angle. A frame is therefore the same in any part of the series, and
+effects with the same seed are independent. Two effects build up over the series instead: accumulated drift and
+contamination depend on the order of recording, which is taken to be the order of the angles.
 """
 
 import math
@@ -19,9 +19,9 @@ from ..tilt_series import TiltSeries
 
 
 def with_dose(series: TiltSeries, *, dose_per_A2: float, seed: int) -> TiltSeries:
-    """Poisson noise of `dose_per_A2` incident electrons per square angstrom in every frame.
+    """Poisson noise at `dose_per_A2` incident electrons per square angstrom in every frame.
 
-    A pixel expects dose x area x intensity electrons; what is counted is returned as an intensity again.
+    The expected count of a pixel is dose x area x intensity. Counts are converted back to intensities.
     """
     _positive("dose_per_A2", dose_per_A2)
     per_pixel = dose_per_A2 * series.pixel_size_A**2
@@ -33,7 +33,7 @@ def with_dose(series: TiltSeries, *, dose_per_A2: float, seed: int) -> TiltSerie
 
 
 def with_series_dose(series: TiltSeries, *, total_dose_per_A2: float, seed: int) -> TiltSeries:
-    """Poisson noise of a fixed dose that the frames of the series share equally: fewer frames are cleaner ones."""
+    """Poisson noise at a fixed total dose, shared equally by the frames: the fewer the frames, the cleaner each is."""
     _positive("total_dose_per_A2", total_dose_per_A2)
     return with_dose(series, dose_per_A2=total_dose_per_A2 / len(series), seed=seed)
 
@@ -41,7 +41,7 @@ def with_series_dose(series: TiltSeries, *, total_dose_per_A2: float, seed: int)
 def with_detector(
     series: TiltSeries, *, gain: float = 1.0, offset: float = 0.0, dark_sigma: float = 0.0, seed: int
 ) -> TiltSeries:
-    """gain x intensity + offset, and dark noise of standard deviation `dark_sigma`, both in units of intensity."""
+    """gain x intensity + offset + dark noise of standard deviation `dark_sigma`; the last two in units of intensity."""
     _positive("gain", gain)
     _not_negative("dark_sigma", dark_sigma)
 
@@ -52,7 +52,7 @@ def with_detector(
 
 
 def with_scan_jitter(series: TiltSeries, *, sigma_A: float, seed: int) -> TiltSeries:
-    """Each scan line (row) displaced along x by its own normal deviate of standard deviation `sigma_A`."""
+    """Displace each scan line (row) along x by its own normal deviate of standard deviation `sigma_A`."""
     _not_negative("sigma_A", sigma_A)
 
     def displace(frame, rng):
@@ -63,9 +63,9 @@ def with_scan_jitter(series: TiltSeries, *, sigma_A: float, seed: int) -> TiltSe
 
 
 def with_drift(series: TiltSeries, *, sigma_A: float, seed: int, accumulate: bool = False) -> TiltSeries:
-    """Frames displaced in x and y by normal deviates of standard deviation `sigma_A` for each direction.
+    """Displace frames in x and y by normal deviates of standard deviation `sigma_A` in each direction.
 
-    `accumulate` adds the steps up from frame to frame, as in a series that is not re-centred.
+    `accumulate` adds up the steps from frame to frame, as in a series that is not re-centred.
     """
     _not_negative("sigma_A", sigma_A)
     steps_A = np.array([_generator(seed, "drift", tilt).normal(0, sigma_A, 2) for tilt in series.tilt_deg])
@@ -74,7 +74,7 @@ def with_drift(series: TiltSeries, *, sigma_A: float, seed: int, accumulate: boo
 
 
 def with_axis_offset(series: TiltSeries, *, offset_A: float) -> TiltSeries:
-    """Frames displaced by `offset_A` along x: the tilt axis is no longer in their middle."""
+    """Displace frames by `offset_A` along x, so that the tilt axis is no longer in their middle."""
     if not math.isfinite(offset_A):
         raise TsgError(f"offset_A={offset_A} must be finite")
     shifts_A = np.tile([0.0, offset_A], (len(series), 1))
@@ -82,9 +82,9 @@ def with_axis_offset(series: TiltSeries, *, offset_A: float) -> TiltSeries:
 
 
 def with_tilt_error(series: TiltSeries, *, sigma_deg: float, seed: int) -> TiltSeries:
-    """Angles as the stage reports them: the true ones plus normal deviates; the frames stay as they are.
+    """Angles as a stage would report them, true angles plus normal deviates; the frames stay unchanged.
 
-    Raises TsgError where errors this large would change the order of the frames.
+    Raises TsgError if the errors change the order of the frames.
     """
     _not_negative("sigma_deg", sigma_deg)
     errors = [_generator(seed, "tilt_error", tilt).normal(0, sigma_deg) for tilt in series.tilt_deg]
@@ -99,11 +99,11 @@ def with_tilt_error(series: TiltSeries, *, sigma_deg: float, seed: int) -> TiltS
 def with_carbon_film(
     series: TiltSeries, *, intensity: float, roughness: float = 0.1, correlation_A: float = 5.0, seed: int
 ) -> TiltSeries:
-    """The background of a supporting film that is horizontal at tilt 0.
+    """Add the background of a supporting film that is horizontal at tilt 0.
 
-    `intensity` is the film's at tilt 0; it grows as 1 / cos(tilt), up to that at 80 deg, with the film's path length.
-    `roughness` is the relative standard deviation of its thickness over distances of `correlation_A`; the film is one
-    and the same in all frames, foreshortened along x, so that it turns with the particle.
+    `intensity` is that of the film at tilt 0. It grows with the path length in the film, as 1 / cos(tilt), up to its
+    value at 80 deg. `roughness` is the relative standard deviation of the thickness over distances of `correlation_A`.
+    All frames show the same film, foreshortened along x, so that it tilts with the particle.
     """
     _not_negative("intensity", intensity)
     _not_negative("roughness", roughness)
@@ -127,9 +127,9 @@ def with_carbon_film(
 
 
 def with_contamination(series: TiltSeries, *, intensity_per_frame: float, width_A: float = 10.0) -> TiltSeries:
-    """Hydrocarbons that the beam gathers: frame i gains i x `intensity_per_frame` on the particle and around it.
+    """Add hydrocarbons that build up under the beam: frame i gains i x `intensity_per_frame` on and near the particle.
 
-    The layer is the frame's outline, pixels above a tenth of its brightest, blurred by a Gaussian of `width_A`.
+    The layer is the outline of the frame (pixels above a tenth of the brightest), blurred by a Gaussian of `width_A`.
     """
     _not_negative("intensity_per_frame", intensity_per_frame)
     _positive("width_A", width_A)
@@ -149,7 +149,7 @@ def _displaced(series: TiltSeries, shifts_A: np.ndarray, *, effect: str, **setti
 
 
 def _shifted(frame: np.ndarray, shift_px) -> np.ndarray:
-    """Displaced by any fraction of a pixel (y, x) through the Fourier shift theorem; what leaves does not come back."""
+    """Displace by any fraction of a pixel (y, x) with the Fourier shift theorem; nothing wraps round the edges."""
     padded, inner = _padded(frame, int(np.ceil(np.abs(shift_px).max())) + 1)
     k_y, k_x = (fftfreq(n) for n in padded.shape)
     phase = np.exp(-2j * np.pi * (k_y * shift_px[0]))[:, None] * np.exp(-2j * np.pi * k_x * shift_px[1])
@@ -170,7 +170,7 @@ def _padded(frame: np.ndarray, margin: int) -> tuple[np.ndarray, tuple[slice, sl
 
 
 def _each_frame(series: TiltSeries, change, *, effect: str, seed: int, **settings) -> TiltSeries:
-    """A series of the frames `change(frame, rng)`."""
+    """The series with each frame replaced by `change(frame, rng)`."""
     frames = np.empty_like(series.frames)
     for i, tilt in enumerate(series.tilt_deg):
         frames[i] = change(series.frames[i].astype(np.float64), _generator(seed, effect, tilt))

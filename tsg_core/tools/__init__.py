@@ -1,1 +1,1 @@
-"""Ground for all packages: files, checksums, threads, progress."""
+"""What all packages build on: files, checksums, threads, progress."""

@@ -1,4 +1,4 @@
-"""Checksums of contents, small JSON files written whole, and what to say when a disk is full."""
+"""Checksums of contents, small JSON files written whole or not at all, and clear errors for a full disk."""
 
 import dataclasses
 import errno
@@ -20,7 +20,7 @@ _CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 class disk_errors:
-    """Context that turns a full disk or a folder closed to writing, however deeply wrapped, into one TsgError."""
+    """Context that turns the error of a full disk or a read-only folder, however deeply wrapped, into one TsgError."""
 
     def __init__(self, what: str):
         self.what = what
@@ -50,7 +50,7 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder, if it is there."""
+    """Remove a file or a folder if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -58,12 +58,12 @@ def remove(path: Path) -> None:
 
 
 def digest_of(content: Any) -> str:
-    """16 hex digits that stand for JSON content, whatever the order of its keys."""
+    """Digest (16 hex digits) of JSON content, independent of the order of keys."""
     return hashlib.sha256(json.dumps(plain(content), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def plain(value: Any) -> Any:
-    """The same content out of what JSON knows, so that it compares equal after a round trip."""
+    """The same content in JSON's own types, so that it compares equal after a round trip."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return plain(dataclasses.asdict(value))
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""Files that are read with one clear line on failure and written whole or not at all."""
+"""Reading files with one clear line on failure, and writing them whole or not at all."""
 
 import errno
 import os
@@ -14,7 +14,7 @@ _NO_UTF8 = re.compile("[\udc80-\udcff]")
 
 
 def existing(path: str | Path) -> Path:
-    """The path of something that is there; TsgError where nothing is."""
+    """The path of an existing file or folder; raises TsgError if there is none."""
     path = Path(path)
     if not path.exists():
         raise TsgError(f"{path} does not exist")
@@ -22,16 +22,16 @@ def existing(path: str | Path) -> Path:
 
 
 def readable_name(name: str | Path) -> str:
-    """A file's name, or text that holds one, as it can be printed: bytes that are no UTF-8 as older systems meant them.
+    """A file's name, or text that contains one, in printable form; bytes that are not UTF-8 read as on older systems.
 
-    They come as lone surrogates, which no encoding knows.
+    Python hands such bytes over as lone surrogates, which no encoding can print.
     """
     return _NO_UTF8.sub(lambda byte: bytes([ord(byte[0]) - 0xDC00]).decode("cp1252", "replace"), str(name))
 
 
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """Turns whatever a decoder raises on a truncated or foreign file into one line."""
+    """Turn whatever a decoder raises on a truncated or foreign file into one line."""
     try:
         yield
     except TsgError:
@@ -44,9 +44,9 @@ def readable(path: Path) -> Iterator[None]:
 
 @contextmanager
 def replaced_when_whole(*paths: Path, overwrite: bool = False) -> Iterator[tuple[Path, ...]]:
-    """Temporary paths beside `paths`, renamed to them in this order when the block ends well, else removed.
+    """Temporary paths beside `paths`. When the block ends well they are renamed, in this order; otherwise removed.
 
-    Files and folders alike. Raises TsgError where a path exists (unless `overwrite`), its folder does not, or the
+    For files and folders. Raises TsgError if a path exists (unless `overwrite`), if its folder does not, or if the
     system refuses to write.
     """
     for path in paths:
@@ -58,7 +58,7 @@ def replaced_when_whole(*paths: Path, overwrite: bool = False) -> Iterator[tuple
     try:
         yield partials
         for partial, path in zip(partials, paths, strict=True):
-            if path.is_dir():  # a folder cannot be replaced in one step: the old one stays until the new one is whole
+            if path.is_dir():  # a folder cannot be replaced in one step: the old one stays until the new is complete
                 shutil.rmtree(path)
             os.replace(partial, path)
     except OSError as error:

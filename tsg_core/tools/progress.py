@@ -1,4 +1,4 @@
-"""How far a long loop has come, shown where somebody looks: a file that a parent process reads, or a terminal."""
+"""Progress of long loops, shown in a terminal or written to a file that a parent process reads."""
 
 import os
 import sys
@@ -21,12 +21,12 @@ def track(
     done: int = 0,
     costs: Sequence[float] | None = None,
 ) -> Iterator[T]:
-    """The items of `iterable`, while the display tells "label 3/10, 0:42 left".
+    """Yield the items of `iterable` while the display shows "label 3/10, 0:42 left".
 
-    `total` is needed where the length is unknown and counts the `done` items of an interrupted loop too. `costs`
-    are the times that the items take relative to one another, where they differ much. Where the variable
-    TSG_PROGRESS_FILE names a file the line is written there, whole; else a bar appears if stderr is a terminal;
-    else nothing is shown. Loops inside loops share one line.
+    `total` is needed if the length is unknown; it includes the `done` items of an interrupted loop. `costs` gives the
+    relative times of the items, if they differ much. If the environment variable TSG_PROGRESS_FILE names a file, the
+    line is written there, whole; otherwise a bar appears if stderr is a terminal, and nothing if it is not. Nested
+    loops share one line.
     """
     if total is None and isinstance(iterable, Sized):
         total = len(iterable) + done
@@ -47,7 +47,7 @@ def track(
 
 def clock(seconds: float) -> str:
     """0:42, 3:10 or 2:05:00."""
-    minutes, s = divmod(int(round(seconds)), 60)
+    minutes, s = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{s:02d}" if hours else f"{minutes}:{s:02d}"
 
@@ -59,7 +59,7 @@ class _Loop:
         self.display: Any = None  # of the outermost loop, shared by those inside it
 
     def share(self, done: float) -> float:
-        """The share of the whole that so many items are."""
+        """The fraction of the work that the first `done` items make up."""
         if self.costs is None:
             return done / (self.total or 1)
         whole = int(done)
@@ -77,7 +77,7 @@ def _line() -> str:
 
 
 def _fraction() -> float | None:
-    """How much of the outermost loop is done, counting what the loops inside it have done of its present item."""
+    """Fraction of the outermost loop that is done, including what inner loops have done of its current item."""
     inner = 0.0
     for loop in reversed(_loops):
         inner = loop.share(loop.done + inner) if loop.total else 0.0

@@ -1,4 +1,4 @@
-"""What made a result: the version of the code, found by walking imports, and the versions of the packages."""
+"""What produced a result: the version of the code, found by following imports, and the versions of packages."""
 
 import ast
 import hashlib
@@ -11,8 +11,8 @@ from types import ModuleType
 
 ROOT = Path(__file__).resolve().parents[2]  # the folder that holds both packages
 PACKAGES = ("tsg_core", "tsgbook")
-# Folders and files on which no number depends: how files are read and written, what is drawn, and what runs the book.
-# They count only where they are named as the code of a result.
+# No number depends on these folders and files: they read and write files, draw figures and run the book.
+# They count only if they are named as the code of a result.
 FIGURES = frozenset({"tsg_core.pictures", "tsgbook.figures", "tsgbook.results"})
 GROUND = frozenset({"tsg_core.errors", "tsg_core.tools", "tsg_core.commands", "tsg_core.formats"})
 NUMBERS_OF_THE_BOOK = frozenset({"tsgbook.experiments", "tsgbook.networks"})
@@ -21,11 +21,11 @@ DISTRIBUTIONS = ("numpy", "scipy", "torch", "abtem", "ase", "astra-toolbox", "sc
 
 
 def code_version(modules: Iterable[ModuleType | str], *, figures: bool = False) -> str:
-    """Hash (16 hex digits) of the code of these modules and of those of this project that they import.
+    """Hash (16 hex digits) of the code of these modules and of the project's modules that they import.
 
-    Comments, docstrings and layout do not count; data beside a module that it names do (a file, or a folder with
-    weights and tables). Imports are found in the syntax tree, those inside functions too, so that nothing is imported
-    to find out. See `modules_used` for what is left out.
+    Comments, docstrings and layout do not count. Data that lie beside a module and that it names do count (a file, or a
+    folder with weights and tables). Imports, also those inside functions, are found in the syntax tree; nothing is
+    imported for it. See `modules_used` for what is left out.
     """
     digest = hashlib.sha256()
     for name in modules_used(modules, figures=figures):
@@ -34,10 +34,10 @@ def code_version(modules: Iterable[ModuleType | str], *, figures: bool = False) 
 
 
 def modules_used(modules: Iterable[ModuleType | str], *, figures: bool = False) -> list[str]:
-    """Full names, sorted, of these modules and of those of this project that they import.
+    """Full names, sorted, of these modules and of the project's modules that they import.
 
     Folders on which no number depends are left out: tools, file formats and commands unless they are among `modules`
-    themselves, what draws unless `figures`, and what runs the book always. Raises ValueError for an unknown module.
+    themselves, drawing unless `figures` is set, and what runs the book always. Raises ValueError for an unknown module.
     """
     named = {module if isinstance(module, str) else module.__name__ for module in modules}
     unknown = [name for name in sorted(named) if not source_of(name)]
@@ -53,9 +53,9 @@ def modules_used(modules: Iterable[ModuleType | str], *, figures: bool = False) 
 
 
 def imported_modules(tree: ast.AST, *, package: str = "") -> set[str]:
-    """Full names of what a piece of code imports anywhere inside from this project: modules and what they define.
+    """Full names of what a piece of code imports from this project, anywhere inside: modules and what they define.
 
-    `package` is the full name of the one that the code belongs to, "" for none: relative imports start there.
+    `package` is the full name of the package that the code belongs to, or ""; relative imports start there.
     """
     found: set[str] = set()
     for node in ast.walk(tree):
@@ -68,13 +68,13 @@ def imported_modules(tree: ast.AST, *, package: str = "") -> set[str]:
 
 
 def source_of(name: str) -> Path | None:
-    """The file of a module or of a package; None where there is none of the name."""
+    """The file of the module or package with this name; None if there is none."""
     path = ROOT.joinpath(*name.split("."))
     return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
 
 
 def code_text(tree: ast.AST) -> str:
-    """A text of the syntax tree that is the same for code that differs in comments, docstrings and layout only."""
+    """The syntax tree as text, the same for code that differs only in comments, docstrings and layout."""
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and body:
@@ -85,7 +85,7 @@ def code_text(tree: ast.AST) -> str:
 
 
 def package_versions() -> dict[str, str]:
-    """Versions of Python, of this package and of the packages that results depend on, without importing any."""
+    """Versions of Python, of this package and of the packages that results depend on; nothing is imported for it."""
     versions = {"python": platform.python_version(), "tsg": _version("tsg")}
     return versions | {name: _version(name) for name in DISTRIBUTIONS if _version(name)}
 
@@ -95,7 +95,7 @@ def _counts(name: str, named: set[str], figures: bool) -> bool:
         return figures
     if name.split(".")[0] == "tsgbook":
         return _inside(name, NUMBERS_OF_THE_BOOK)
-    # a package that is named brings its modules along: `formats` its readers
+    # naming a package includes its modules: `formats` includes the readers
     return not _inside(name, GROUND) or _inside(name, frozenset(named))
 
 
@@ -104,7 +104,7 @@ def _inside(name: str, places: frozenset[str]) -> bool:
 
 
 def _origin(node: ast.ImportFrom, package: str) -> str:
-    """The full name of what comes after `from`."""
+    """The full name of the module that follows `from`."""
     if node.level == 0:
         return node.module or ""
     around = package.split(".")
@@ -121,7 +121,7 @@ def _module(name: str) -> tuple[str, frozenset[str]]:
 
 
 def _data(source: Path, tree: ast.AST) -> str:
-    """Checksums of the data that a module names and that lie beside it, as files or in folders."""
+    """Checksums of the data beside a module that the module names, files or folders."""
     texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     named = [path for path in source.parent.glob("*") if path.name in texts]
     inside = {inner for path in named for inner in (path.rglob("*") if path.is_dir() else [path])}

@@ -1,4 +1,4 @@
-"""Work dealt to threads, as many as PyTorch is given."""
+"""Work divided among threads, as many as PyTorch may use."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -14,9 +14,9 @@ R = TypeVar("R")
 def in_threads(
     work: Callable[[T], R], items: Sequence[T], *, at_most: int | None = None, label: str | None = None
 ) -> list[R]:
-    """`work` on every item, on all cores or `at_most` so many: SciPy's sparse products let other threads run meanwhile.
+    """Run `work` on every item in threads, on all cores or on `at_most` that many.
 
-    A `label` has the progress shown.
+    Threads help because SciPy's sparse products release the interpreter lock. With a `label`, progress is shown.
     """
     with ThreadPoolExecutor(min(n_threads(), at_most or n_threads())) as pool:
         done = pool.map(work, items)
@@ -24,5 +24,5 @@ def in_threads(
 
 
 def n_threads() -> int:
-    """Cores that this process may use."""
+    """Number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,1 +1,1 @@
-"""The experiments of the chapters, each a table that a chapter shows."""
+"""The experiments of the chapters; each gives a table that a chapter shows."""

@@ -1,9 +1,9 @@
-"""The arms of the comparison: which series each volume is made from.
+"""The arms of the comparison: the series from which each volume is made.
 
-Reference is made from every frame, Sparse from F_g^(o), and Mix from F_g^(o) and predicted frames between them. With
-`fill="midpoint"` one frame is predicted between each measured pair, which the paper compares at equal count with a
-series measured twice as densely (`twice_as_dense`); with `fill="all"` one at every angle of the full series that lies
-inside the measured range.
+Reference uses every frame, Sparse uses F_g^(o), and Mix uses F_g^(o) and predicted frames between them. With
+`fill="midpoint"` one frame is predicted between each measured pair; the paper compares this with a series of equal
+count that was measured twice as densely (`twice_as_dense`). With `fill="all"` a frame is predicted at every angle of
+the full series inside the measured range.
 """
 
 import numpy as np
@@ -22,14 +22,14 @@ def reference(full: TiltSeries) -> TiltSeries:
 
 
 def sparse(full: TiltSeries, *, gap: int, offset: int = 0) -> TiltSeries:
-    """F_g^(o): every `gap`-th frame, beginning with `offset`. Raises TsgError as `sparse_indices` does."""
+    """F_g^(o): every `gap`-th frame, starting at `offset`. Raises TsgError as `sparse_indices` does."""
     return full.subset(sparse_indices(len(full), gap=gap, offset=offset))
 
 
 def mix(
     full: TiltSeries, *, gap: int, offset: int = 0, fill: str = "all", method: str = "linear", checkpoint=None
 ) -> TiltSeries:
-    """F_g^(o) and the frames that `method` predicts from it; those of `full` in between are never looked at.
+    """F_g^(o) and the frames that `method` predicts from it, without using the frames of `full` in between.
 
     A midpoint is the mean angle of a measured pair, whether or not `full` has a frame there.
     Raises TsgError for an unknown fill, and as `sparse_indices` and `densify` do.
@@ -39,7 +39,7 @@ def mix(
 
 
 def filled_tilts(full: TiltSeries, *, gap: int, offset: int = 0, fill: str = "all") -> np.ndarray:
-    """Angles (n,) in degrees of `mix`, measured and predicted. Raises TsgError as `mix`."""
+    """Angles (n,) in degrees of `mix`, measured and predicted. Raises TsgError as `mix` does."""
     if fill not in FILLS:
         raise TsgError(f"fill={fill!r} is not known; choose one of {', '.join(FILLS)}")
     indices = sparse_indices(len(full), gap=gap, offset=offset)
@@ -49,7 +49,7 @@ def filled_tilts(full: TiltSeries, *, gap: int, offset: int = 0, fill: str = "al
 
 
 def twice_as_dense(full: TiltSeries, *, gap: int, offset: int = 0) -> TiltSeries:
-    """Measured frames where `mix(..., fill="midpoint")` has measured and predicted ones: the fair rival at equal count.
+    """Measured frames at all angles of `mix(..., fill="midpoint")`: the fair rival at equal count.
 
     Raises TsgError for an odd gap, whose midpoints fall between the frames of `full`.
     """

@@ -1,7 +1,7 @@
-"""How far the atoms' method carries: what it finds where one thing about a series gets worse, against the true atoms.
+"""The limits of the method `atoms`: what it finds, compared with the true atoms, as one property of a series worsens.
 
-Frames are those by PRISM that are shipped, which the method's own model did not make, and where atoms are displaced or
-missing those of the fast engine with channelling. Where the method refuses a series, nothing is found and the reason is
+The frames are the shipped PRISM frames, which the method's own model did not make. For displaced or missing atoms they
+come from the fast engine with channelling. If the method refuses a series, nothing counts as found, and the reason is
 kept.
 """
 
@@ -26,15 +26,15 @@ from tsg_core.tilt_series import TiltSeries
 TABLE_FILE = Path(__file__).parent / "atom_limits.csv"
 DOSES_PER_A2 = (1e2, 3e2, 1e3, 1e4, 1e5, 1e6)
 SPACINGS_deg = (6, 12, 24, 36, 60, 90)
-REACHES_deg = (90, 78, 60, 48, 30)  # the angles nearest to 75 and 45 degrees of which there are frames
+REACHES_deg = (90, 78, 60, 48, 30)  # 78 and 48: the angles with frames nearest to 75 and 45 degrees
 TILT_ERRORS_deg = (0.0, 0.1, 0.5, 1.0, 2.0)
-USUAL_STEP = 2  # every how many of the shipped frames there are, unless the spacing itself is varied: 12 degrees
-SURFACE = 0.8  # of the particle's radius, beyond which atoms are displaced
+USUAL_STEP = 2  # keep every second shipped frame, one every 12 degrees, unless the spacing is varied
+SURFACE = 0.8  # atoms beyond this fraction of the particle's radius are displaced
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limit:
-    """One series and its truth: what is varied, to which value, with which settings beside the usual ones."""
+    """One series and its truth: the variable, its value, and any settings that are not the usual ones."""
 
     variable: str
     value: float
@@ -50,9 +50,9 @@ class Limit:
 
 
 def prism_limits(*, seeds: int = 2) -> Iterator[Limit]:
-    """Dose, spacing, missing wedge, and errors of the tilt angles, with noise-free frames unless the dose is varied.
+    """Vary dose, spacing, missing wedge and errors of the tilt angles; frames are noise-free unless the dose varies.
 
-    What is random is repeated with so many seeds.
+    Random cases are repeated for each of `seeds` seeds.
     """
     whole, true_A = prism_series()
     usual = whole.subset(slice(None, None, USUAL_STEP))
@@ -81,7 +81,7 @@ def prism_limits(*, seeds: int = 2) -> Iterator[Limit]:
 
 
 def disturbed_limits(*, seeds: int = 2) -> Iterator[Limit]:
-    """Vacancies, and outer atoms displaced at random, in the particle of the PRISM series, by the fast engine."""
+    """Vary vacancies and displacements of outer atoms in the particle of the PRISM series, by the fast engine."""
     usual, true_A = prism_series()
     for seed in range(seeds):
         rng = np.random.default_rng(seed)
@@ -108,14 +108,14 @@ def _disturbed(variable: str, value: float, true_A: np.ndarray, *, like: TiltSer
 
 
 def unjudged_limits() -> Iterator[Limit]:
-    """The danger: the noisiest series once more, where atoms are kept whether or not the frames agree on them."""
+    """The danger: the noisy series again, but keeping atoms whether or not the frames agree on them."""
     for limit in prism_limits(seeds=1):
         if limit.variable == "dose_per_A2":
             yield replace(limit, variant="unjudged", settings=AtomSettings(false_alarms=math.inf, least_weight=0.05))
 
 
 def found_at(limit: Limit) -> dict[str, float | str]:
-    """A row of the table: what was found, the errors it states, and the fraction of coordinates that they cover."""
+    """A row of the table: what was found, its stated errors, and the fraction of coordinates within these errors."""
     row = dict(zip(("variable", "value", "variant", "seed"), limit.name, strict=True))
     row |= {"n_true": len(limit.true_A), "n_frames": len(limit.series)}
     try:
@@ -131,11 +131,11 @@ def found_at(limit: Limit) -> dict[str, float | str]:
 
 
 def deviations(model: AtomModel, true_A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Deviations (n, 3) of found atoms from the true ones they match, and the standard errors stated for them."""
+    """Deviations (n, 3) of found atoms from the true atoms they match, and their stated standard errors (n, 3)."""
     found, true = match_atoms(model.positions_A, true_A).pairs.T
     return model.positions_A[found] - true_A[true], model.position_error_A[found]
 
 
 def limits_table() -> pd.DataFrame:
-    """The table that is shipped; `benchmarks/atom_limits.py` makes it in minutes."""
+    """The shipped table; `benchmarks/atom_limits.py` makes it in minutes."""
     return pd.read_csv(TABLE_FILE)

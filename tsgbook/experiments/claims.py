@@ -1,8 +1,8 @@
-"""What the TSGNet paper claims about volumes, each claim with a verdict from the rows of an experiment.
+"""The TSGNet paper's claims about volumes, each with a verdict from the rows of an experiment.
 
-Every function takes the table of `comparison.volume_metrics` and gives a list of `Claim`, one for each microscope and
-method that the table can tell about: none where the arms, gaps or columns that it needs are missing. Rows of one
-particle are averaged over offsets, then over gaps; intervals are over particles and of paired differences.
+Every function takes the table of `frames_and_volumes.volume_metrics` and returns a list of `Claim`, one for each
+microscope and method; the list is empty if the table lacks the necessary arms, gaps or columns. Rows of one particle
+are averaged over offsets, then over gaps. Intervals are over particles, of paired differences.
 """
 
 from collections.abc import Iterator
@@ -13,14 +13,14 @@ import pandas as pd
 
 from tsg_core.evaluation.statistics import PairedDifference, paired_difference, verdict
 
-MARGIN = 0.1  # of what the rival gains over Sparse: by so much Mix may miss the rival and still count as good as it
-KNEE_GAP = 6  # beyond which the paper sees the curves level off
+MARGIN = 0.1  # Mix may miss the rival by this fraction of the rival's gain over Sparse and still count as equally good
+KNEE_GAP = 6  # the paper sees the curves level off beyond this gap
 YES, NO, OPEN = "yes", "no", "not resolved"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """A claim, for whom it was tested, the mean of its measure with the interval, and "yes", "no" or "not resolved"."""
+    """A claim, the case tested, the mean of its measure with an interval, and "yes", "no" or "not resolved"."""
 
     claim: str
     microscope: str
@@ -31,13 +31,13 @@ class Claim:
     low: float
     high: float
     verdict: str
-    by_gap: str = ""  # verdicts at single gaps, where the claim is about pairs of gaps
+    by_gap: str = ""  # verdicts at single gaps, if the claim is about pairs of gaps
 
 
 def all_claims(table: pd.DataFrame, *, distance: str = "chamfer_A", seed: int = 0) -> pd.DataFrame:
-    """A row for each `Claim` that the table can tell about; `distance` names the column that the first three judge by.
+    """A row for each `Claim` that the table can test. `distance` names the column by which the first four are judged.
 
-    `distance="true_chamfer_A"` judges by the distance from the true density instead of that from the Reference.
+    `distance="true_chamfer_A"` uses the distance from the true density instead of the distance from the Reference.
     """
     judged = [
         *as_good_as_twice_the_density(table, distance=distance, seed=seed),
@@ -54,10 +54,10 @@ def all_claims(table: pd.DataFrame, *, distance: str = "chamfer_A", seed: int = 
 def as_good_as_twice_the_density(table: pd.DataFrame, *, distance: str = "chamfer_A", seed: int = 0) -> list[Claim]:
     """Mix (all) at gap g is as near as Sparse at gap g/2, which measured twice as many frames.
 
-    Measure: distance of Mix at g less that of Sparse at g/2, mean over the even gaps from 4 on whose half is there too
-    (at gap 2 the rival is the Reference itself). Yes where the interval of (Mix - rival) - 0.1 (Sparse at g - rival)
-    ends at or below 0: Mix misses the rival by a tenth of what doubling the density gains, at most. No where it does
-    not and the interval of Mix - rival lies above 0.
+    Measure: distance of Mix at g minus that of Sparse at g/2, averaged over the even gaps from 4 on whose half is in
+    the table (at gap 2 the rival is the Reference itself). Yes if the interval of (Mix - rival) - 0.1 (Sparse at g -
+    rival) ends at or below 0: Mix misses the rival by at most a tenth of the gain from doubling the density. No if it
+    does not, and the interval of Mix - rival lies above 0.
     """
     gaps = [g for g in _gaps(table) if g >= 4 and g % 2 == 0 and g // 2 in _gaps(table)]
     sparse = table[table["arm"] == "Sparse"]
@@ -68,10 +68,10 @@ def as_good_as_twice_the_density(table: pd.DataFrame, *, distance: str = "chamfe
 
 
 def equal_or_better_at_equal_count(table: pd.DataFrame, *, distance: str = "chamfer_A", seed: int = 0) -> list[Claim]:
-    """Mix (midpoint) at gap g is as near as the series that measured the same number of frames at the same angles.
+    """Mix (midpoint) at gap g is as near as a series with the same number of frames, all measured, at the same angles.
 
-    Measure and verdict as in `as_good_as_twice_the_density`; the rival is the arm Twice as dense, whose every second
-    frame Mix predicts.
+    Measure and verdict as in `as_good_as_twice_the_density`. The rival is the arm Twice as dense; Mix predicts every
+    second of its frames.
     """
     rival = table[table["arm"].eq("Twice as dense") & table["gap"].ge(4)]
     gaps = sorted(set(rival["gap"]))
@@ -82,8 +82,8 @@ def equal_or_better_at_equal_count(table: pd.DataFrame, *, distance: str = "cham
 def falls_with_the_gap(table: pd.DataFrame, *, distance: str = "chamfer_A", seed: int = 0) -> list[Claim]:
     """Similarity to the Reference falls as the gap grows.
 
-    Measure: slope of the straight line through distance against gap, from a gap of 2 on, of Sparse and of Mix (all).
-    Yes where its interval lies above 0, no where below.
+    Measure: slope of a straight line through distance against gap, from a gap of 2 on, of Sparse and of Mix (all).
+    Yes if its interval lies above 0, no if below.
     """
     return _slopes(
         table, distance=distance, claim="Similarity falls with the gap", measure="slope", unit="Å per step",
@@ -94,9 +94,8 @@ def falls_with_the_gap(table: pd.DataFrame, *, distance: str = "chamfer_A", seed
 def levels_off(table: pd.DataFrame, *, distance: str = "chamfer_A", seed: int = 0) -> list[Claim]:
     """Beyond a gap of six, similarity levels off.
 
-    Measure: slope of distance against gap from 6 on, less half the slope up to 6; a line that goes on straight has half
-    its slope left. Yes where the interval lies below 0, no where above. Needs two gaps on either side, 6 counting for
-    both.
+    Measure: slope of distance against gap from 6 on, minus half the slope up to 6; for a straight line this is half its
+    slope. Yes if the interval lies below 0, no if above. Needs two gaps on either side; 6 counts for both.
     """
 
     gaps = np.array(_gaps(table))
@@ -116,8 +115,8 @@ def levels_off(table: pd.DataFrame, *, distance: str = "chamfer_A", seed: int = 
 def aberrated_volumes_are_rougher(table: pd.DataFrame, *, seed: int = 0) -> list[Claim]:
     """Non-aberrated volumes are smoother, aberrated ones finer.
 
-    Measure: `roughness_per_A` (sum of |grad v| over sum of |v|, where the particle is) of the aberrated volume less
-    that of the non-aberrated one of the same particle. Yes where its interval lies above 0, no where below.
+    Measure: `roughness_per_A` (sum of |grad v| over sum of |v|, inside the particle) of the aberrated volume minus that
+    of the non-aberrated volume of the same particle. Yes if its interval lies above 0, no if below.
     """
     claim = "Non-aberrated volumes are smoother, aberrated ones finer"
     names = {"claim": claim, "measure": "roughness, aberrated − non-aberrated", "unit": "1/Å"}
@@ -127,8 +126,8 @@ def aberrated_volumes_are_rougher(table: pd.DataFrame, *, seed: int = 0) -> list
 def aberrated_volumes_have_more_background(table: pd.DataFrame, *, seed: int = 0) -> list[Claim]:
     """Aberrated volumes have more background artefacts.
 
-    Measure: `background` (rms outside the particle over rms inside) of the aberrated volume less that of the
-    non-aberrated one. It counts the tails of the probe as well. Yes where its interval lies above 0, no where below.
+    Measure: `background` (rms outside the particle over rms inside) of the aberrated volume minus that of the
+    non-aberrated one. It also counts the tails of the probe. Yes if its interval lies above 0, no if below.
     """
     claim = "Aberrated volumes have more background artefacts"
     names = {"claim": claim, "measure": "background, aberrated − non-aberrated", "unit": ""}
@@ -139,7 +138,7 @@ def fewer_artefacts_in_mix(table: pd.DataFrame, *, seed: int = 0) -> list[Claim]
     """Mix (all) has fewer artefacts than Sparse.
 
     Measure: `artefacts` (rms of the difference to the Reference outside the particle, over the rms of the Reference
-    inside) of Mix less that of Sparse, mean over all gaps. Yes where its interval lies below 0, no where above.
+    inside) of Mix minus that of Sparse, averaged over all gaps. Yes if its interval lies below 0, no if above.
     """
     if "artefacts" not in table:
         return []
@@ -157,7 +156,7 @@ def fewer_artefacts_in_mix(table: pd.DataFrame, *, seed: int = 0) -> list[Claim]
 
 
 def sentences(claims: pd.DataFrame) -> str:
-    """Markdown, a line for each claim of `all_claims`: in how many cases the run says yes, no, or can't tell."""
+    """Markdown with a line for each claim of `all_claims`: in how many cases the run says yes, no, or can't tell."""
     lines = []
     for claim, rows in claims.groupby("claim", sort=False):
         counts = rows["verdict"].value_counts()
@@ -171,7 +170,7 @@ def sentences(claims: pd.DataFrame) -> str:
 
 
 def _against_rival(table, rival, *, gaps, arm: str, distance: str, claim: str, seed: int) -> list[Claim]:
-    """Claims about an arm at `gaps`; each row of `rival` stands for the gap of Mix that it is compared with."""
+    """Claims about an arm at `gaps`. The gap of each row of `rival` is the gap of the Mix it is compared with."""
     if not gaps or distance not in table:
         return []
     found = []
@@ -188,7 +187,7 @@ def _against_rival(table, rival, *, gaps, arm: str, distance: str, claim: str, s
 
 
 def _as_near(mix, rival, sparse, *, distance: str, seed: int) -> tuple[PairedDifference, str]:
-    """Mix less its rival, and whether it is as near, but for the margin."""
+    """Mix minus its rival, and the verdict whether Mix is as near, within the margin."""
     ours = _by_particle(mix, distance)
     theirs, without = (_by_particle(rows, distance).loc[ours.index] for rows in (rival, sparse))
     difference = paired_difference(ours, theirs, seed=seed)
@@ -198,7 +197,7 @@ def _as_near(mix, rival, sparse, *, distance: str, seed: int) -> tuple[PairedDif
 
 
 def _slopes(table, *, distance: str, value, wanted: int, seed: int, **names: str) -> list[Claim]:
-    """Claims about `value(gaps, distances)` of each particle's curve, which is wanted above (1) or below (-1) zero."""
+    """Claims that `value(gaps, distances)` of each particle's curve is above (`wanted` 1) or below (-1) zero."""
     if distance not in table or len(_gaps(table)) < 2:
         return []
     found = []
@@ -234,7 +233,7 @@ def _paired(ours: pd.DataFrame, theirs: pd.DataFrame, *, column: str, seed: int)
 
 
 def _by_particle(rows: pd.DataFrame, column: str) -> pd.Series:
-    """Mean over gaps of the means over offsets, of which the gaps have different numbers."""
+    """Mean over gaps of the means over offsets; the number of offsets differs between gaps."""
     return rows.groupby(["particle", "gap"])[column].mean().groupby("particle").mean()
 
 

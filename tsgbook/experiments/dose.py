@@ -1,4 +1,4 @@
-"""The fair question of dose: the electrons that a particle bears, spread over many frames or over few and better ones."""
+"""The fair question of dose: should a particle's electrons be spread over many frames, or over few better ones?"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -30,15 +30,16 @@ def dose_metrics(
     checkpoint: Path | None = None,
     seed: int = 0,
 ) -> None:
-    """Write what `Yardstick.measure` says of volumes from one total dose, spread over every gap-th frame, to `folder`.
+    """Measure volumes from a fixed total dose spread over every gap-th frame; write the table to `folder`.
 
-    One row for each microscope, particle (the first `n_particles`), total dose in electrons per square angstrom, gap,
-    arm and method. Sparse at a gap of 1 holds all frames; Mix (all) holds the noisy frames of F_g^(0) and those that a
-    method predicts from them. The yardstick is the Reference from all frames without noise. Each particle draws noise
-    of its own. Raises TsgError where the gaps lack 1, with which the others are compared.
+    The columns are those of `Yardstick.measure`. There is a row for each microscope, particle (the first
+    `n_particles`), total dose in electrons per square angstrom, gap, arm and method. Sparse at a gap of 1 contains all
+    frames; Mix (all) contains the noisy frames of F_g^(0) and those that a method predicts from them. The yardstick is
+    the Reference from all frames without noise. Each particle draws its own noise. Raises TsgError if the gaps lack 1,
+    with which the others are compared.
     """
     if 1 not in gaps:
-        raise TsgError(f"gaps={list(gaps)} must hold 1: the dose spread over all frames")
+        raise TsgError(f"gaps={list(gaps)} must include 1: the dose spread over all frames")
     network = shipped.network(checkpoint) if "tsgnet" in mix_methods else None
 
     def rows(dataset: Dataset, i: int) -> Iterator[dict]:
@@ -60,10 +61,10 @@ def dose_metrics(
 
 
 def against_all_frames(table: pd.DataFrame, *, column: str = "chamfer_A", seed: int = 0) -> pd.DataFrame:
-    """For each microscope, dose, gap above 1 and arm: its value less that of all frames at the same total dose.
+    """For each microscope, dose, gap above 1 and arm: its value minus that of all frames at the same total dose.
 
-    Columns `mean`, `low`, `high` of the paired difference over `particles`, and `verdict`: "better" where the interval
-    lies below zero, "worse" where above, else "not resolved". `column` is one of which less is better.
+    Columns `mean`, `low`, `high` of the paired difference over `particles`, and `verdict`: "better" if the interval
+    lies below zero, "worse" if above, else "not resolved". Lower values of `column` must be better.
     """
     found = []
     for (microscope, dose), rows in table.groupby(["microscope", "dose_per_A2"], sort=False):

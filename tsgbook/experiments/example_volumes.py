@@ -15,7 +15,7 @@ from .arms import FILLS, mix, reference, sparse
 def example_volumes(
     series: TiltSeries, path: Path, *, gap: int, method: str, n_iterations: int, checkpoint=None
 ) -> None:
-    """Write Reference, Sparse and both Mix volumes of a series at a gap to an .npz file, under their arms' names."""
+    """Write Reference, Sparse and both Mix volumes of a series at a gap to an .npz file, named by their arms."""
     dense = {"Reference": reference(series), "Sparse": sparse(series, gap=gap)}
     for fill in FILLS:
         dense[f"Mix ({fill})"] = mix(series, gap=gap, fill=fill, method=method, checkpoint=checkpoint)
@@ -25,14 +25,14 @@ def example_volumes(
 def example_slices(
     data: Mapping[str, Dataset], path: Path, *, gaps: Sequence[int], method: str, n_iterations: int, checkpoint=None
 ) -> None:
-    """Write the middle slice across the tilt axis of each data set's first particle to an .npz file (Fig. 4).
+    """Write the middle slice across the tilt axis of the first particle of each data set to an .npz file (Fig. 4).
 
-    Names are "microscope/arm/gap", arms Sparse and Mix (all); a gap of 1 is the Reference, under both.
+    Names are "microscope/arm/gap" with the arms Sparse and Mix (all); a gap of 1 is the Reference, in both arms.
     """
     slices = {}
     for microscope, dataset in data.items():
         full = dataset[0]
-        row = full.frames.shape[1] // 2  # rows of a tilt about y do not mix: one is enough
+        row = full.frames.shape[1] // 2  # a tilt about y does not mix rows: one is enough
         for gap in gaps:
             known = sparse(full, gap=gap)
             dense = mix(full, gap=gap, method=method, checkpoint=checkpoint) if gap > 1 else known
@@ -42,7 +42,7 @@ def example_slices(
 
 
 def read_slices(path: Path, microscope: str) -> dict[str, dict[int, np.ndarray]]:
-    """The slices of `example_slices` with one microscope: arm -> gap -> (n_z, n_x)."""
+    """The slices that `example_slices` wrote for one microscope: arm -> gap -> (n_z, n_x)."""
     found: dict[str, dict[int, np.ndarray]] = {}
     with np.load(path) as stored:
         for name in stored:

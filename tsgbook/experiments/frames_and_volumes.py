@@ -1,7 +1,7 @@
-"""The experiments of the book: every method at every rate, every arm at every gap, a row for each.
+"""The experiments of the book: a row for every method at every rate, and for every arm at every gap.
 
-The functions fill a folder with one table; it is written after each particle, whole or not at all, so that an
-interrupted experiment goes on with the particle it had reached.
+Each function writes one table to a folder after each particle, whole or not at all, so that an interrupted experiment
+continues with the particle it had reached.
 """
 
 import os
@@ -43,10 +43,10 @@ def frame_metrics(
 ) -> None:
     """Write the errors of predicted midpoint frames (Table 1 and Fig. 2 of the paper) to `folder`.
 
-    One row for each microscope, particle, rate and method: means of `mse`, `psnr_dB` and `ssim` over the predicted
-    frames. `data` maps a microscope's name to its test set. The peak of PSNR and SSIM is the brightest pixel of the
-    particle's full series. `networks` maps names, under which they stand among the methods, to trained networks, as
-    `weights.network` takes them.
+    There is a row for each microscope, particle, rate and method: means of `mse`, `psnr_dB` and `ssim` over the
+    predicted frames. `data` maps the name of a microscope to its test set. The peak of PSNR and SSIM is the brightest
+    pixel of the particle's full series. `networks` maps names, which appear among the methods, to trained networks, in
+    any form that `model.shipped.network` accepts.
     """
     predictors = {method: (method, None) for method in methods}
     predictors |= {name: ("tsgnet", shipped.network(checkpoint)) for name, checkpoint in (networks or {}).items()}
@@ -64,13 +64,13 @@ def frame_metrics(
 def midpoint_metrics(
     series: TiltSeries, *, rate: int, n_offsets: int, predictors: Mapping[str, tuple[str, TSGNet | None]]
 ) -> dict[str, dict[str, float]]:
-    """Means of `mse`, `psnr_dB` and `ssim` over a series' midpoint frames, for each predictor: method, network."""
+    """Means of `mse`, `psnr_dB` and `ssim` over the midpoint frames of a series for each predictor: method, network."""
     peak = float(series.frames.max())
     collected = {name: [] for name in predictors}
     for offset in spread_offsets(2 * rate, n=n_offsets):
         trios = midpoint_trios(len(series), rate=rate, offset=int(offset))
         measured = series.subset(np.union1d(trios[:, 0], trios[:, 2]))
-        for name, (method, model) in predictors.items():  # of one series, for which a volume is made only once
+        for name, (method, model) in predictors.items():  # series by series: a series' volume is made only once
             guess = densify(measured, tilt_deg=series.tilt_deg[trios[:, 1]], method=method, checkpoint=model)
             collected[name].append(image_metrics(guess.frames, series.frames[trios[:, 1]], peak=peak))
     return {
@@ -92,17 +92,18 @@ def volume_metrics(
     checkpoint: Path | None = None,
     seed: int = 0,
 ) -> None:
-    """Write what `Yardstick.measure` says of the volumes of every arm (Fig. 3 of the paper) to `folder`.
+    """Measure the volumes of every arm (Fig. 3 of the paper); write the table to `folder`.
 
-    One row for each microscope, particle (the first `n_particles`), gap, offset, arm and method of the predicted frames. A gap of 1 compares the
-    Reference object with a second sample of its own points: the floor that the sampling sets.
+    The columns are those of `Yardstick.measure`. There is a row for each microscope, particle (the first
+    `n_particles`), gap, offset, arm and method of the predicted frames. A gap of 1 compares the Reference object with a
+    second sample of its own points, which shows the floor that the sampling sets.
     """
     network = shipped.network(checkpoint) if "tsgnet" in mix_methods else None
 
     def rows(dataset: Dataset, i: int) -> Iterator[dict]:
         series = dataset[i]
         yardstick = yardstick_of(dataset, i, n_iterations=n_iterations, n_points=n_points, seed=seed)
-        measured = {tuple(series.tilt_deg): yardstick.measure(yardstick.reference.volume)}  # of measured frames alone
+        measured = {tuple(series.tilt_deg): yardstick.measure(yardstick.reference.volume)}  # from measured frames
 
         def metrics(dense: TiltSeries) -> dict:
             if not dense.measured.all():
@@ -125,7 +126,7 @@ def volume_metrics(
 
 
 def yardstick_of(dataset: Dataset, i: int, *, n_iterations: int, n_points: int, seed: int) -> Yardstick:
-    """What volumes of particle i are measured with: the Reference is the SIRT volume of all its frames."""
+    """The yardstick for volumes of particle i; its Reference is the SIRT volume of all frames."""
     series = dataset[i]
     return Yardstick(
         sirt(series, n_iterations=n_iterations),
@@ -142,7 +143,7 @@ def arms_of(
 ) -> Iterator[tuple[list[str], str, TiltSeries]]:
     """Arms, method and tilt series at a gap and offset: Sparse, Twice as dense (even gaps only) and each Mix.
 
-    Fills that ask for the same angles, as both do at a gap of 2, are two arms of one series.
+    Fills with the same angles, as at a gap of 2, are two arms with one series.
     """
     yield ["Sparse"], "", sparse(series, gap=gap, offset=offset)
     if gap % 2 == 0:
@@ -158,7 +159,7 @@ def arms_of(
 
 
 def read_table(folder: Path) -> pd.DataFrame:
-    """The table of an experiment's folder."""
+    """The table in an experiment's folder."""
     return pd.read_csv(Path(folder) / TABLE, keep_default_na=False)
 
 
@@ -170,17 +171,17 @@ def write_particle_by_particle(
     label: str,
     n_particles: int | None = None,
 ) -> None:
-    """Write the rows of each microscope's particles (the first `n_particles`) to the table in `folder`, in turn.
+    """Write the rows of each microscope's particles (the first `n_particles`) to the table in `folder`, one by one.
 
-    `rows(dataset, i)` gives those of one particle; `microscope` and `particle` are put before them. Particles that are
-    in the table already are left out.
+    `rows(dataset, i)` returns the rows of one particle; `microscope` and `particle` are put in front. Particles already
+    in the table are skipped.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     parts = [read_table(folder)] if (folder / TABLE).exists() else []
     done = {key for part in parts for key in zip(part["microscope"], part["particle"], strict=True)}
     work = {
-        (microscope, f"{i} {name}"): i  # numbered: two particles of a set may be of one kind and size
+        (microscope, f"{i} {name}"): i  # numbered: two particles of a set may have the same kind and size
         for microscope, dataset in data.items()
         for i, name in enumerate(dataset.names[:n_particles])
     }

@@ -1,7 +1,8 @@
-"""Methods held against frames that no method's own model made, and beside it against frames of the usual one.
+"""Methods tested on frames that no method's own model made and, for comparison, on frames of the usual model.
 
-Frames by multislice (`reference_series`) hold what electrons do in a crystal; frames by the incoherent engine follow the
-convolution that `reprojection` and `atoms` fit their objects with. The difference is what an inverse crime is worth.
+Multislice frames (`reference_series`) contain the dynamical scattering of electrons in a crystal. Frames of the
+incoherent engine follow the convolution with which `reprojection` and `atoms` fit their objects. The difference shows
+how much an inverse crime flatters a method.
 """
 
 import os
@@ -33,7 +34,7 @@ KEYS = ["model", "particle", "microscope", "spacing_deg"]
 class SparseCase:
     """One sparse series: the model that made its frames ("multislice" or "incoherent"), and what it shows.
 
-    `load()` gives the whole series, of which one frame every `spacing_deg` counts as measured.
+    `load()` returns the whole series; one frame every `spacing_deg` counts as measured.
     """
 
     model: str
@@ -48,22 +49,22 @@ class SparseCase:
 
 
 def spacing_case(series: TiltSeries, *, spacing_deg: float) -> tuple[TiltSeries, TiltSeries]:
-    """The frames that are measured, one every `spacing_deg` from the first on, and those half-way between them.
+    """The measured frames, one every `spacing_deg` from the first on, and the frames half-way between them.
 
-    Raises TsgError where the series is not even, or has no frames half-way.
+    Raises TsgError if the angles are not evenly spaced, or if there are no frames half-way.
     """
     step_deg = np.diff(series.tilt_deg)
     if len(step_deg) == 0 or np.ptp(step_deg) > 1e-3:
-        raise TsgError("the angles of the series are not even: frames half-way between others are not known")
+        raise TsgError("the angles of the series are not evenly spaced: it has no frames half-way between others")
     rate = spacing_deg / (2 * step_deg[0])
     if rate < 0.5 or abs(rate - round(rate)) > 1e-6:
-        raise TsgError(f"spacing_deg={spacing_deg:g} is no even multiple of the series' {step_deg[0]:g} deg")
+        raise TsgError(f"spacing_deg={spacing_deg:g} is not an even multiple of the series' {step_deg[0]:g} deg")
     trios = midpoint_trios(len(series), rate=round(rate), offset=0)
     return series.subset(np.union1d(trios[:, 0], trios[:, 2])), series.subset(trios[:, 1])
 
 
 def share_of(values: Sequence, *, to: int, each: int) -> list:
-    """The `each` values that number `to` gets where they are dealt out evenly; the next number gets others."""
+    """The `each` values that go to number `to` when they are dealt out evenly; the next number gets others."""
     hands = max(1, len(values) // each)
     return list(values[to % hands :: hands])[:each]
 
@@ -71,9 +72,9 @@ def share_of(values: Sequence, *, to: int, each: int) -> list:
 def method_scores(measured: TiltSeries, targets: TiltSeries, methods: Sequence[str]) -> list[dict]:
     """A row for each method: `psnr_dB`, `gain` over linear, `coverage_50`, `_90`, `_95`, and `reason`.
 
-    `methods` are those of `interpolation.METHODS`; linear is always there, and "auto" chooses among the others that are
-    named. Means over the targets; the peak is the brightest pixel of all these frames. Coverages are there for methods
-    that state an uncertainty. A method that does not apply has its TsgError as reason, and no numbers.
+    `methods` are names from `interpolation.METHODS`; linear is always included, and "auto" chooses among the other
+    named methods. Numbers are means over the targets; the peak is the brightest pixel of all these frames. Methods that
+    state an uncertainty have coverages. A method that does not apply has its TsgError as the reason, and no numbers.
     Raises TsgError for an unknown method.
     """
     for method in methods:
@@ -107,9 +108,9 @@ def method_scores(measured: TiltSeries, targets: TiltSeries, methods: Sequence[s
 
 
 def off_model_metrics(cases: Iterable[SparseCase], folder: Path, *, methods: Sequence[str]) -> None:
-    """Write the `method_scores` of every case to the table in `folder`, which is kept after each of them.
+    """Write the `method_scores` of every case to the table in `folder`, after each case.
 
-    Cases that are in the table already are left out, so that an interrupted call goes on.
+    Cases already in the table are skipped, so that an interrupted call continues.
     """
     folder.mkdir(parents=True, exist_ok=True)
     parts = [read_off_model(folder)] if (folder / TABLE).exists() else []
@@ -125,7 +126,7 @@ def off_model_metrics(cases: Iterable[SparseCase], folder: Path, *, methods: Seq
 
 
 def read_off_model(folder: Path) -> pd.DataFrame:
-    """The table that `off_model_metrics` wrote: text where it is text, NaN where a method has no number."""
+    """The table that `off_model_metrics` wrote; NaN where a method has no number."""
     return _with_numbers(read_table(folder))
 
 
@@ -135,33 +136,33 @@ def gains_table(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def mean_gains(table: pd.DataFrame) -> pd.DataFrame:
-    """Mean gain of each method (rows) for each model (columns); where a method does not apply it gains nothing."""
+    """Mean gain of each method (rows) for each model (columns); the gain is 0 where a method does not apply."""
     return gains_table(table).fillna(0.0).groupby(level="model").mean().T
 
 
 def worst_of(table: pd.DataFrame, *, method: str = "auto") -> tuple[tuple, float]:
-    """The case at which a method stands worst against the better of linear and cubic, and its gain over that in dB."""
+    """The case in which a method does worst against the better of linear and cubic, and its gain over that in dB."""
     psnr_dB = _by_method(table, "psnr_dB")
     gain = psnr_dB[method] - psnr_dB[[m for m in NEED_NOTHING if m in psnr_dB]].max(axis=1)
     return gain.idxmin(), float(gain.min())
 
 
 def furthest_behind(table: pd.DataFrame, *, method: str) -> tuple[tuple, float]:
-    """The case at which a method that applies stands furthest behind the best one, and how far in dB, at most 0."""
+    """The case in which an applicable method is furthest behind the best one, and by how much in dB (at most 0)."""
     psnr_dB = _by_method(table, "psnr_dB")
     behind = psnr_dB[method] - psnr_dB.max(axis=1)
     return behind.idxmin(), float(behind.min())
 
 
 def coverages(table: pd.DataFrame) -> pd.DataFrame:
-    """Mean share of pixels in the intervals of each level, for each model, microscope and method that states them."""
+    """Mean fraction of pixels inside the intervals of each level, for each model, microscope and method with any."""
     columns = [f"coverage_{100 * level:.0f}" for level in LEVELS if f"coverage_{100 * level:.0f}" in table]
     stated = _with_numbers(table).dropna(subset=columns)
     return stated.groupby(["model", "microscope", "method"], sort=False)[columns].mean()
 
 
 def _with_numbers(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with NaN where it was read with empty text for the numbers that a method does not have."""
+    """The table with NaN in place of empty text where a method has no number."""
     numbers = [c for c in table if c in ("psnr_dB", "gain") or c.startswith("coverage_")]
     return table.assign(**{c: pd.to_numeric(table[c]) for c in numbers})
 
@@ -176,7 +177,7 @@ def _by_method(table: pd.DataFrame, column: str) -> pd.DataFrame:
 def _predicted(
     method: str, measured: TiltSeries, tilt_deg: np.ndarray, *, methods: Sequence[str], made: dict[str, np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Frames, and their standard deviations by the methods that state them; what is in `made` is not made twice."""
+    """Frames, with standard deviations if the method states them; nothing that is in `made` is made again."""
     if method == "auto":
 
         def recalled(other: str, series: TiltSeries, wanted_deg: np.ndarray) -> np.ndarray:

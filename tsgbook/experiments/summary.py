@@ -23,8 +23,8 @@ PAPER_TABLE_1 = pd.DataFrame(
 def over_particles(table: pd.DataFrame, *, by: Sequence[str], columns: Sequence[str], seed: int = 0) -> pd.DataFrame:
     """Mean of each column in each group, and its 95 % interval as `<column>_low` and `<column>_high`.
 
-    Particles are the independent samples: rows of one particle (rates, offsets) are averaged first, then particles are
-    resampled. With one particle the interval is NaN.
+    Particles are the independent samples. The rows of one particle (rates, offsets) are averaged first, then particles
+    are resampled. With one particle the interval is NaN.
     """
     rows = []
     for key, group in table.groupby(list(by), sort=False):
@@ -38,9 +38,9 @@ def over_particles(table: pd.DataFrame, *, by: Sequence[str], columns: Sequence[
 
 
 def gain_over(table: pd.DataFrame, *, column: str, of: str, baseline: str) -> pd.DataFrame:
-    """The table with `gain`: each row's value less that of the row whose `of` is the baseline and all else the same.
+    """Add a column `gain`: the value of each row minus that of the row whose `of` is the baseline, all else equal.
 
-    Raises TsgError where a row has no such baseline, or more than one.
+    Raises TsgError if a row has no such baseline, or more than one.
     """
     keys = [k for k in ("microscope", "particle", "rate", "gap", "offset") if k in table]
     base = table[table[of] == baseline].set_index(keys)[column].rename("baseline")
@@ -53,6 +53,6 @@ def gain_over(table: pd.DataFrame, *, column: str, of: str, baseline: str) -> pd
 
 
 def with_interval(mean: float, low: float, high: float, *, digits: int = 2) -> str:
-    """`mean [low, high]`, the interval left out where there is none."""
+    """`mean [low, high]`, without the interval if there is none."""
     texts = [f"{round(float(v), digits) + 0.0:.{digits}f}" for v in (mean, low, high)]  # + 0.0: no minus before a zero
     return texts[0] if np.isnan(low) else f"{texts[0]} [{texts[1]}, {texts[2]}]"

@@ -1,4 +1,7 @@
-"""Tables and sentences of the chapter on volumes, from the rows of `comparison.volume_metrics` and `dose.dose_metrics`."""
+"""Tables and sentences of the chapter on volumes.
+
+They are made from the rows of `frames_and_volumes.volume_metrics` and `dose.dose_metrics`.
+"""
 
 from collections.abc import Mapping
 
@@ -15,15 +18,15 @@ SPARSE, MIX, NEITHER = "Sparse", "Mix", "no difference resolved"
 
 
 def arm_labels(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with `label`, the arm and its method, without the arm Twice as dense, which is Sparse at half the gap."""
+    """Add `label` (arm and method), and drop the arm Twice as dense, which is Sparse at half the gap."""
     shown = table[table["arm"] != "Twice as dense"]
     return shown.assign(label=[f"{a} {m}".strip() for a, m in zip(shown["arm"], shown["method"], strict=True)])
 
 
 def against_sparse(table: pd.DataFrame, *, column: str = "chamfer_A", seed: int = 0) -> pd.DataFrame:
-    """Mix less Sparse for each microscope, label and gap: `gain` with its interval, and `winner`.
+    """Mix minus Sparse for each microscope, label and gap: `gain` with its interval, and `winner`.
 
-    `column` is one of which less is better. The winner is Mix or Sparse where the interval leaves zero out.
+    Lower values of `column` must be better. The winner is Mix or Sparse if the interval excludes zero.
     """
     labelled = arm_labels(table[table["arm"] != "Reference"])
     gains = gain_over(labelled, column=column, of="label", baseline=SPARSE)
@@ -35,7 +38,7 @@ def against_sparse(table: pd.DataFrame, *, column: str = "chamfer_A", seed: int 
 
 
 def who_wins(table: pd.DataFrame, *, column: str = "chamfer_A", seed: int = 0) -> pd.DataFrame:
-    """`against_sparse` for the reader: a row for each microscope and gap, a column for each Mix, "difference: winner"."""
+    """`against_sparse` for readers: a row for each microscope and gap, a column for each Mix ("difference winner")."""
     means = against_sparse(table, column=column, seed=seed)
     texts = [f"{_interval(row, 'gain', digits=3)} {row['winner']}" for _, row in means.iterrows()]
     wide = means.assign(text=texts, microscope=_spelt(means["microscope"]))
@@ -44,7 +47,7 @@ def who_wins(table: pd.DataFrame, *, column: str = "chamfer_A", seed: int = 0) -
 
 
 def who_wins_sentences(table: pd.DataFrame, *, seed: int = 0) -> str:
-    """Markdown, a line for each microscope and Mix: at how many gaps which one was nearer to the Reference."""
+    """Markdown with a line for each microscope and Mix: at how many gaps it was nearer to the Reference than Sparse."""
     lines = []
     for (microscope, label), rows in against_sparse(table, seed=seed).groupby(["microscope", "label"], sort=False):
         counts = rows["winner"].value_counts()
@@ -59,7 +62,7 @@ def who_wins_sentences(table: pd.DataFrame, *, seed: int = 0) -> str:
 
 
 def claims_table(table: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
-    """`claims.all_claims` for the reader, with the verdict by the true density beside that by the Reference."""
+    """`claims.all_claims` for readers, with the verdicts by the true density beside those by the Reference."""
     judged = claims.all_claims(table, seed=seed)
     by_truth = claims.all_claims(table, distance="true_chamfer_A", seed=seed)
     keys = ["claim", "microscope", "who"]
@@ -78,12 +81,12 @@ def claims_table(table: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
 
 
 def claims_sentences(table: pd.DataFrame, *, seed: int = 0) -> str:
-    """Markdown, a line for each claim, by the distance from the Reference."""
+    """Markdown with a line for each claim, judged by the distance from the Reference."""
     return claims.sentences(claims.all_claims(table, seed=seed))
 
 
 def resolutions_table(panels: Mapping[str, Mapping[str, ShellCorrelation]]) -> pd.DataFrame:
-    """Where each curve falls below 0.5 and 0.143: a row for each title and name, in angstrom."""
+    """The periods in angstrom at which each curve falls below 0.5 and 0.143: a row for each title and name."""
     rows = []
     for title, curves in panels.items():
         for name, curve in curves.items():
@@ -109,9 +112,9 @@ def atoms_table(table: pd.DataFrame, *, gap: int, seed: int = 0) -> pd.DataFrame
 
 
 def atom_means(table: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
-    """Means over particles, with intervals, of precision, recall, RMSD, and missing and invented atoms per 100 true ones.
+    """Means over particles, with intervals: precision, recall, RMSD, missing and invented atoms per 100 true atoms.
 
-    Where no maximum was found at all, nothing is invented and the precision is 1.
+    If no maximum was found at all, nothing is invented and the precision is 1.
     """
     labelled = arm_labels(table)
     matched = labelled["atoms"] - labelled["missing"]
@@ -127,7 +130,7 @@ def atom_means(table: pd.DataFrame, *, seed: int = 0) -> pd.DataFrame:
 
 
 def atoms_sentences(table: pd.DataFrame, *, seed: int = 0) -> str:
-    """Markdown, a line for each microscope: missing and invented atoms of every arm at the largest gap."""
+    """Markdown with a line for each microscope: missing and invented atoms of every arm at the largest gap."""
     means = atom_means(table[table["gap"] == table["gap"].max()], seed=seed)
     lines = []
     for microscope, rows in means.groupby("microscope", sort=False):
@@ -139,7 +142,7 @@ def atoms_sentences(table: pd.DataFrame, *, seed: int = 0) -> str:
 
 
 def dose_table(table: pd.DataFrame, *, column: str = "chamfer_A", seed: int = 0) -> pd.DataFrame:
-    """`dose.against_all_frames` for the reader."""
+    """`dose.against_all_frames` for readers."""
     found = dose.against_all_frames(table, column=column, seed=seed)
     return pd.DataFrame(
         {
@@ -147,14 +150,14 @@ def dose_table(table: pd.DataFrame, *, column: str = "chamfer_A", seed: int = 0)
             "dose (e/Å²)": found["dose_per_A2"].map("{:,.0f}".format),
             "measured frames": found["n_measured"],
             "arm": found["arm"],
-            "less all frames (Å)": [_interval(row, "mean", digits=3) for _, row in found.iterrows()],
+            "minus all frames (Å)": [_interval(row, "mean", digits=3) for _, row in found.iterrows()],
             "than all frames": found["verdict"],
         }
     )
 
 
 def dose_sentences(table: pd.DataFrame, *, column: str = "chamfer_A", seed: int = 0) -> str:
-    """Markdown, a line for each microscope and dose: the arm with the least mean, and how sure that is."""
+    """Markdown with a line for each microscope and dose: the arm with the lowest mean, and whether it is resolved."""
     against = dose.against_all_frames(table, column=column, seed=seed)
     lines = []
     for (microscope, amount), rows in against.groupby(["microscope", "dose_per_A2"], sort=False):

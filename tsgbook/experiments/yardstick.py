@@ -1,4 +1,4 @@
-"""All that a simulated particle allows to be measured about one of its volumes, as one row of numbers."""
+"""Everything that can be measured about a volume of a simulated particle, as one row of numbers."""
 
 import numpy as np
 from ase import Atoms
@@ -9,15 +9,15 @@ from tsg_core.evaluation.metrics import compare_prepared, fourier_shell_correlat
 from tsg_core.evaluation.true_density import near_atoms, true_density
 from tsg_core.microscope import Microscope
 
-SUPPORT_A = 2.5  # the particle is where a nucleus is no farther than this, about an atomic distance
+SUPPORT_A = 2.5  # the particle extends this far from its nuclei, about one atomic distance
 MATCH_A = 1.0
 
 
 class Yardstick:
-    """A particle's Reference volume, true density and atoms, made ready once for the volumes of all arms.
+    """The Reference volume, true density and atoms of a particle, prepared once for the volumes of all arms.
 
-    `reference` (n_y, n_z, n_x) is the volume from all clean frames. Raises TsgError for a reference that has no
-    contrast or holds nothing within 2.5 A of the atoms.
+    `reference` (n_y, n_z, n_x) is the volume from all clean frames. Raises TsgError if it has no contrast, or if it is
+    empty within 2.5 A of the atoms.
     """
 
     def __init__(
@@ -46,13 +46,13 @@ class Yardstick:
         """The columns of one volume (n_y, n_z, n_x):
 
         chamfer_A, rms_A, dice, nrmse, psnr_dB, ssim   against the Reference; see `evaluation.VolumeMetrics`
-        true_chamfer_A, ..., true_ssim   the same against the true density; see `density.true_density`
-        true_cutoff_per_A   frequency where the Fourier shell correlation with the true density falls below 0.5;
-                            0 where it begins there
-        atoms, missing, invented   true atoms, and those of them that `objects.find_atoms` finds no maximum for within
-                            1 A; maxima that are no atom
-        rmsd_pm             root mean square distance of the atoms that were found; 100, the reach of the match, where
-                            none was
+        true_chamfer_A, ..., true_ssim   the same against the true density; see `evaluation.true_density`
+        true_cutoff_per_A   frequency at which the Fourier shell correlation with the true density falls below 0.5;
+                            0 if it starts below
+        atoms, missing, invented   number of true atoms, of true atoms without a maximum of `find_atoms` within 1 A, and
+                            of maxima without an atom
+        rmsd_pm             root mean square distance of the found atoms from the true ones; 100, the reach of the
+                            match, if none was found
         roughness_per_A     sum of |grad v| over sum of |v|, over the support (voxels within 2.5 A of a nucleus)
         background          rms of v outside the support over rms of v inside
         artefacts           rms of v - Reference outside the support over rms of the Reference inside

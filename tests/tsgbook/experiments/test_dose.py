@@ -71,7 +71,7 @@ def test_all_spreads_receive_the_same_dose(monkeypatch, tmp_path):
 
 
 def test_all_frames_must_be_among_the_spreads(tmp_path):
-    with pytest.raises(TsgError, match=r"gaps=\[2, 4\] must hold 1"):
+    with pytest.raises(TsgError, match=r"gaps=\[2, 4\] must include 1"):
         dose.dose_metrics({"m": Data()}, tmp_path, total_doses_per_A2=[1e6], **{**SETTINGS, "gaps": [2, 4]})
 
 

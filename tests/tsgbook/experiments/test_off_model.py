@@ -31,7 +31,7 @@ def test_targets_lie_half_way_between_measured_frames(spacing_deg):
 
 @pytest.mark.parametrize("spacing_deg", [3.0, 9.0, 7.0, 0.0])
 def test_a_spacing_without_frames_half_way_is_refused(spacing_deg):
-    with pytest.raises(TsgError, match=f"spacing_deg={spacing_deg:g} is no even multiple of the series' 3 deg"):
+    with pytest.raises(TsgError, match=f"spacing_deg={spacing_deg:g} is not an even multiple of the series' 3 deg"):
         spacing_case(turning_spot(), spacing_deg=spacing_deg)
 
 
