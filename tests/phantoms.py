@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from tsg_core.geometry import pixel_centres_A, tilted_positions
+from tsg_core.geometry import pixel_centres_A, rotate_about_y, tilted_positions
 from tsg_core.reconstruction.projection import project
 from tsg_core.tilt_series import TiltSeries
 
@@ -21,6 +21,23 @@ def spots(n_y=4, n=24, seed=0, sigma=1.5):
 
 def series_of(volume, tilt_deg=TILT_deg, **geometry):
     return TiltSeries(project(volume, tilt_deg=tilt_deg, **geometry), tilt_deg, 0.5)
+
+
+def film(tilt_deg, *, n_y=10, n_x=40, thickness_px=24, per_px3=0.004, sigma_px=1.6, noise=0.0, seed=0):
+    """A series of a film of random Gaussian spots, which goes on outside the frames in all directions but z.
+
+    No voxels are in it: every spot is drawn where `geometry.rotate_about_y` says.
+    """
+    rng = np.random.default_rng(seed)
+    reach = np.array([6 * n_x, n_y + 8 * sigma_px, thickness_px])
+    x, y, z = rng.uniform(-reach / 2, reach / 2, (int(per_px3 * reach.prod()), 3)).T
+    tilt = np.deg2rad(np.asarray(tilt_deg, float))[:, None]
+    column, _ = rotate_about_y(x, z, np.cos(tilt), np.sin(tilt))
+    weights = rng.uniform(0.5, 1.5, len(x))
+    along_x = np.exp(-((pixel_centres_A(n_x, pixel_size_A=1.0) - column[..., None]) ** 2) / (2 * sigma_px**2))
+    along_y = np.exp(-((pixel_centres_A(n_y, pixel_size_A=1.0) - y[:, None]) ** 2) / (2 * sigma_px**2))
+    frames = np.einsum("tax,ay,a->tyx", along_x, along_y, weights, optimize=True)
+    return TiltSeries(frames + noise * frames.std() * rng.standard_normal(frames.shape), tilt_deg, 0.5)
 
 
 def correlation(a, b):

@@ -7,7 +7,7 @@ import json
 import matplotlib.image
 import numpy as np
 import pytest
-from phantoms import correlation, series_of, spots
+from phantoms import correlation, film, series_of, spots
 from tsg_command import one_line, series, tsg  # noqa: F401
 
 from tsg_core.formats import read_volume, write_volume
@@ -126,3 +126,21 @@ def test_evaluate_refuses_what_does_not_fit_together(tsg, tmp_path):
     for message, other in others.items():
         status, _, error = tsg("evaluate", other, a)
         assert status == 2 and message in error and one_line(error)
+
+
+def test_a_film_gets_a_box_of_its_own(tsg, tmp_path):
+    series = film(np.arange(-66.0, 67.0, 6.0), n_y=4)
+    path, width = series.write(tmp_path / "film.npz"), ("--object-width", 60)
+    status, said, error = tsg("reconstruct", path, "-o", tmp_path / "found.npz", "--iterations", 5)
+    assert (status, error) == (0, "") and "the object goes on outside the frames: taken for" in said
+    assert read_volume(tmp_path / "found.npz")[0].shape[2] == 40 > read_volume(tmp_path / "found.npz")[0].shape[1]
+    given = ("-o", tmp_path / "given.npz", "--thickness", 13, "--iterations", 5)
+    status, said, _ = tsg("reconstruct", path, *given, *width, "--memory", 1)
+    assert status == 0 and "taken for 13 A thick and 60 A wide" in said and "40 x 4 x 26 voxels" in said
+    for wrong, why in (
+        (("--method", "fbp"), "fbp knows no object wider than the frame; take sirt"),
+        (("--thickness", 0.1), "less than a pixel"),
+        (("--object-width", 5), "narrower than the frames"),
+    ):
+        status, _, error = tsg("reconstruct", path, "-o", tmp_path / "no.npz", *width, *wrong)
+        assert status == 2 and why in error and one_line(error) and not (tmp_path / "no.npz").exists()

@@ -66,7 +66,7 @@ def test_sirt_in_blocks_is_sirt():
 def test_nothing_is_left_of_the_object(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     stored = StoredObject((3, 40, 8))
-    first, second = np.random.default_rng(0).random((2, 8, 8, N_ROWS), np.float32)
+    first, second = np.random.default_rng(0).random((2, 64, N_ROWS), np.float32)
     stored.put(1, second)
     stored.put(0, first)
     np.testing.assert_array_equal(stored.block(0), first)

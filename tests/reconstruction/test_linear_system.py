@@ -13,12 +13,12 @@ def test_subsets_share_out_the_tilts_and_hold_their_rows_of_the_matrix():
     assert sorted(np.concatenate([s.tilts for s in subsets])) == list(range(len(TILT_deg)))
     for subset in subsets:
         alone = system_matrix(tilt_deg=TILT_deg[subset.tilts], n_x=24, axis_shift_px=0.5)
-        assert (subset.matrix != alone).nnz == 0
+        assert (subset.A.matrix != alone).nnz == 0
 
 
 def test_matrices_are_made_once():
     first, again = (subsets_of(series_of(spots(n_y=1)), n_subsets=4) for _ in range(2))
-    assert all(a.matrix is b.matrix for a, b in zip(first, again, strict=True))
+    assert all(a.A.matrix is b.A.matrix for a, b in zip(first, again, strict=True))
 
 
 def test_neighbours_do_not_follow_one_another():

@@ -10,6 +10,7 @@ from skimage.restoration import denoise_tv_chambolle
 from tsg_core.errors import TsgError
 from tsg_core.reconstruction import sirt, total_variation, tv
 from tsg_core.reconstruction.projection import frame_columns, project, row_blocks, system_matrix, volume_columns
+from tsg_core.reconstruction.projector import MatrixProjector
 from tsg_core.reconstruction.total_variation import divergence, gradient, minimise
 from tsg_core.tilt_series import TiltSeries
 
@@ -47,7 +48,7 @@ def test_without_projection_it_denoises_as_scikit_image_does():
     ours = np.zeros_like(noisy)
     data = [volume_columns(noisy[r]) for r in row_blocks(6)]
     identity = sparse.eye_array(16 * 16, format="csr", dtype=np.float32)
-    minimise(identity, data, ours, weight=0.15, n_iterations=400, non_negative=False)
+    minimise(MatrixProjector(identity), data, ours, weight=0.15, n_iterations=400, non_negative=False)
     theirs = denoise_tv_chambolle(noisy, weight=0.15, eps=1e-9, max_num_iter=2000)
     assert np.abs(ours - theirs).max() < 0.01
 

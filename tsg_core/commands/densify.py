@@ -17,9 +17,11 @@ from .options import (
     file_output,
     less_background,
     moved_into_place,
+    object_size,
     read_with_contrast,
     say_history,
     series_input,
+    series_with_extent,
 )
 
 
@@ -32,13 +34,17 @@ from .options import (
 @click.option("--checkpoint", help="Network of the method tsgnet: a shipped one's name, or a file.")
 @background
 @click.option("--align", is_flag=True, help="Align the frames and find the tilt axis first; they are resampled then.")
-def densify(source, reading, output, overwrite, step, at, method, checkpoint, background, align) -> None:
+@object_size
+def densify(
+    source, reading, output, overwrite, step, at, method, checkpoint, background, align, thickness_A, width_A
+) -> None:
     """Predict frames that were not measured.
 
     Measured frames of the tilt series IN stay as they are, but for an offset that their vacuum stands on. The method
     auto leaves out measured frames, predicts them by every method that applies, and says which did best. Beside OUT come OUT_sigma, the standard deviations of the
     predicted frames, and OUT_report.html: what was found, and what to be careful about. An interrupted run goes on
-    where the same command is given again.
+    where the same command is given again. An object that goes on outside the
+    frames is noticed, and --thickness and --object-width say better what is known of it.
     """
     if step is not None and at is not None:
         raise TsgError("--step and --at exclude each other; give one of them")
@@ -61,6 +67,7 @@ def densify(source, reading, output, overwrite, step, at, method, checkpoint, ba
     tilt_deg, missing_deg = _targets(series, step=step, at=at)
     check_space(output, n_bytes=2 * len(tilt_deg) * series.frames[0].nbytes)
     say_history(series)
+    series = series_with_extent(series, thickness_A=thickness_A, width_A=width_A)
     with disk_errors(f"writing {output}"):
         kept = KeptPredictions(outputs.work, series=series, checkpoint=checkpoint)
         found = _predicted(series, kept, method=method, tilt_deg=tilt_deg, missing_deg=missing_deg)

@@ -47,6 +47,19 @@ def numbers(text: str, kind: type) -> tuple:
         ) from None
 
 
+def object_size(command: Callable) -> Callable:
+    """The options --thickness and --object-width, of an object that goes on outside the frames."""
+    thickness = click.option(
+        "--thickness", "thickness_A", type=float, metavar="A",
+        help="Thickness of an object that goes on outside the frames; found where not given.",
+    )  # fmt: skip
+    width = click.option(
+        "--object-width", "width_A", type=float, metavar="A",
+        help="Its width across the tilt axis; as far as rays reach where not given.",
+    )  # fmt: skip
+    return thickness(width(command))
+
+
 def file_output(command: Callable) -> Callable:
     """The options -o and --overwrite."""
     output = click.option("-o", "--output", required=True, type=PATH, help="File to write.")
@@ -151,6 +164,19 @@ def say_history(series, *, direction: bool = True) -> None:
         click.echo(line)
     for warning in warnings_of(series, direction=direction):
         click.echo(f"note: {warning}")
+
+
+def series_with_extent(series, *, thickness_A: float | None, width_A: float | None):
+    """The series, told how far its object goes on outside the frames; that is said where it does."""
+    from ..reconstruction.extent import extent_of, with_extent
+
+    series = with_extent(series, thickness_A=thickness_A, width_A=width_A)
+    extent = extent_of(series)
+    if extent is not None:
+        click.echo(str(extent))
+        if extent.remark:
+            click.echo(f"note: {extent.remark}", err=True)
+    return series
 
 
 def check_space(output: Path, *, n_bytes: int) -> None:

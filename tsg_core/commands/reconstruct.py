@@ -10,9 +10,11 @@ from .options import (
     check_space,
     file_output,
     less_background,
+    object_size,
     read_with_contrast,
     say_history,
     series_input,
+    series_with_extent,
 )
 
 METHODS = ("sirt", "fbp", "os_sart", "cgls", "tv", "os_em")
@@ -32,14 +34,17 @@ TV_WEIGHT = 0.01  # of the brightest pixel
 @background
 @click.option("--voxel-size", "voxel_size_A", type=float, metavar="A", help="Bin frames to voxels of about this edge.")
 @click.option("--memory", "memory_GB", type=float, metavar="GB", help="Do as many rows at a time as this allows.")
+@object_size
 @click.option("--png", is_flag=True, help="Draw the middle slices too, as OUT_slices.png.")
 def reconstruct(
-    source, reading, output, overwrite, method, iterations, engine, centre, background, voxel_size_A, memory_GB, png
-) -> None:
+    source, reading, output, overwrite, method, iterations, engine, centre, background, voxel_size_A, memory_GB,
+    thickness_A, width_A, png,
+) -> None:  # fmt: skip
     """Reconstruct a volume from a tilt series.
 
     --centre auto finds the tilt axis by the motion of the centre of mass; the frames must be aligned and show the
-    whole object.
+    whole object. One that goes on outside the frames (a film, a lamella) is noticed, and gets a box as thick as it is
+    and as wide as rays reach; what the untilted frame shows of it is written.
     """
     if method == "fbp" and iterations is not None:
         raise TsgError("--iterations: fbp has none; choose another method or leave them out")
@@ -67,18 +72,36 @@ def reconstruct(
         series, _ = bin_pixels(series, factor=factor)
         odd = n_x % factor % 2  # a column more is cut off on the right than on the left
         axis_shift_px = (axis_shift_px + odd / 2) / factor
+    box = _box(series, method, engine, thickness_A=thickness_A, width_A=width_A)
     n_y, n_x = series.frames.shape[1:]
-    check_space(output, n_bytes=4 * n_y * n_x**2)
-    volume = _volume(series, method, iterations, engine, axis_shift_px, memory_GB, allow_negative=background == "none")
+    check_space(output, n_bytes=4 * n_y * n_x * (n_x if box is None else box.n_z))
+    volume = _volume(
+        series, method, iterations, engine, axis_shift_px, memory_GB, box,
+        allow_negative=background == "none",
+    )  # fmt: skip
     if png:
         from ..pictures.slices import slices_with_scale_bar
 
         with replaced_when_whole(slices, overwrite=overwrite) as (partial,):
             slices_with_scale_bar(volume, voxel_size_A=series.pixel_size_A, title=output.name).savefig(partial, dpi=130)
     write_volume(volume, output, voxel_size_A=series.pixel_size_A, overwrite=overwrite)
-    click.echo(f"wrote {output}: {n_x} x {n_y} x {n_x} voxels (x, y, z) of {series.pixel_size_A:.4g} A, by {method}")
+    voxels = f"{n_x} x {n_y} x {volume.shape[1]} voxels (x, y, z) of {series.pixel_size_A:.4g} A"
+    click.echo(f"wrote {output}: {voxels}, by {method}")
     if png:
         click.echo(f"wrote {slices}")
+
+
+def _box(series, method: str, engine: str, *, thickness_A: float | None, width_A: float | None):
+    """The box of an object that goes on outside the frames, None for one inside them."""
+    from ..reconstruction.extent import extent_of
+
+    if method == "fbp" or engine in ("astra", "tomopy"):
+        if thickness_A is not None or width_A is not None:
+            which = "fbp" if method == "fbp" else f"--engine {engine}"
+            raise TsgError(f"--thickness and --object-width: {which} knows no object wider than the frame; take sirt")
+        return None
+    extent = extent_of(series_with_extent(series, thickness_A=thickness_A, width_A=width_A))
+    return None if extent is None else extent.box(series)
 
 
 def _number(text: str) -> float:
@@ -109,12 +132,19 @@ def _axis_shift_px(series) -> float:
     return found.shift_px
 
 
-def _volume(series, method: str, iterations: int | None, engine: str, axis_shift_px: float, memory_GB: float | None, *, allow_negative: bool):
+def _volume(
+    series, method: str, iterations: int | None, engine: str, axis_shift_px: float, memory_GB: float | None, box, *,
+    allow_negative: bool,
+):  # fmt: skip
     import numpy as np
 
     from .. import reconstruction
+    from ..reconstruction.extent import cropped
 
+    n_y, n_x = series.frames.shape[1:]
     options = {"axis_shift_px": axis_shift_px, "allow_negative": allow_negative}
+    if box is not None:
+        options["box"] = box
     if iterations is not None:
         options["n_iterations"] = iterations
     if method == "sirt":
@@ -123,7 +153,8 @@ def _volume(series, method: str, iterations: int | None, engine: str, axis_shift
         options["weight"] = TV_WEIGHT * series.intensity_scale
     reconstruct_by = getattr(reconstruction, method)
     if memory_GB is None:
-        return reconstruct_by(series, **options)
-    n_y, n_x = series.frames.shape[1:]
-    out = np.empty((n_y, n_x, n_x), np.float32)
-    return reconstruction.in_slabs(series, out, memory_GB=memory_GB, method=reconstruct_by, **options)
+        volume = reconstruct_by(series, **options)
+    else:
+        out = np.empty((n_y, n_x, n_x) if box is None else (n_y, box.n_z, box.n_x), np.float32)
+        volume = reconstruction.in_slabs(series, out, memory_GB=memory_GB, method=reconstruct_by, **options)
+    return volume if box is None else np.ascontiguousarray(cropped(volume, n_x=n_x))

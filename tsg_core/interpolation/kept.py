@@ -36,13 +36,9 @@ class KeptPredictions:
         self.folder, self.checkpoint = folder, checkpoint
         self.recalled = 0  # how many predictions an earlier run had made
         made_of = [_content(series), series.tilt_deg, series.pixel_size_A, series.metadata.get("microscope")]
-        owner = digest_of(
-            [
-                *made_of,
-                str(checkpoint),
-                code_version(["tsg_core.interpolation.methods", "tsg_core.interpolation.leave_out"]),
-            ]
-        )
+        made_of.append(str(series.metadata.get("extent")))
+        code = code_version(["tsg_core.interpolation.methods", "tsg_core.interpolation.leave_out"])
+        owner = digest_of([*made_of, str(checkpoint), code])
         if (folder / "owner").is_file():
             if (folder / "owner").read_text() != owner:
                 shutil.rmtree(folder)

@@ -6,8 +6,9 @@ from functools import lru_cache, partial
 import numpy as np
 
 from ..reconstruction import os_em, sirt
-from ..reconstruction.blocks import StoredObject, fitted_in_blocks, sirt_in_blocks
-from ..reconstruction.projection import project
+from ..reconstruction.blocks import StoredObject, damped_in_blocks, fitted_in_blocks, sirt_in_blocks
+from ..reconstruction.extent import Extent, damped_volume, extent_of
+from ..reconstruction.projection import Box, project
 from ..tilt_series import TiltSeries
 from .kriging import kriged
 from .large_series import is_large
@@ -38,9 +39,10 @@ class ReprojectionSettings:
 
 def sirt_reprojection(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
     """Projections of the volume that SIRT (100 iterations, non-negative) makes of the frames."""
-    if series.frames.shape[2] > FINE_PX:
+    n_x = series.frames.shape[2]
+    if n_x > FINE_PX:
         return _sirt_object(series).projections(tilt_deg)
-    return project(_sirt_volume(series), tilt_deg=tilt_deg)
+    return project(_sirt_volume(series), tilt_deg=tilt_deg, n_pixels=n_x)
 
 
 def reprojection(
@@ -108,15 +110,19 @@ def residual_weights_of(series: TiltSeries, settings: ReprojectionSettings) -> n
 
 @dataclass(frozen=True, eq=False)
 class FittedObject:
-    """A volume (n_y, n_z, n_x), `oversampling` voxels per pixel along z and x, and the probe that blurs its frames."""
+    """A volume (n_y, n_z, n_x), `oversampling` voxels per pixel along z and x, and the probe that blurs its frames.
+
+    These are `n_pixels` voxels wide, as the volume is where the object does not leave them.
+    """
 
     volume: np.ndarray
     oversampling: int
     blur: "ProbeBlur | None"  # noqa: F821  (abTEM takes seconds to import)
+    n_pixels: int | None = None
 
     def frames(self, tilt_deg) -> np.ndarray:
         """Frames (n_tilt, n_y, n_x) in the unit of the series."""
-        frames = project(self.volume, tilt_deg=tilt_deg)
+        frames = project(self.volume, tilt_deg=tilt_deg, n_pixels=self.n_pixels)
         frames = frames @ _resampling(frames.shape[2], frames.shape[2] // self.oversampling)
         return frames if self.blur is None else self.blur(frames)
 
@@ -128,7 +134,8 @@ def fitted_object(series: TiltSeries, settings: ReprojectionSettings) -> FittedO
     OS-EM on voxels finer than the pixels, since frames sampled near Nyquist's limit leave no room for the projector's
     linear interpolation. A wide probe is undone step by step: what the object's frames lack is sharpened, added to its
     projections, and OS-EM goes on from there. That converges ten times as fast as OS-EM with the probe inside, and so
-    reaches detail that a probe with a faint halo all but hides.
+    reaches detail that a probe with a faint halo all but hides. An object that goes on outside the frames is that of
+    `algebraic.around_even` in a box that holds it.
     """
     return _fit(series, settings)
 
@@ -179,6 +186,8 @@ def _missed(fitted: FittedObject | StoredObject, series: TiltSeries, indices: np
 
 def _fit(series: TiltSeries, settings: ReprojectionSettings) -> FittedObject | StoredObject:
     n_x = series.frames.shape[2]
+    if (extent := extent_of(series)) is not None:
+        return _extended(series, extent)
     oversampling = settings.oversampling or (2 if n_x <= FINE_PX else 1)
     blur = _wide_probe(series, settings)
     n_rounds = 1 if blur is None else settings.n_rounds
@@ -201,14 +210,29 @@ def _fit(series: TiltSeries, settings: ReprojectionSettings) -> FittedObject | S
     return fitted
 
 
+def _extended(series: TiltSeries, extent: Extent) -> FittedObject | StoredObject:
+    """The object that goes on outside the frames, as they show it: sharpening frames needs all of it inside."""
+    n_x = series.frames.shape[2]
+    if n_x <= FINE_PX:
+        return FittedObject(damped_volume(series, extent), oversampling=1, blur=None, n_pixels=n_x)
+    return damped_in_blocks(
+        series, box=extent.box(series), n_iterations=extent.n_iterations, damping=extent.damping(series)
+    )
+
+
 @lru_cache(maxsize=1)
 def _sirt_volume(series: TiltSeries) -> np.ndarray:
-    return sirt(series, n_iterations=100, non_negative=True, allow_negative=True)
+    return sirt(series, n_iterations=100, non_negative=True, allow_negative=True, box=_box(series))
 
 
 @lru_cache(maxsize=1)
 def _sirt_object(series: TiltSeries) -> StoredObject:
-    return sirt_in_blocks(series, n_iterations=100)
+    return sirt_in_blocks(series, n_iterations=100, box=_box(series))
+
+
+def _box(series: TiltSeries) -> Box | None:
+    extent = extent_of(series)
+    return None if extent is None else extent.box(series)
 
 
 def _wide_probe(series: TiltSeries, settings: ReprojectionSettings):

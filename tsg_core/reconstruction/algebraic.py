@@ -1,7 +1,6 @@
 """Algebraic reconstruction: SIRT, its ordered-subset form OS-SART, and CGLS."""
 
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -9,8 +8,17 @@ from ..errors import TsgError
 from ..tilt_series import TiltSeries
 from ..tools.progress import track
 from ..tools.threads import in_threads
-from .linear_system import Subset, check_memory, check_relaxation, checked_series, subsets_of, volume_of
-from .projection import frame_columns, row_blocks, volume_columns
+from .linear_system import (
+    box_of,
+    check_memory,
+    check_relaxation,
+    checked_series,
+    projector_of,
+    subsets_of,
+    volume_of,
+)
+from .projection import Box, frame_columns, row_blocks, volume_columns
+from .projector import Projector, TorchProjector, torch_array
 from .sirt_engines import astra_sirt, tomopy_sirt
 
 ENGINES = ("sparse", "torch", "astra", "tomopy")
@@ -28,6 +36,7 @@ def sirt(
     tolerance: float = 0.0,
     callback: Callable[[int, float], None] | None = None,
     allow_negative: bool = False,
+    box: Box | None = None,
 ) -> np.ndarray:
     """Volume (n_y, n_z, n_x) float32 by x <- x + relaxation C A^T R (b - A x).
 
@@ -35,11 +44,12 @@ def sirt(
     rows and columns of A. It starts at zero or at the volume `start`. Unconstrained by default, as TomoPy's, which the
     paper uses; `non_negative` clips after every iteration.
     `callback(iteration, residual)` is told the number of the iteration and the norm of b - A x before it, relative to
-    the norm of b; the iteration ends early where that residual falls to `tolerance`.
+    the norm of b; the iteration ends early where that residual falls to `tolerance`. An object that goes on beyond the
+    frames needs a `box` as wide and as thick as it is, see `extent.object_of`.
 
     engine   "sparse": one matrix for all slices, on all cores; "torch": that matrix and its transpose on the GPU where
              there is one, else on the CPU, where it is faster for few slices and takes more memory; "astra", "tomopy":
-             those packages, which know neither relaxation nor start, tolerance and callback, and TomoPy no constraint
+             those packages, which know neither relaxation nor start, tolerance, callback and box, and TomoPy no constraint
 
     A vacuum below zero by more than its noise stands on an offset: it is subtracted, with a warning, unless
     `allow_negative` takes the frames as they are.
@@ -47,14 +57,16 @@ def sirt(
     another shape or with values that are not finite, and an engine that is unknown, not installed or lacks an option.
     """
     series = checked_series(
-        series, n_iterations=n_iterations, allow_negative=allow_negative, axis_shift_px=axis_shift_px, start=start
-    )
+        series, n_iterations=n_iterations, allow_negative=allow_negative, axis_shift_px=axis_shift_px, start=start,
+        box=box,
+    )  # fmt: skip
     check_relaxation(relaxation)
     if engine not in ENGINES:
         raise TsgError(f"engine={engine!r} is not known; choose one of {', '.join(ENGINES)}")
     if engine in ("astra", "tomopy"):
         own = {"relaxation": relaxation != 1, "start": start is not None, "tolerance": tolerance > 0,
-               "callback": callback is not None, "non_negative": non_negative and engine == "tomopy"}  # fmt: skip
+               "callback": callback is not None, "non_negative": non_negative and engine == "tomopy",
+               "box": box is not None}  # fmt: skip
         if any(own.values()):
             wanted = ", ".join(name for name, given in own.items() if given)
             raise TsgError(f'engine={engine!r} does not know {wanted}; engine="sparse" does')
@@ -63,6 +75,7 @@ def sirt(
     return _ordered_subsets(
         series, n_subsets=1, label="SIRT", n_iterations=n_iterations, engine=engine, non_negative=non_negative,
         axis_shift_px=axis_shift_px, relaxation=relaxation, start=start, tolerance=tolerance, callback=callback,
+        box=box,
     )  # fmt: skip
 
 
@@ -79,6 +92,7 @@ def os_sart(
     tolerance: float = 0.0,
     callback: Callable[[int, float], None] | None = None,
     allow_negative: bool = False,
+    box: Box | None = None,
 ) -> np.ndarray:
     """Volume (n_y, n_z, n_x) float32 by SIRT's step on a part of the frames after another.
 
@@ -89,8 +103,9 @@ def os_sart(
     options are those of `sirt`, and so are the errors.
     """
     series = checked_series(
-        series, n_iterations=n_iterations, allow_negative=allow_negative, axis_shift_px=axis_shift_px, start=start
-    )
+        series, n_iterations=n_iterations, allow_negative=allow_negative, axis_shift_px=axis_shift_px, start=start,
+        box=box,
+    )  # fmt: skip
     check_relaxation(relaxation)
     if engine not in ("sparse", "torch"):
         raise TsgError(f"engine={engine!r} has no ordered subsets; choose one of sparse, torch")
@@ -98,78 +113,124 @@ def os_sart(
     return _ordered_subsets(
         series, n_subsets=n_subsets, label="OS-SART", n_iterations=n_iterations, engine=engine,
         non_negative=non_negative, axis_shift_px=axis_shift_px, relaxation=relaxation, start=start,
-        tolerance=tolerance, callback=callback,
+        tolerance=tolerance, callback=callback, box=box,
     )  # fmt: skip
 
 
 def cgls(
-    series: TiltSeries, *, n_iterations: int = 20, axis_shift_px: float = 0.0, allow_negative: bool = False
+    series: TiltSeries,
+    *,
+    n_iterations: int = 20,
+    damping: float = 0.0,
+    axis_shift_px: float = 0.0,
+    allow_negative: bool = False,
+    box: Box | None = None,
 ) -> np.ndarray:
-    """Volume (n_y, n_z, n_x) float32 by conjugate gradients on the normal equations of |A x - b|, from zero.
+    """Volume (n_y, n_z, n_x) float32 that minimises |A x - b|^2 + damping |x|^2 by conjugate gradients, from zero.
 
-    Hestenes and Stiefel, J. Res. NBS 49, 409 (1952), every slice on its own. It reaches SIRT's residual in far fewer
-    iterations, and fits the noise as soon: the number of iterations is the regularisation. Raises TsgError as `sirt`.
+    Hestenes and Stiefel, J. Res. NBS 49, 409 (1952), every slice on its own. Without damping it reaches SIRT's residual
+    in far fewer iterations, and fits the noise as soon: the number of iterations is the regularisation. Raises TsgError
+    as `sirt`, and for a damping that is negative or not finite.
     """
     series = checked_series(
-        series, n_iterations=n_iterations, allow_negative=allow_negative, axis_shift_px=axis_shift_px
+        series, n_iterations=n_iterations, allow_negative=allow_negative, axis_shift_px=axis_shift_px, box=box
     )
-    check_memory(series, n_volumes=2)
-    matrix = subsets_of(series, axis_shift_px=axis_shift_px)[0].matrix
+    if not 0 <= damping < np.inf:
+        raise TsgError(f"damping={damping} must be zero or a positive number")
+    check_memory(series, n_volumes=2, box=box)
+    A = projector_of(series, axis_shift_px=axis_shift_px, box=box)
 
     def solve(rows: slice) -> np.ndarray:
-        residual = frame_columns(series.frames[:, rows])
-        x = np.zeros((matrix.shape[1], residual.shape[1]), np.float32)
-        gradient = matrix.T @ residual
-        direction, energy = gradient, _squared(gradient)
-        for _ in range(n_iterations):
-            forward = matrix @ direction
-            step = _ratio(energy, _squared(forward))
-            x += step * direction
-            residual -= step * forward
-            gradient = matrix.T @ residual
-            energy, before = _squared(gradient), energy
-            direction = gradient + _ratio(energy, before) * direction
+        *_, (x, _) = conjugate_gradients(
+            A, frame_columns(series.frames[:, rows]), n_iterations=n_iterations, damping=damping
+        )
         return x
 
-    _, n_y, n_x = series.frames.shape
-    rows = row_blocks(n_y)
-    return volume_of(in_threads(solve, rows), rows, n_x)
+    rows = row_blocks(series.frames.shape[1])
+    return volume_of(in_threads(solve, rows), rows, box_of(series, box))
+
+
+def conjugate_gradients(
+    A: Projector, b: np.ndarray, *, n_iterations: int, damping: float = 0.0
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """x (n_voxels, rows) and b - A x after every iteration of `cgls`, in the same memory; b is overwritten."""
+    residual, damping = b, np.float32(damping)
+    gradient = A.T(residual)
+    x = np.zeros_like(gradient)
+    direction, energy = gradient, _squared(gradient)
+    for _ in range(n_iterations):
+        forward = A(direction)
+        step = _ratio(energy, _squared(forward) + damping * _squared(direction))
+        x += step * direction
+        residual -= step * forward
+        yield x, residual
+        gradient = A.T(residual)
+        if damping:
+            gradient -= damping * x
+        energy, before = _squared(gradient), energy
+        direction = gradient + _ratio(energy, before) * direction
+
+
+def around_even(A: Projector, b: np.ndarray, *, n_iterations: int, damping: float) -> np.ndarray:
+    """x (n_voxels, rows) that minimises |A x - b|^2 + damping |x - even|^2: `cgls` about each slice's even density.
+
+    The mean of a stationary random object with white fluctuations about an even density, given frames with white noise
+    (Tarantola, Inverse Problem Theory, SIAM 2005, section 3.2): damping is the ratio of the two variances.
+    """
+    *_, (x, _) = deviations(A, b, n_iterations=n_iterations, damping=damping)
+    return x + even_densities(A, b)
+
+
+def even_densities(A: Projector, b: np.ndarray) -> np.ndarray:
+    """(rows,): the density of the even slice whose projections are nearest to b (n_rays, rows)."""
+    return (A.ray_sums * b).sum(axis=0) / max(float((A.ray_sums**2).sum()), 1e-30)
+
+
+def deviations(
+    A: Projector, b: np.ndarray, *, n_iterations: int, damping: float
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """`conjugate_gradients` from the even slices of `even_densities`: what x differs from them by."""
+    return conjugate_gradients(A, b - A.ray_sums * even_densities(A, b), n_iterations=n_iterations, damping=damping)
+
+
+def sirt_step(A: Projector, b, x, *, ray_scale, voxel_scale, non_negative: bool) -> float:
+    """x <- x + voxel_scale A^T ray_scale (b - A x) in place; the squared norm of the residual before."""
+    residual = b - A(x)
+    squared_norm = float(residual.ravel() @ residual.ravel())
+    residual *= ray_scale
+    update = A.T(residual)
+    update *= voxel_scale
+    x += update
+    if non_negative:
+        x *= x > 0
+    return squared_norm
 
 
 def _ordered_subsets(
     series: TiltSeries, *, n_subsets, label, n_iterations, engine, non_negative, axis_shift_px, relaxation, start,
-    tolerance, callback,
+    tolerance, callback, box,
 ) -> np.ndarray:  # fmt: skip
     """SIRT's step on each subset in turn, in float32 arrays of NumPy or torch."""
-    check_memory(series, n_volumes=2)
-    subsets = subsets_of(series, n_subsets=n_subsets, axis_shift_px=axis_shift_px)
-    _, n_y, n_x = series.frames.shape
-    rows = row_blocks(n_y)
-    put, each = (_torch_array, map) if engine == "torch" else (np.asarray, in_threads)
-    products = [_torch_products(s) if engine == "torch" else (s.matrix, s.matrix.T) for s in subsets]
-    row_scales = [put(s.row_scale) for s in subsets]
-    column_scales = [put(np.float32(relaxation) * s.column_scale) for s in subsets]
+    check_memory(series, n_volumes=2, box=box)
+    subsets, box = subsets_of(series, n_subsets=n_subsets, axis_shift_px=axis_shift_px, box=box), box_of(series, box)
+    rows = row_blocks(series.frames.shape[1])
+    put, each = (torch_array, map) if engine == "torch" else (np.asarray, in_threads)
+    projectors = [TorchProjector(s.A.matrix) if engine == "torch" else s.A for s in subsets]
+    scales = [
+        {"ray_scale": put(A.ray_scale), "voxel_scale": put(np.float32(relaxation) * A.voxel_scale)} for A in projectors
+    ]
     data = [[put(frame_columns(series.frames[s.tilts, r])) for s in subsets] for r in rows]
     if start is None:
-        slices = [put(np.zeros((n_x * n_x, r.stop - r.start), np.float32)) for r in rows]
+        slices = [put(np.zeros((box.n_voxels, r.stop - r.start), np.float32)) for r in rows]
     else:
         slices = [put(volume_columns(np.array(start[r], np.float32))) for r in rows]
 
     def step(parts: list, x) -> float:
         """One iteration on a block of slices, in place; the squared norm of its residual before."""
-        squared_norm = 0.0
-        for b, (matrix, transpose), row_scale, column_scale in zip(
-            parts, products, row_scales, column_scales, strict=True
-        ):
-            residual = b - matrix @ x
-            squared_norm += float(residual.ravel() @ residual.ravel())
-            residual *= row_scale
-            update = transpose @ residual
-            update *= column_scale
-            x += update
-            if non_negative:
-                x *= x > 0
-        return squared_norm
+        return sum(
+            sirt_step(A, b, x, **scale, non_negative=non_negative)
+            for A, b, scale in zip(projectors, parts, scales, strict=True)
+        )
 
     data_norm = np.linalg.norm(series.frames.astype(np.float64, copy=False)) or 1.0
     for iteration in track(range(1, n_iterations + 1), label=f"{label} iteration"):
@@ -178,25 +239,7 @@ def _ordered_subsets(
             callback(iteration, float(residual))
         if residual <= tolerance:
             break
-    return volume_of([np.asarray(x.cpu()) for x in slices] if engine == "torch" else slices, rows, n_x)
-
-
-def _torch_array(array: np.ndarray):
-    import torch
-
-    return torch.as_tensor(array, device="cuda" if torch.cuda.is_available() else "cpu")
-
-
-def _torch_products(subset: Subset) -> tuple:
-    """The matrix and its transpose as sparse torch tensors: a GPU multiplies either only where rows are contiguous."""
-    import torch
-
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Sparse (CSR tensor support|invariant checks)")
-        return tuple(
-            torch.sparse_csr_tensor(*map(_torch_array, (m.indptr, m.indices, m.data)), size=m.shape)
-            for m in (subset.matrix, subset.matrix.T.tocsr())
-        )
+    return volume_of([np.asarray(x.cpu()) for x in slices] if engine == "torch" else slices, rows, box)
 
 
 def _squared(columns: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ frames of 512 x 512 pixels takes as much memory as six series of 90 of them.
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from threading import Lock
 from weakref import finalize
 
@@ -15,29 +15,31 @@ import numpy as np
 from ..errors import TsgError
 from ..tilt_series import TiltSeries
 from ..tools.threads import in_threads
-from .expectation_maximisation import FLOOR, GONE, SEEN, even_density, usual_subsets
-from .linear_system import inverse, tilts_of_subsets
-from .ray_sums import MAX_TILTS, N_ROWS, Rays
+from .algebraic import around_even, sirt_step
+from .expectation_maximisation import FLOOR, GONE, em_correction, even_density, usual_subsets
+from .linear_system import tilts_of_subsets
+from .projection import Box
+from .ray_sums import N_ROWS, RaySums
 
 BLURRED_AT_ONCE = 4  # frames: their spectra take several times their memory
 
 
 class StoredObject:
-    """A volume of n_x voxels along z and x, of the size of a pixel, and the probe that blurs its frames, if it is wide.
+    """A volume of voxels of the size of a pixel, and the probe that blurs its frames, if it is wide.
 
-    Made by `fitted_in_blocks` for frames of the shape (n_tilt, n_y, n_x). The file, of 4 n_y n_x^2 bytes, lies where
-    `tempfile` puts it, has no name there, and goes with the object, or with a process that is killed. Raises TsgError
-    where there is no room for it.
+    Made for frames of the shape (n_tilt, n_y, n_x), with the voxels of the box, n_x along z and x by default. The file,
+    of 4 bytes a voxel, lies where `tempfile` puts it, has no name there, and goes with the object, or with a process
+    that is killed. Raises TsgError where there is no room for it.
     """
 
-    def __init__(self, shape: tuple[int, int, int], *, blur=None):
+    def __init__(self, shape: tuple[int, int, int], *, box: Box | None = None, blur=None):
         n_tilt, self.n_y, self.n_x = shape
-        self.blur = blur
+        self.box, self.blur = box or Box(self.n_x, self.n_x), blur
+        self._shape = self.box.n_voxels, N_ROWS
+        self._block_bytes = 4 * N_ROWS * self.box.n_voxels
         # threads that work, each on a block: together these take twice the memory of the frames
-        self.at_once = max(2, 2 * n_tilt * self.n_y // (N_ROWS * self.n_x))
+        self.at_once = max(2 if box is None else 1, 8 * n_tilt * self.n_y * self.n_x // self._block_bytes)
         self.rows = [slice(first, min(first + N_ROWS, self.n_y)) for first in range(0, self.n_y, N_ROWS)]
-        self._shape = self.n_x, self.n_x, N_ROWS
-        self._block_bytes = 4 * N_ROWS * self.n_x**2
         folder = tempfile.gettempdir()
         needed, free = len(self.rows) * self._block_bytes, shutil.disk_usage(folder).free
         if needed > free:
@@ -51,13 +53,30 @@ class StoredObject:
     @property
     def volume(self) -> np.ndarray:
         """The whole volume (n_y, n_z, n_x), read into memory."""
-        volume = np.empty((self.n_y, self.n_x, self.n_x), np.float32)
+        volume = np.empty((self.n_y, self.box.n_z, self.box.n_x), np.float32)
         for k, rows in enumerate(self.rows):
-            volume[rows] = self.block(k)[..., : rows.stop - rows.start].transpose(2, 0, 1)
+            volume[rows] = self.block(k)[:, : rows.stop - rows.start].T.reshape(-1, self.box.n_z, self.box.n_x)
         return volume
 
+    def projector(self, tilt_deg: np.ndarray) -> RaySums:
+        """What projects a block to its rows of frames at these angles."""
+        return RaySums(tilt_deg, n_pixels=self.n_x, box=self.box)
+
+    def columns(self, frames: np.ndarray, k: int) -> np.ndarray:
+        """The k-th block's rows of frames (n_tilt, n_y, n_x), as the `projector` gives them: zero beyond the last row."""
+        rows = self.rows[k]
+        columns = np.zeros((len(frames), self.n_x, N_ROWS), np.float32)
+        columns[..., : rows.stop - rows.start] = frames[:, rows].transpose(0, 2, 1)
+        return columns.reshape(-1, N_ROWS)
+
+    def solve(self, solution: Callable[[int], np.ndarray]) -> None:
+        """Keep what `solution(k)`, (n_voxels, N_ROWS), finds for each block."""
+        in_threads(
+            lambda k: self.put(k, solution(k)), range(len(self.rows)), at_most=self.at_once, label="block of rows"
+        )
+
     def block(self, k: int) -> np.ndarray:
-        """The k-th block (n_z, n_x, N_ROWS), of `rows[k]`; beyond the last row it is empty."""
+        """The k-th block (n_voxels, N_ROWS), of `rows[k]`; beyond the last row it is empty."""
         block = np.empty(self._shape, np.float32)
         with self._one_at_a_time:
             self._file.seek(k * self._block_bytes)
@@ -82,13 +101,11 @@ class StoredObject:
     def projections(self, tilt_deg: np.ndarray) -> np.ndarray:
         """`frames` before the probe blurs them."""
         frames = np.empty((len(tilt_deg), self.n_y, self.n_x), np.float32)
-        some = [slice(first, first + MAX_TILTS) for first in range(0, len(tilt_deg), MAX_TILTS)]
+        A = self.projector(tilt_deg)
 
         def project(k: int) -> None:
-            block, rows = self.block(k), self.rows[k]
-            for tilts in some:
-                sums = Rays.at(tilt_deg[tilts]).project(block)
-                frames[tilts, rows] = sums[:, 1 : self.n_x + 1, : rows.stop - rows.start].transpose(0, 2, 1)
+            sums, rows = A(self.block(k)).reshape(len(tilt_deg), self.n_x, N_ROWS), self.rows[k]
+            frames[:, rows] = sums[..., : rows.stop - rows.start].transpose(0, 2, 1)
 
         in_threads(project, range(len(self.rows)), at_most=self.at_once)
         return frames
@@ -113,25 +130,27 @@ def fitted_in_blocks(
     return stored
 
 
-def sirt_in_blocks(series: TiltSeries, *, n_iterations: int) -> StoredObject:
+def sirt_in_blocks(series: TiltSeries, *, n_iterations: int, box: Box | None = None) -> StoredObject:
     """The volume that `algebraic.sirt` makes of the frames, from zero and nowhere negative."""
-    stored, rays = StoredObject(series.frames.shape), Rays.at(series.tilt_deg)
-    over = inverse(rays.sensitivity(stored.n_x)).reshape(stored.n_x, -1)
-    lengths = rays.project(np.ones((stored.n_x, stored.n_x, N_ROWS), np.float32))
-    per_length = inverse(lengths).reshape(lengths.shape)
+    stored = StoredObject(series.frames.shape, box=box)
+    A = stored.projector(series.tilt_deg)
+    scales = {"ray_scale": A.ray_scale, "voxel_scale": A.voxel_scale}
 
-    def solve(k: int) -> None:
-        measured = _padded(series.frames[:, stored.rows[k]])
-        block = np.zeros((stored.n_x, stored.n_x, N_ROWS), np.float32)
+    def solution(k: int) -> np.ndarray:
+        x, b = np.zeros((stored.box.n_voxels, N_ROWS), np.float32), stored.columns(series.frames, k)
         for _ in range(n_iterations):
-            missing = rays.project(block)
-            np.subtract(measured, missing, out=missing)
-            missing *= per_length
-            missing[:, 0] = missing[:, stored.n_x + 1 :] = 0
-            rays.correct(block, missing, over=over, add=True)
-        stored.put(k, block)
+            sirt_step(A, b, x, **scales, non_negative=True)
+        return x
 
-    in_threads(solve, range(len(stored.rows)), at_most=stored.at_once, label="block of rows")
+    stored.solve(solution)
+    return stored
+
+
+def damped_in_blocks(series: TiltSeries, *, box: Box, n_iterations: int, damping: float) -> StoredObject:
+    """The volume of `algebraic.around_even`, block by block."""
+    stored = StoredObject(series.frames.shape, box=box)
+    A = stored.projector(series.tilt_deg)
+    stored.solve(lambda k: around_even(A, stored.columns(series.frames, k), n_iterations=n_iterations, damping=damping))
     return stored
 
 
@@ -150,44 +169,29 @@ def _improve(
     Negative pixels of the frames (n_tilt, n_y, n_x) are taken for zero.
     """
     mean = float(np.mean([frame.clip(0).mean(dtype=np.float64) for frame in frames]))
-    least, floor = GONE * mean / stored.n_x, FLOOR * max(float(frames.max()), 0.0) or 1.0
+    least, floor = GONE * mean / stored.box.n_z, FLOOR * max(float(frames.max()), 0.0) or 1.0
     subsets = tilts_of_subsets(len(frames), n_subsets=usual_subsets(len(frames)))
-    rays = [Rays.at(tilt_deg[tilts]) for tilts in subsets]
-    overs = [_inverse_of_seen(r.sensitivity(stored.n_x)) for r in rays]
+    projectors = [stored.projector(tilt_deg[tilts]) for tilts in subsets]
 
-    def improve(k: int) -> None:
-        measured = _padded(frames[:, stored.rows[k]]).clip(0)
-        block = stored.block(k) if started else _even(frames[:, stored.rows[k]], mean=mean)
+    def improved(k: int) -> np.ndarray:
+        measured = stored.columns(frames, k).clip(0).reshape(len(frames), -1)
+        x = stored.block(k) if started else _even(stored, frames[:, stored.rows[k]], mean=mean)
         for _ in range(n_iterations):
-            for tilts, seen_by, over in zip(subsets, rays, overs, strict=True):
-                ratio = seen_by.project(block)
-                np.divide(measured[tilts], np.maximum(ratio, floor, out=ratio), out=ratio)
-                seen_by.correct(block, ratio, over=over, least=least)
-        stored.put(k, block)
+            for tilts, A in zip(subsets, projectors, strict=True):
+                ratio = A(x)
+                np.divide(measured[tilts].reshape(ratio.shape), np.maximum(ratio, floor, out=ratio), out=ratio)
+                seen = A.voxel_sums
+                em_correction(A, ratio, x, seen=seen, highest=float(seen.max()), least=least)
+        return x
 
-    in_threads(improve, range(len(stored.rows)), at_most=stored.at_once, label="block of rows")
-
-
-def _padded(frames: np.ndarray) -> np.ndarray:
-    """Frames (n_tilt, rows, n_x) -> (n_tilt, n_x + 3, N_ROWS) as `ray_sums` has them."""
-    n_tilt, n_rows, n_x = frames.shape
-    padded = np.zeros((n_tilt, n_x + 3, N_ROWS), np.float32)
-    padded[:, 1 : n_x + 1, :n_rows] = frames.transpose(0, 2, 1)
-    return padded
+    stored.solve(improved)
 
 
-def _even(frames: np.ndarray, *, mean: float) -> np.ndarray:
+def _even(stored: StoredObject, frames: np.ndarray, *, mean: float) -> np.ndarray:
     """A block of even density for some rows of the frames."""
-    n_x = frames.shape[2]
-    block = np.zeros((n_x, n_x, N_ROWS), np.float32)
-    block[..., : frames.shape[1]] = even_density(frames, mean=mean)
-    return block
-
-
-def _inverse_of_seen(sensitivity: np.ndarray) -> np.ndarray:
-    """1 / sensitivity, and 0 where next to nothing of a voxel arrives in the frames."""
-    seen = sensitivity > SEEN * sensitivity.max()
-    return np.divide(1, sensitivity, out=np.zeros_like(sensitivity), where=seen)
+    x = np.zeros((stored.box.n_voxels, N_ROWS), np.float32)
+    x[:, : frames.shape[1]] = even_density(frames, mean=mean, box=stored.box)
+    return x
 
 
 def _few(n: int) -> Iterator[slice]:

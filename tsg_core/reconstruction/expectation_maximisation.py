@@ -9,8 +9,9 @@ from ..microscope import Microscope
 from ..tilt_series import TiltSeries
 from ..tools.progress import track
 from ..tools.threads import in_threads
-from .linear_system import Subset, check_memory, check_relaxation, checked_series, subsets_of, volume_of
-from .projection import frame_columns, put_frame_rows, row_blocks, volume_columns
+from .linear_system import Subset, box_of, check_memory, check_relaxation, checked_series, subsets_of, volume_of
+from .projection import Box, frame_columns, put_frame_rows, row_blocks, volume_columns
+from .projector import Projector
 
 FLOOR = 1e-6  # of the brightest pixel: below it a modelled intensity counts as this
 RANK = 4  # singular vectors that hold how much of a pixel's probe stays in the frame, to 1e-3
@@ -32,6 +33,7 @@ def os_em(
     tolerance: float = 0.0,
     callback: Callable[[int, float], None] | None = None,
     allow_negative: bool = False,
+    box: Box | None = None,
 ) -> np.ndarray:
     """Volume (n_y, n_z, n_x) float32, nowhere negative: x <- x A^T B (b / (B A x + background)) / A^T B 1.
 
@@ -53,8 +55,9 @@ def os_em(
     start that is negative and an unknown microscope.
     """
     series = checked_series(
-        series, n_iterations=n_iterations, allow_negative=allow_negative, axis_shift_px=axis_shift_px, start=start
-    )
+        series, n_iterations=n_iterations, allow_negative=allow_negative, axis_shift_px=axis_shift_px, start=start,
+        box=box,
+    )  # fmt: skip
     if not 0 <= background < np.inf:
         raise TsgError(f"background={background} must be zero or a positive number")
     check_relaxation(relaxation)
@@ -62,7 +65,7 @@ def os_em(
         raise TsgError(f'microscope={microscope!r} must be a Microscope, None or "recorded"')
     if start is not None and np.min(start) < 0:
         raise TsgError(f"the start volume reaches down to {np.min(start):.4g}; EM needs one that is nowhere negative")
-    check_memory(series, n_volumes=2, n_frames=3)
+    check_memory(series, n_volumes=2, n_frames=3, box=box)
     from ..tilt_series import microscope_of
     from .probe_blur import ProbeBlur  # abTEM takes seconds to import
 
@@ -75,18 +78,18 @@ def os_em(
     )
     rows = row_blocks(n_y)
     n_subsets = usual_subsets(len(series)) if n_subsets is None else n_subsets
-    subsets = subsets_of(series, n_subsets=n_subsets, axis_shift_px=axis_shift_px)
+    subsets, box = subsets_of(series, n_subsets=n_subsets, axis_shift_px=axis_shift_px, box=box), box_of(series, box)
     sensitivities = [_Sensitivity(subset, blur(np.ones((n_y, n_x), np.float32))) for subset in subsets]
-    least = GONE * series.frames.mean() / n_x
+    least = GONE * series.frames.mean() / box.n_z
     floor = np.float32(FLOOR * series.frames.max() or 1.0)
     slices = [
-        volume_columns(np.array(x, np.float32)) for x in (_even(series, r) if start is None else start[r] for r in rows)
+        volume_columns(np.array(x, np.float32)) for x in (_even(series, r, box) if start is None else start[r] for r in rows)
     ]
 
     def step(subset: Subset, sensitivity: "_Sensitivity") -> float:
         """One subset's correction of all slices, in place; the squared norm of its residual before."""
         frames = np.empty((len(subset.tilts), n_y, n_x), np.float32)
-        in_threads(lambda k: put_frame_rows(frames, rows[k], subset.matrix @ slices[k]), range(len(rows)))
+        in_threads(lambda k: put_frame_rows(frames, rows[k], subset.A(slices[k])), range(len(rows)))
         model = blur(frames) + np.float32(background)
         measured = series.frames[subset.tilts]
         residual = (measured - model).ravel()
@@ -94,10 +97,10 @@ def os_em(
 
         def correct(k: int) -> None:
             seen = sensitivity.of_rows(rows[k])
-            gain = subset.matrix.T @ frame_columns(ratio[:, rows[k]])
-            correction = np.divide(gain, seen, out=np.ones_like(gain), where=seen > SEEN * sensitivity.highest)
-            slices[k] *= correction if relaxation == 1 else correction ** np.float32(relaxation)
-            slices[k] *= slices[k] > least
+            em_correction(
+                subset.A, frame_columns(ratio[:, rows[k]]), slices[k], seen=seen, highest=sensitivity.highest,
+                least=least, relaxation=relaxation,
+            )  # fmt: skip
 
         in_threads(correct, range(len(rows)))
         return float(residual @ residual)
@@ -110,7 +113,20 @@ def os_em(
             callback(iteration, residual)
         if residual <= tolerance:
             break
-    return volume_of(slices, rows, n_x)
+    return volume_of(slices, rows, box)
+
+
+def em_correction(
+    A: Projector, ratio: np.ndarray, x: np.ndarray, *, seen, highest: float, least: float, relaxation: float = 1.0
+) -> None:
+    """x <- x (A^T ratio / seen)^relaxation in place, where enough of a voxel is `seen`; what is below `least` is emptied.
+
+    `ratio` (n_rays, rows) is that of the measured frames to the modelled ones, `seen` (n_voxels, rows or 1) is A^T 1.
+    """
+    gain = A.T(ratio)
+    correction = np.divide(gain, seen, out=np.ones_like(gain), where=seen > SEEN * highest)
+    x *= correction if relaxation == 1 else correction ** np.float32(relaxation)
+    x *= x > least
 
 
 class _Sensitivity:
@@ -123,7 +139,7 @@ class _Sensitivity:
     def __init__(self, subset: Subset, inside: np.ndarray):
         along_y, size, along_x = np.linalg.svd(inside, full_matrices=False)
         self.along_y = np.ascontiguousarray((along_y * size)[:, :RANK].T)
-        self.in_slice = subset.matrix.T @ np.tile(along_x[:RANK], len(subset.tilts)).T
+        self.in_slice = subset.A.T(np.tile(along_x[:RANK], len(subset.tilts)).T)
         self.highest = float((self.in_slice @ self.along_y[:, len(inside) // 2]).max())
 
     def of_rows(self, rows: slice) -> np.ndarray:
@@ -136,17 +152,15 @@ def usual_subsets(n_tilt: int) -> int:
     return min(8, max(1, n_tilt // 3))
 
 
-def even_density(frames: np.ndarray, *, mean: float) -> np.ndarray:
+def even_density(frames: np.ndarray, *, mean: float, box: Box) -> np.ndarray:
     """Density (n_y,) of an even volume that projects to what frames (n_tilt, n_y, n_x) hold, and never nothing.
 
     `mean` is that of the frames of the series, of which these are some rows.
     """
-    n_x = frames.shape[2]
-    return np.maximum(frames.clip(0).mean(axis=(0, 2)) / n_x, 1e-3 * mean / n_x)
+    return np.maximum(frames.clip(0).mean(axis=(0, 2)) / box.n_z, 1e-3 * mean / box.n_z)
 
 
-def _even(series: TiltSeries, rows: slice) -> np.ndarray:
+def _even(series: TiltSeries, rows: slice, box: Box) -> np.ndarray:
     """Slices (rows, n_z, n_x) of even density."""
-    n_x = series.frames.shape[2]
-    density = even_density(series.frames[:, rows], mean=series.frames.mean())
-    return np.broadcast_to(density[:, None, None], (len(density), n_x, n_x))
+    density = even_density(series.frames[:, rows], mean=series.frames.mean(), box=box)
+    return np.broadcast_to(density[:, None, None], (len(density), box.n_z, box.n_x))

@@ -5,8 +5,8 @@ from scipy import fft
 
 from ..tilt_series import TiltSeries
 from ..tools.threads import in_threads
-from .linear_system import check_memory, checked_series, subsets_of, volume_of
-from .projection import frame_columns, row_blocks
+from .linear_system import check_memory, checked_series, projector_of, volume_of
+from .projection import Box, frame_columns, row_blocks
 
 
 def fbp(series: TiltSeries, *, axis_shift_px: float = 0.0, allow_negative: bool = False) -> np.ndarray:
@@ -18,7 +18,7 @@ def fbp(series: TiltSeries, *, axis_shift_px: float = 0.0, allow_negative: bool 
     """
     series = checked_series(series, allow_negative=allow_negative, axis_shift_px=axis_shift_px)
     check_memory(series, n_volumes=2)
-    matrix = subsets_of(series, axis_shift_px=axis_shift_px)[0].matrix
+    A = projector_of(series, axis_shift_px=axis_shift_px)
     _, n_y, n_x = series.frames.shape
     lag = np.arange(-n_x, n_x)
     kernel = np.zeros(2 * n_x)
@@ -29,10 +29,10 @@ def fbp(series: TiltSeries, *, axis_shift_px: float = 0.0, allow_negative: bool 
 
     def back_project(rows: slice) -> np.ndarray:
         filtered = fft.irfft(fft.rfft(series.frames[:, rows], n=2 * n_x) * ramp)[..., :n_x]
-        return matrix.T @ frame_columns(filtered * around_rad)
+        return A.T(frame_columns(filtered * around_rad))
 
     rows = row_blocks(n_y)
-    return volume_of(in_threads(back_project, rows), rows, n_x)
+    return volume_of(in_threads(back_project, rows), rows, Box(n_x, n_x))
 
 
 def _angles_around_deg(tilt_deg: np.ndarray) -> np.ndarray:

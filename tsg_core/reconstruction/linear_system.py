@@ -5,46 +5,51 @@ A tilt about y mixes no rows of the frames, so that one matrix serves all rows; 
 
 import warnings
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from scipy import sparse
 
 from ..errors import TsgError
 from ..tilt_series import TiltSeries
 from ..tools.threads import n_threads
 from ..vacuum import is_bright_field, less_offset, said_of_offset, vacuum_of
-from .projection import MATRIX_BYTES, row_blocks, system_matrices
+from .projection import MATRIX_BYTES, Box, row_blocks, system_matrices
+from .projector import MatrixProjector
 
 GOLDEN = (5**0.5 - 1) / 2
 
 
 @dataclass(frozen=True, eq=False)
 class Subset:
-    """Some of the tilts, by their indices, and their rows of the system matrix."""
+    """Some of the tilts, by their indices, and what projects a slice to their frames."""
 
     tilts: np.ndarray
-    matrix: sparse.csr_array
-
-    @cached_property
-    def row_scale(self) -> np.ndarray:
-        """(rays, 1): the inverse sums of the matrix's rows, 0 where a ray meets no voxel."""
-        return inverse(self.matrix.sum(axis=1))[:, None]
-
-    @cached_property
-    def column_scale(self) -> np.ndarray:
-        """(voxels, 1): the inverse sums of the matrix's columns, 0 where a voxel meets no ray."""
-        return inverse(self.matrix.sum(axis=0))[:, None]
+    A: MatrixProjector
 
 
-def subsets_of(series: TiltSeries, *, n_subsets: int = 1, axis_shift_px: float = 0.0) -> list[Subset]:
-    """The tilts in `tilts_of_subsets`, all in one by default, each with its matrix. Raises TsgError likewise."""
+def subsets_of(
+    series: TiltSeries, *, n_subsets: int = 1, axis_shift_px: float = 0.0, box: Box | None = None
+) -> list[Subset]:
+    """The tilts in `tilts_of_subsets`, all in one by default, each with its projector. Raises TsgError likewise."""
     tilts = tilts_of_subsets(len(series), n_subsets=n_subsets)
     matrices = system_matrices(
-        groups_deg=[series.tilt_deg[t] for t in tilts], n_x=series.frames.shape[2], axis_shift_px=axis_shift_px
+        groups_deg=[series.tilt_deg[t] for t in tilts],
+        n_x=series.frames.shape[2],
+        axis_shift_px=axis_shift_px,
+        box=box,
     )
-    return [Subset(t, matrix) for t, matrix in zip(tilts, matrices, strict=True)]
+    return [Subset(t, MatrixProjector(matrix)) for t, matrix in zip(tilts, matrices, strict=True)]
+
+
+def projector_of(series: TiltSeries, *, axis_shift_px: float = 0.0, box: Box | None = None) -> MatrixProjector:
+    """What projects a slice to all frames of the series."""
+    return subsets_of(series, axis_shift_px=axis_shift_px, box=box)[0].A
+
+
+def box_of(series: TiltSeries, box: Box | None) -> Box:
+    """The box, by default one as wide and as thick as the frames are wide."""
+    n_x = series.frames.shape[2]
+    return box or Box(n_x, n_x)
 
 
 def tilts_of_subsets(n_tilt: int, *, n_subsets: int) -> list[np.ndarray]:
@@ -58,18 +63,12 @@ def tilts_of_subsets(n_tilt: int, *, n_subsets: int) -> list[np.ndarray]:
     return [np.arange(q, n_tilt, n_subsets) for q in np.argsort(np.arange(n_subsets) * GOLDEN % 1)]
 
 
-def volume_of(slices: list[np.ndarray], rows: list[slice], n_x: int) -> np.ndarray:
-    """Columns (n_x * n_x, rows of the block) of all blocks -> volume (n_y, n_z, n_x)."""
-    volume = np.empty((rows[-1].stop, n_x, n_x), np.float32)
+def volume_of(slices: list[np.ndarray], rows: list[slice], box: Box) -> np.ndarray:
+    """Columns (n_z * n_x, rows of the block) of all blocks -> volume (n_y, n_z, n_x)."""
+    volume = np.empty((rows[-1].stop, box.n_z, box.n_x), np.float32)
     for r, x in zip(rows, slices, strict=True):
-        volume[r] = x.T.reshape(-1, n_x, n_x)
+        volume[r] = x.T.reshape(-1, box.n_z, box.n_x)
     return volume
-
-
-def inverse(sums: np.ndarray) -> np.ndarray:
-    """1 / sums, and 0 where a sum vanishes."""
-    sums = np.asarray(sums, np.float32).ravel()
-    return np.divide(1, sums, out=np.zeros_like(sums), where=sums > 1e-6)
 
 
 def checked_series(
@@ -79,6 +78,7 @@ def checked_series(
     allow_negative: bool = False,
     axis_shift_px: float = 0.0,
     start: np.ndarray | None = None,
+    box: Box | None = None,
 ) -> TiltSeries:
     """The series as it can be reconstructed; TsgError for what no method can: see `tsg_core.reconstruction`.
 
@@ -92,8 +92,10 @@ def checked_series(
         raise TsgError(f"n_iterations={n_iterations} must be at least 1")
     if not abs(axis_shift_px) < n_x / 2:
         raise TsgError(f"axis_shift_px={axis_shift_px} puts the tilt axis outside the frame, which is {n_x} px wide")
-    if start is not None and np.shape(start) != (n_y, n_x, n_x):
-        raise TsgError(f"a start volume of shape {np.shape(start)} does not fit these frames: {(n_y, n_x, n_x)} does")
+    box = box_of(series, box)
+    shape = n_y, box.n_z, box.n_x
+    if start is not None and np.shape(start) != shape:
+        raise TsgError(f"a start volume of shape {np.shape(start)} does not fit these frames: {shape} does")
     if start is not None and not np.isfinite(start).all():
         raise TsgError(f"the start volume holds {np.count_nonzero(~np.isfinite(start))} values that are not finite")
     return series if allow_negative else _on_zero(series)
@@ -121,23 +123,27 @@ def check_relaxation(relaxation: float) -> None:
         raise TsgError(f"relaxation={relaxation} must lie between 0 and 2, where the iteration converges")
 
 
-def needed_bytes(n_tilt: int, n_y: int, n_x: int, *, n_volumes: int = 2, n_frames: int = 1) -> int:
+def needed_bytes(
+    n_tilt: int, n_y: int, n_x: int, *, n_volumes: int = 2, n_frames: int = 1, box: Box | None = None
+) -> int:
     """Memory of a method that holds so many copies of the volume and of the frames, besides the series itself.
 
     What the threads work on comes on top, and the matrix, which while it is made takes its place twice.
     """
     block = n_threads() * -(-n_y // len(row_blocks(n_y)))
-    values = n_volumes * n_y * n_x**2 + n_frames * n_y * n_tilt * n_x + 2 * block * (n_tilt * n_x + n_x**2)
-    return 4 * values + 2 * MATRIX_BYTES * n_tilt * n_x**2
+    n_voxels = (box or Box(n_x, n_x)).n_voxels
+    values = n_volumes * n_y * n_voxels + n_frames * n_y * n_tilt * n_x + 2 * block * (n_tilt * n_x + n_voxels)
+    return 4 * values + 2 * MATRIX_BYTES * n_tilt * n_voxels
 
 
-def check_memory(series: TiltSeries, **copies: int) -> None:
+def check_memory(series: TiltSeries, *, box: Box | None = None, **copies: int) -> None:
     """Raise TsgError where `needed_bytes` are more than are free."""
     n_tilt, n_y, n_x = series.frames.shape
-    needed, available = needed_bytes(n_tilt, n_y, n_x, **copies), _available_bytes()
+    box = box_of(series, box)
+    needed, available = needed_bytes(n_tilt, n_y, n_x, box=box, **copies), _available_bytes()
     if needed > available:
         raise TsgError(
-            f"a volume of {n_y} x {n_x} x {n_x} from {n_tilt} frames needs {needed / 1e9:.1f} GB of memory and "
+            f"a volume of {n_y} x {box.n_z} x {box.n_x} from {n_tilt} frames needs {needed / 1e9:.1f} GB of memory and "
             f"{available / 1e9:.1f} GB are free; reconstruction.in_slabs(..., memory_GB=...) does it in parts"
         )
 

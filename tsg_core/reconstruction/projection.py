@@ -8,6 +8,7 @@ in every row or column of voxels, whichever it crosses more steeply, with linear
 agree with it on band-limited images, and cost twice the memory and time.
 """
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -21,18 +22,38 @@ MATRIX_BYTES = 14  # for each tilt and voxel of a slice: 1.7 entries of 8 bytes
 MAX_COLUMNS = 64  # slices in one product: enough to read the matrix seldom, few enough to stay in the cache
 
 
-def project(volume: np.ndarray, *, tilt_deg, axis_shift_px: float = 0.0) -> np.ndarray:
-    """Frames (n_tilt, n_y, n_x) float32 of a volume (n_y, n_z, n_x) with n_z = n_x, at angles in any order.
+@dataclass(frozen=True)
+class Box:
+    """How many voxels an object has along z and x; they are as large as a pixel, and the tilt axis is in their middle."""
 
-    `axis_shift_px` is the column of the rotation axis relative to the middle of the frame.
+    n_z: int
+    n_x: int
+
+    def __post_init__(self):
+        if self.n_z < 1 or self.n_x < 1:
+            raise TsgError(f"a box of {self.n_z} x {self.n_x} voxels (z, x) must have one at least along either")
+
+    @property
+    def n_voxels(self) -> int:
+        return self.n_z * self.n_x
+
+
+def project(
+    volume: np.ndarray, *, tilt_deg, axis_shift_px: float = 0.0, n_pixels: int | None = None
+) -> np.ndarray:
+    """Frames (n_tilt, n_y, n_pixels) float32 of a volume (n_y, n_z, n_x), at angles in any order.
+
+    Frames are as wide as the volume, whose n_z is then n_x, unless `n_pixels` says otherwise: the object may reach
+    beyond the frame. `axis_shift_px` is the column of the rotation axis relative to the middle of the frame.
     Raises TsgError for a volume of another shape and for angles that are not finite.
     """
     volume = np.asarray(volume, np.float32)
-    if volume.ndim != 3 or volume.shape[1] != volume.shape[2] or 0 in volume.shape:
+    if volume.ndim != 3 or (volume.shape[1] != volume.shape[2] and n_pixels is None) or 0 in volume.shape:
         raise TsgError(f"a volume of shape {volume.shape} must have the axes (n_y, n_z, n_x) with n_z = n_x")
     tilt_deg = np.atleast_1d(np.asarray(tilt_deg, float))
-    n_y, _, n_x = volume.shape
-    matrix = system_matrix(tilt_deg=tilt_deg, n_x=n_x, axis_shift_px=axis_shift_px)
+    n_y, n_x = len(volume), n_pixels or volume.shape[2]
+    box = Box(*volume.shape[1:])
+    matrix = system_matrix(tilt_deg=tilt_deg, n_x=n_x, axis_shift_px=axis_shift_px, box=box)
     frames = np.empty((len(tilt_deg), n_y, n_x), np.float32)
 
     def project_rows(rows: slice) -> None:
@@ -42,55 +63,63 @@ def project(volume: np.ndarray, *, tilt_deg, axis_shift_px: float = 0.0) -> np.n
     return frames
 
 
-def system_matrix(*, tilt_deg, n_x: int, axis_shift_px: float = 0.0) -> sparse.csr_array:
-    """The matrix (n_tilt * n_x, n_x * n_x), CSR float32, that maps a slice (z, x) to its sinogram (tilt, x).
+def system_matrix(
+    *, tilt_deg, n_x: int, axis_shift_px: float = 0.0, box: Box | None = None
+) -> sparse.csr_array:
+    """The matrix (n_tilt * n_x, n_z * n_x of the box), CSR float32, that maps a slice (z, x) to its sinogram (tilt, x).
 
-    The three last geometries are kept in memory; treat the matrix as read-only. It takes
-    about 14 n_tilt n_x^2 bytes. Raises TsgError for angles or a shift that are not finite.
+    n_x is the width of the frames, and that of the box along z and x where none is given. The three last geometries are
+    kept in memory; treat the matrix as read-only. It takes about 14 n_tilt n_x^2 bytes.
+    Raises TsgError for angles or a shift that are not finite.
     """
-    return system_matrices(groups_deg=[tilt_deg], n_x=n_x, axis_shift_px=axis_shift_px)[0]
+    return system_matrices(groups_deg=[tilt_deg], n_x=n_x, axis_shift_px=axis_shift_px, box=box)[0]
 
 
-def system_matrices(*, groups_deg, n_x: int, axis_shift_px: float = 0.0) -> tuple[sparse.csr_array, ...]:
+def system_matrices(
+    *, groups_deg, n_x: int, axis_shift_px: float = 0.0, box: Box | None = None
+) -> tuple[sparse.csr_array, ...]:
     """`system_matrix` for each of several groups of angles, kept in memory together."""
     groups_deg = [np.atleast_1d(np.asarray(tilt_deg, float)) for tilt_deg in groups_deg]
     if not (all(np.isfinite(tilt_deg).all() for tilt_deg in groups_deg) and np.isfinite(axis_shift_px)):
         raise TsgError(f"tilt_deg and axis_shift_px={axis_shift_px} must be finite numbers")
-    return _system_matrices(tuple(tuple(t.tolist()) for t in groups_deg), int(n_x), float(axis_shift_px))
+    groups = tuple(tuple(t.tolist()) for t in groups_deg)
+    return _system_matrices(groups, int(n_x), float(axis_shift_px), box or Box(int(n_x), int(n_x)))
 
 
 @lru_cache(maxsize=3)
-def _system_matrices(groups_deg, n_x: int, axis_shift_px: float) -> tuple[sparse.csr_array, ...]:
-    return tuple(_system_matrix(tilt_deg, n_x, axis_shift_px) for tilt_deg in groups_deg)
+def _system_matrices(groups_deg, n_x: int, axis_shift_px: float, box: Box) -> tuple[sparse.csr_array, ...]:
+    return tuple(_system_matrix(tilt_deg, n_x, axis_shift_px, box) for tilt_deg in groups_deg)
 
 
-def _system_matrix(tilt_deg: tuple[float, ...], n_x: int, axis_shift_px: float) -> sparse.csr_array:
-    counts, indices, weights = zip(*(_one_tilt(tilt, n_x, axis_shift_px) for tilt in tilt_deg), strict=True)
+def _system_matrix(tilt_deg: tuple[float, ...], n_x: int, axis_shift_px: float, box: Box) -> sparse.csr_array:
+    counts, indices, weights = zip(*(_one_tilt(tilt, n_x, axis_shift_px, box) for tilt in tilt_deg), strict=True)
     row_ends = np.cumsum(np.concatenate(counts), dtype=np.int64)
     index_type = np.int32 if row_ends[-1] < np.iinfo(np.int32).max else np.int64
     return sparse.csr_array(
         (np.concatenate(weights), np.concatenate(indices, dtype=index_type), np.append(0, row_ends).astype(index_type)),
-        shape=(len(tilt_deg) * n_x, n_x * n_x),
+        shape=(len(tilt_deg) * n_x, box.n_voxels),
     )
 
 
-def _one_tilt(tilt_deg: float, n_x: int, axis_shift_px: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Entries in each of the n_x rows of one tilt, their voxels z * n_x + x, and their weights.
+def _one_tilt(
+    tilt_deg: float, n_x: int, axis_shift_px: float, box: Box
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Entries in each of the n_x rows of one tilt, their voxels z * box.n_x + x, and their weights.
 
     A ray is the line x cos + z sin = column. Where |cos| >= |sin| it is followed from z to z, else from x to x.
     """
     cos, sin = np.cos(np.deg2rad(tilt_deg)), np.sin(np.deg2rad(tilt_deg))
     along_z = abs(cos) >= abs(sin)
-    step, slope = (cos, sin) if along_z else (sin, cos)
-    centres = pixel_centres_A(n_x, pixel_size_A=1.0)
-    crossing = ((centres[:, None] - axis_shift_px) - centres * slope) / step - centres[0]  # (ray, line of voxels)
+    (step, slope), (n_lines, n) = ((cos, sin), (box.n_z, box.n_x)) if along_z else ((sin, cos), (box.n_x, box.n_z))
+    columns, lines = (pixel_centres_A(m, pixel_size_A=1.0) for m in (n_x, n_lines))
+    crossing = ((columns[:, None] - axis_shift_px) - lines * slope) / step - (1 - n) / 2  # (ray, line of voxels)
     first = np.floor(crossing).astype(np.int32)
     fraction = (crossing - first).astype(np.float32)
     voxel = np.stack([first, first + 1], axis=-1)
     weight = np.stack([1 - fraction, fraction], axis=-1) / np.float32(abs(step))
-    line = np.arange(n_x, dtype=np.int32)[:, None]
-    index = line * n_x + voxel if along_z else voxel * n_x + line
-    inside = (voxel >= 0) & (voxel < n_x) & (weight > 0)
+    line = np.arange(n_lines, dtype=np.int32)[:, None]
+    index = line * box.n_x + voxel if along_z else voxel * box.n_x + line
+    inside = (voxel >= 0) & (voxel < n) & (weight > 0)
     return inside.sum(axis=(1, 2)), index[inside], weight[inside]
 
 

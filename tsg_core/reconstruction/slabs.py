@@ -11,7 +11,8 @@ from ..tools.progress import track
 from .algebraic import cgls, os_sart, sirt
 from .expectation_maximisation import os_em
 from .filtered_back_projection import fbp
-from .linear_system import checked_series, needed_bytes
+from .linear_system import box_of, checked_series, needed_bytes
+from .projection import Box
 from .total_variation import tv
 
 COPIES = {method: {"n_volumes": 2, "n_frames": 1} for method in (sirt, os_sart, cgls, fbp)}
@@ -33,19 +34,21 @@ def in_slabs(
     Rows do not mix in a tilt about y, so that the result is that of one go, with the memory of a slab. `tv` and `os_em`
     with a probe do mix rows: let slabs reach `overlap` rows into their neighbours, farther than the probe, and differ
     little. Instead of `n_rows`, `memory_GB` says how much a slab may take besides the series and `out`. `out`, of shape
-    (n_y, n_z, n_x), may lie in a file: numpy.lib.format.open_memmap(path, "w+", np.float32, shape). `method` is one of
+    (n_y, n_z, n_x) of the box, may lie in a file: numpy.lib.format.open_memmap(path, "w+", np.float32, shape). `method`
+    is one of
     `tsg_core.reconstruction` or takes the same.
     An offset of the vacuum is judged by the whole series. Raises TsgError as the method, and where `out` has another shape,
     neither or both sizes are given, or one is too small.
     """
-    n_y, n_x = series.frames.shape[1:]
     series, options = _checked_once(series, options)
-    if out.shape != (n_y, n_x, n_x):
-        raise TsgError(f"out of shape {out.shape} must be {(n_y, n_x, n_x)}")
+    box = box_of(series, options.get("box"))
+    shape = series.frames.shape[1], box.n_z, box.n_x
+    if out.shape != shape:
+        raise TsgError(f"out of shape {out.shape} must be {shape}")
     if (n_rows is None) == (memory_GB is None):
         raise TsgError("in_slabs needs either n_rows or memory_GB")
     if n_rows is None:
-        n_rows = _rows_within(memory_GB, series, overlap=overlap, copies=COPIES.get(method, COPIES[tv]))
+        n_rows = _rows_within(memory_GB, series, overlap=overlap, box=box, copies=COPIES.get(method, COPIES[tv]))
     for own, rows in track(_slabs(series, n_rows=n_rows, overlap=overlap), label="slab"):
         part = replace(series, frames=series.frames[:, rows])
         out[own] = _own_rows(part, own, rows, method, options)
@@ -64,13 +67,13 @@ def lazy_slabs(
     import dask
     import dask.array as da
 
-    n_x = series.frames.shape[2]
     series, options = _checked_once(series, options)
+    box = box_of(series, options.get("box"))
     chunks = []
     for own, rows in _slabs(series, n_rows=n_rows, overlap=overlap):
         part = replace(series, frames=np.ascontiguousarray(series.frames[:, rows]))
         chunk = dask.delayed(_own_rows, pure=False)(dask.delayed(part, traverse=False), own, rows, method, options)
-        chunks.append(da.from_delayed(chunk, (own.stop - own.start, n_x, n_x), np.float32))
+        chunks.append(da.from_delayed(chunk, (own.stop - own.start, box.n_z, box.n_x), np.float32))
     return da.concatenate(chunks)
 
 
@@ -95,12 +98,12 @@ def _own_rows(
     return method(part, **options)[own.start - rows.start : own.stop - rows.start]
 
 
-def _rows_within(memory_GB: float, series: TiltSeries, *, overlap: int, copies: dict[str, int]) -> int:
+def _rows_within(memory_GB: float, series: TiltSeries, *, overlap: int, box: Box, copies: dict[str, int]) -> int:
     """Rows of the thickest slab whose reconstruction, overlap included, takes at most this memory."""
     n_tilt, n_y, n_x = series.frames.shape
 
     def needed_GB(n_rows: int) -> float:
-        return needed_bytes(n_tilt, min(n_rows + 2 * overlap, n_y), n_x, **copies) / 1e9
+        return needed_bytes(n_tilt, min(n_rows + 2 * overlap, n_y), n_x, box=box, **copies) / 1e9
 
     fitting = [n_rows for n_rows in range(1, n_y + 1) if needed_GB(n_rows) <= memory_GB]
     if not fitting:

@@ -3,14 +3,14 @@
 from collections.abc import Callable
 
 import numpy as np
-from scipy import sparse
 
 from ..errors import TsgError
 from ..tilt_series import TiltSeries
 from ..tools.progress import track
 from ..tools.threads import in_threads
-from .linear_system import check_memory, checked_series, inverse, subsets_of
-from .projection import frame_columns, row_blocks, volume_columns
+from .linear_system import box_of, check_memory, checked_series, projector_of
+from .projection import Box, frame_columns, row_blocks, volume_columns
+from .projector import Projector
 
 GRADIENT_STEP = 1 / 2  # a difference has two entries of size 1: the inverse sum of a row of the gradient
 GRADIENT_SUM = 6  # a voxel takes part in up to two differences along each axis: the sum of a column of the gradient
@@ -26,6 +26,7 @@ def tv(
     start: np.ndarray | None = None,
     callback: Callable[[int, float], None] | None = None,
     allow_negative: bool = False,
+    box: Box | None = None,
 ) -> np.ndarray:
     """Volume (n_y, n_z, n_x) float32 that minimises |A x - b|^2 / 2 + weight * TV(x), by default with x >= 0.
 
@@ -40,23 +41,24 @@ def tv(
     overlap. Raises TsgError as `sirt`, and for a weight that is negative or not finite.
     """
     series = checked_series(
-        series, n_iterations=n_iterations, allow_negative=allow_negative, axis_shift_px=axis_shift_px, start=start
-    )
+        series, n_iterations=n_iterations, allow_negative=allow_negative, axis_shift_px=axis_shift_px, start=start,
+        box=box,
+    )  # fmt: skip
     if not 0 <= weight < np.inf:
         raise TsgError(f"weight={weight} must be zero or a positive number")
-    check_memory(series, n_volumes=6, n_frames=2)
-    _, n_y, n_x = series.frames.shape
-    x = np.zeros((n_y, n_x, n_x), np.float32) if start is None else np.array(start, np.float32)
+    check_memory(series, n_volumes=6, n_frames=2, box=box)
+    n_y, box = series.frames.shape[1], box_of(series, box)
+    x = np.zeros((n_y, box.n_z, box.n_x), np.float32) if start is None else np.array(start, np.float32)
     data = [frame_columns(series.frames[:, r]) for r in row_blocks(n_y)]
     minimise(
-        subsets_of(series, axis_shift_px=axis_shift_px)[0].matrix, data, x, weight=weight,
+        projector_of(series, axis_shift_px=axis_shift_px, box=box), data, x, weight=weight,
         n_iterations=n_iterations, non_negative=non_negative, callback=callback,
     )  # fmt: skip
     return x
 
 
 def minimise(
-    matrix: sparse.csr_array,
+    A: Projector,
     data: list[np.ndarray],
     x: np.ndarray,
     *,
@@ -67,15 +69,15 @@ def minimise(
 ) -> None:
     """Minimise |A x - b|^2 / 2 + weight TV(x) over x (n_y, n_z, n_x), in place, from the x that is given.
 
-    `matrix` maps the columns of `volume_columns(x)`, and `data` holds b as columns, a block of `row_blocks(n_y)` each.
+    A projects the columns of `volume_columns(x)`, and `data` holds b as columns, a block of `row_blocks(n_y)` each.
     Besides x, the duals of the data and of the gradient and the extrapolated x are kept: five volumes in all. Blocks
     of rows go to the threads, in two passes, since the gradient looks at the neighbouring blocks.
     """
     weight = float(weight)  # a float64 of NumPy would make every array one of them
     n_y = len(x)
     rows = row_blocks(n_y)
-    ray_step = inverse(matrix.sum(axis=1))[:, None]
-    voxel_step = 1 / (matrix.sum(axis=0).astype(np.float32) + (GRADIENT_SUM if weight > 0 else 0)).clip(1e-6)
+    ray_step = A.ray_scale
+    voxel_step = 1 / (A.voxel_sums + (GRADIENT_SUM if weight > 0 else 0)).clip(1e-6)
     voxel_step = voxel_step.reshape(x.shape[1:])
     forward = x.copy()  # x extrapolated by its last step
     data_dual = [np.zeros_like(b) for b in data]
@@ -83,7 +85,7 @@ def minimise(
 
     def update_duals(block: int) -> float:
         r, b, dual = rows[block], data[block], data_dual[block]
-        residual = matrix @ volume_columns(forward[r]) - b
+        residual = A(volume_columns(forward[r])) - b
         dual += ray_step * residual
         dual /= 1 + ray_step
         if weight > 0:
@@ -94,7 +96,7 @@ def minimise(
 
     def update_volume(block: int) -> None:
         r = rows[block]
-        descent = (matrix.T @ data_dual[block]).T.reshape(-1, *x.shape[1:])
+        descent = A.T(data_dual[block]).T.reshape(-1, *x.shape[1:])
         if weight > 0:
             before = min(r.start, 1)
             around = gradient_dual[:, r.start - before : r.stop + 1]

@@ -1,0 +1,266 @@
+"""Objects that go on outside the frame (films, lamellae, needles, supports): found, and given a box that holds them.
+
+What a frame shows at its sides changes with the tilt, since rays there pass through matter that other frames do not
+show. A box as wide as all rays reach, and no thicker than the object, has room for it (extended objects: Yuan et al.,
+Nature Materials 21, 95, 2022). How thick it is, and how noisy the frames are, frames tell that are left out.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+from scipy.interpolate import make_interp_spline
+
+from ..errors import TsgError
+from ..tilt_series import TiltSeries
+from ..tools.threads import in_threads
+from .algebraic import around_even, deviations, even_densities
+from .expectation_maximisation import os_em
+from .linear_system import volume_of
+from .projection import Box, frame_columns, project, row_blocks, system_matrix
+from .projector import MatrixProjector
+
+BRIGHT_SIDES = 0.15  # of a frame's brightest column: darker sides are those of an object alone
+SIDE = 0.03  # of the columns, on either side
+WIDEST = 4  # times the width of the frame: what lies further out few rays cross
+FEWEST = 5  # frames from which a thickness is learnt
+THICKNESSES = (0.15, 0.22, 0.32, 0.46, 0.6, 0.78, 1.0, 1.3, 1.7)  # tried first, in widths of the frame
+FINER = (0.93, 1.07)
+PATH = (4, 8, 16, 32)  # iterations after which predictions are judged
+NOISE = (1e-3, 1e-2, 0.1, 0.4, 1.5)  # tried: the variance of a pixel's noise over that of its signal
+SEARCHED_px, SEARCHED_ROWS = 96, 16  # frames are binned to about this width, and so many of their rows looked at
+WIDE_PROBE_px = 2.0  # radius that holds half of a probe, beyond which its halo alone may light the sides
+SURE = 0.9  # of the least error without an object that leaves the frame: what one that does must come below
+CONTRADICTED = 1.26  # times the least error, 1 dB
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extent:
+    """How far an object reaches that leaves the frame.
+
+    thickness_A  along z
+    width_A      along x; None for as far as the rays reach, or `WIDEST` frames
+    noise        of a pixel, in variances of its signal about an even object's
+    remark       what left-out frames say against a thickness that was given, else empty
+    """
+
+    thickness_A: float
+    width_A: float | None = None
+    noise: float = 0.1
+    remark: str = ""
+
+    def box(self, series: TiltSeries) -> Box:
+        """Voxels of the size of the series' pixels."""
+        n_px, n_z = series.frames.shape[2], max(1, round(self.thickness_A / series.pixel_size_A))
+        if self.width_A is not None:
+            return Box(n_z, max(n_px, round(self.width_A / series.pixel_size_A)))
+        tilt_rad = np.deg2rad(np.abs(series.tilt_deg).max())
+        reach = (n_px + n_z * np.sin(tilt_rad)) / max(np.cos(tilt_rad), 1e-6)
+        return Box(n_z, int(np.ceil(min(reach, WIDEST * n_px))))
+
+    def damping(self, series: TiltSeries) -> float:
+        """What `algebraic.around_even` takes: the noise over the variance of a voxel."""
+        return self.noise * self.box(series).n_z
+
+    @property
+    def n_iterations(self) -> int:
+        """After which conjugate gradients have converged, or nearly so where there is no noise."""
+        return int(np.clip(6 / np.sqrt(self.noise), 8, 60))
+
+    def __str__(self) -> str:
+        width = "as wide as rays reach" if self.width_A is None else f"{self.width_A:.4g} A wide"
+        return f"the object goes on outside the frames: taken for {self.thickness_A:.3g} A thick and {width}"
+
+
+def with_extent(
+    series: TiltSeries, *, thickness_A: float | None = None, width_A: float | None = None
+) -> TiltSeries:
+    """The series with what `find_extent` finds in its metadata, where it and its subsets find it again.
+
+    The series itself where it is an object alone and nothing is given.
+    """
+    if thickness_A is None and width_A is None:
+        return _with_found(series)
+    extent = find_extent(series, thickness_A=thickness_A, width_A=width_A)
+    return replace(series, metadata={**series.metadata, "extent": extent})
+
+
+def extent_of(series: TiltSeries) -> Extent | None:
+    """How far the object reaches beyond the frames, None where it does not: as the metadata say, or as it is found."""
+    found = with_extent(series).metadata.get("extent")
+    return Extent(**found) if isinstance(found, Mapping) else found  # of a series that was written and read
+
+
+@lru_cache(maxsize=4)
+def _with_found(series: TiltSeries) -> TiltSeries:
+    if "extent" in series.metadata or not bright_sides(series) or _wide_probe(series):
+        return series
+    return replace(series, metadata={**series.metadata, "extent": find_extent(series)})
+
+
+def find_extent(
+    series: TiltSeries, *, thickness_A: float | None = None, width_A: float | None = None
+) -> Extent | None:
+    """How far the object reaches, by how well left-out frames are predicted; None for one inside the frames.
+
+    What is given is kept. Raises TsgError for a thickness below a pixel or a width below that of the frames.
+    """
+    _check_given(series, thickness_A, width_A)
+    given = thickness_A is not None or width_A is not None
+    if not given and (len(series) < FEWEST or not bright_sides(series) or _wide_probe(series)):
+        return None
+    if len(series) < FEWEST:
+        n_px = series.frames.shape[2]
+        return Extent(thickness_A=thickness_A or n_px * series.pixel_size_A, width_A=width_A)
+    search = _Search.of(series, width_A=width_A)
+    best, least = search.best_thickness_A() if thickness_A is None else (thickness_A, search.error(thickness_A))
+    if not given and least > SURE * search.error_inside():
+        return None
+    remark = ""
+    if thickness_A is not None:
+        nearer_A, error = search.best_thickness_A()
+        if least > CONTRADICTED * error:
+            remark = (
+                f"left-out frames speak against a thickness of {thickness_A:.3g} A: with {nearer_A:.3g} A they are "
+                f"predicted {10 * np.log10(least / error):.1f} dB better"
+            )
+    extent = Extent(thickness_A=best, width_A=width_A, remark=remark)
+    noise = min(NOISE, key=lambda noise: search.error_with(replace(extent, noise=noise)))
+    return replace(extent, noise=noise)
+
+
+def bright_sides(series: TiltSeries) -> bool:
+    """Whether frames are bright at their left and right sides, as they are where the object goes on outside."""
+    n_side = max(1, round(SIDE * series.frames.shape[2]))
+    profiles = np.array([frame.mean(axis=0, dtype=np.float64) for frame in series.frames])
+    sides = np.minimum(profiles[:, :n_side].mean(axis=1), profiles[:, -n_side:].mean(axis=1))
+    return bool(np.median(sides) > BRIGHT_SIDES * np.median(profiles.max(axis=1)) > 0)
+
+
+def damped_volume(series: TiltSeries, extent: Extent) -> np.ndarray:
+    """Volume (n_y, n_z, n_x) of `algebraic.around_even` in the box of an extent."""
+    box, damping = extent.box(series), extent.damping(series)
+    A = MatrixProjector(system_matrix(tilt_deg=series.tilt_deg, n_x=series.frames.shape[2], box=box))
+
+    def solve(rows: slice) -> np.ndarray:
+        return around_even(
+            A, frame_columns(series.frames[:, rows]), n_iterations=extent.n_iterations, damping=damping
+        )
+
+    rows = row_blocks(series.frames.shape[1])
+    return volume_of(in_threads(solve, rows), rows, box)
+
+
+def cropped(volume: np.ndarray, *, n_x: int) -> np.ndarray:
+    """What of a volume (n_y, n_z, wide) lies within the untilted frame's n_x columns: frames at all angles cross there.
+
+    Further out fewer and fewer frames see it, and what they see there is heaped up at the box's sides.
+    """
+    first = (volume.shape[2] - n_x) // 2
+    return volume[..., first : first + n_x]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Search:
+    """Every third frame is left out, and predicted from the others by an object in a box."""
+
+    series: TiltSeries
+    width_A: float | None
+
+    @classmethod
+    def of(cls, series: TiltSeries, *, width_A: float | None) -> "_Search":
+        """Of binned frames, and some of their rows."""
+        times = max(1, series.frames.shape[2] // SEARCHED_px)
+        n_y, n_x = (n // times * times for n in series.frames.shape[1:])
+        rows = np.unique(np.linspace(0, n_y // times - 1, SEARCHED_ROWS).round().astype(int))
+        frames = np.stack(
+            [f[:n_y, :n_x].reshape(n_y // times, times, -1, times).mean(axis=(1, 3))[rows] for f in series.frames]
+        )
+        return cls(series=replace(series, frames=frames, pixel_size_A=times * series.pixel_size_A), width_A=width_A)
+
+    def best_thickness_A(self) -> tuple[float, float]:
+        """The thickness of the least error, and that error."""
+        frame_A = self.series.frames.shape[2] * self.series.pixel_size_A
+        errors = {share * frame_A: self.error(share * frame_A) for share in THICKNESSES}
+        for _ in range(2):
+            coarse = min(errors, key=errors.get)
+            errors |= {coarse * times: self.error(coarse * times) for times in FINER}
+        best = min(errors, key=errors.get)
+        return best, errors[best]
+
+    def error(self, thickness_A: float) -> float:
+        return self.error_of(Extent(thickness_A=thickness_A, width_A=self.width_A).box(self.series))
+
+    def error_of(self, box: Box) -> float:
+        """The least after any of the iterations: stopping early regularises as damping does."""
+        return min(self._errors(box, damping=0.0, judged=PATH))
+
+    def error_inside(self) -> float:
+        """The least without an object that leaves the frame: one inside it, nowhere negative or free, or none."""
+        n_px, (kept, out) = self.series.frames.shape[2], self._parts()
+        known = self.series.subset(kept)
+        volume = os_em(known, microscope=None, allow_negative=True)
+        drawn = project(volume, tilt_deg=self.series.tilt_deg)
+        return min(
+            self.error_of(Box(n_px, n_px)),
+            self._error(self._carried(known.frames - drawn[kept]) + drawn[out] - self.series.frames[out]),
+            self._error(self._carried(known.frames) - self.series.frames[out]),
+        )
+
+    def error_with(self, extent: Extent) -> float:
+        *_, error = self._errors(
+            extent.box(self.series), damping=extent.damping(self.series), judged=(extent.n_iterations,)
+        )
+        return error
+
+    def _errors(self, box: Box, *, damping: float, judged: tuple[int, ...]) -> Iterator[float]:
+        """After so many iterations each."""
+        frames, tilt_deg, (kept, out) = self.series.frames, self.series.tilt_deg, self._parts()
+        n_y, n_x = frames.shape[1:]
+        A, B = (MatrixProjector(system_matrix(tilt_deg=tilt_deg[of], n_x=n_x, box=box)) for of in (kept, out))
+        b = frame_columns(frames[kept])
+        missed = frame_columns(frames[out]) - B.ray_sums * even_densities(A, b)
+        path = deviations(A, b, n_iterations=judged[-1], damping=damping)
+        for k, (x, residual) in enumerate(path, start=1):
+            if k in judged:
+                carried = self._carried(residual.reshape(len(kept), -1))
+                yield self._error(B(x) + carried.reshape(-1, n_y) - missed)
+
+    def _parts(self) -> tuple[np.ndarray, np.ndarray]:
+        """Indices that are kept, and left out."""
+        out = np.arange(1, len(self.series) - 1, 3)
+        return np.setdiff1d(np.arange(len(self.series)), out), out
+
+    def _carried(self, residual: np.ndarray) -> np.ndarray:
+        """Linearly over the angle, from the kept frames to those left out."""
+        kept, out = self._parts()
+        return make_interp_spline(self.series.tilt_deg[kept], residual, k=1)(self.series.tilt_deg[out])
+
+    def _error(self, error: np.ndarray) -> float:
+        """Geometric mean over the left-out frames of their mean squared errors."""
+        mse = (error.reshape(len(self._parts()[1]), -1).astype(np.float64) ** 2).mean(axis=1)
+        return float(np.exp(np.log(mse + 1e-30).mean()))
+
+
+def _wide_probe(series: TiltSeries) -> bool:
+    """Whether the microscope that the metadata name has a probe of a wide halo."""
+    if not series.metadata.get("microscope"):
+        return False
+    from ..optics.probe import probe_radius_A  # abTEM takes seconds to import
+    from ..tilt_series import microscope_of
+
+    return probe_radius_A(microscope_of(series), fraction=0.5) > WIDE_PROBE_px * series.pixel_size_A
+
+
+def _check_given(series: TiltSeries, thickness_A: float | None, width_A: float | None) -> None:
+    frame_A = series.frames.shape[2] * series.pixel_size_A
+    if thickness_A is not None and not series.pixel_size_A <= thickness_A < np.inf:
+        raise TsgError(
+            f"a thickness of {thickness_A:g} A is less than a pixel, {series.pixel_size_A:.4g} A; give it in angstrom"
+        )
+    if width_A is not None and not frame_A * 0.999 <= width_A < np.inf:
+        raise TsgError(
+            f"an object {width_A:g} A wide is narrower than the frames, which show {frame_A:.4g} A; give its whole "
+            "width in angstrom, or none"
+        )
