@@ -1,11 +1,12 @@
 """Accuracy and time of alignment, on series whose shifts and tilt axis are known.
 
     python benchmarks/alignment.py accuracy             shifts and axis against noise and wedge, for three objects
-    python benchmarks/alignment.py methods              the coarse methods beside the full one
-    python benchmarks/alignment.py time --pixels 512    beside reading the file
+    python benchmarks/alignment.py methods              the coarse methods and the full one
+    python benchmarks/alignment.py time --pixels 512    time, compared with reading the file
 
-Errors are root mean squares over the series of a row: of shifts in pixels, but for a translation of the object, and
-of the tilt axis, 1.5 degrees in all, in degrees. Noise is Poisson's, with so many electrons in the brightest pixel.
+Errors are root mean squares over the series of a row: of the shifts in pixels, apart from a translation of the object,
+and of the tilt axis (1.5 degrees in all series) in degrees. The noise is Poisson noise; `electrons` is the number of
+electrons in the brightest pixel.
 """
 
 import argparse
@@ -27,7 +28,7 @@ SPACING_deg = 5.0
 
 
 def atoms(tilt_deg, shift_px, seed) -> TiltSeries:
-    """A gold decahedron of 116 atoms, pixels of 0.4 angstrom, with channelling."""
+    """A gold decahedron of 116 atoms with channelling, in pixels of 0.4 angstrom."""
     particle = Atoms(Decahedron("Au", 4, 3, 0))
     particle.positions -= particle.positions.mean(axis=0)
     particle.rotate(33 + 40 * seed, (1, 2, 3))
@@ -41,7 +42,7 @@ def balls(tilt_deg, shift_px, seed, reach=0.3) -> TiltSeries:
 
 
 def balls_beyond(tilt_deg, shift_px, seed) -> TiltSeries:
-    """Balls that reach beyond the frames: what is in sight changes with the tilt."""
+    """Balls that reach beyond the frames, so that the visible part changes with the tilt."""
     return balls(tilt_deg, shift_px, seed, reach=0.7)
 
 
@@ -49,7 +50,7 @@ OBJECTS = {"atoms": atoms, "balls": balls, "balls, cut off": balls_beyond}
 
 
 def recorded(kind: str, *, wedge_deg: float, electrons: float, seed: int) -> tuple[TiltSeries, np.ndarray]:
-    """A series with irregular angles, and its true shifts: a random walk."""
+    """A series with irregular angles, and its true shifts, a random walk."""
     rng = np.random.default_rng(seed)
     n = int(2 * wedge_deg / SPACING_deg) + 1
     tilt_deg = np.linspace(-wedge_deg, wedge_deg, n) + rng.uniform(-1, 1, n)
@@ -63,7 +64,7 @@ def recorded(kind: str, *, wedge_deg: float, electrons: float, seed: int) -> tup
 
 
 def errors(kind: str, *, settings: AlignmentSettings, n_series: int, **of) -> tuple[float, float, float]:
-    """Of the shifts as recorded and as found, and of the axis."""
+    """Errors of the shifts as recorded and as found, and of the axis."""
     rows = []
     for seed in range(n_series):
         series, true_px = recorded(kind, seed=seed, **of)
@@ -93,7 +94,7 @@ def accuracy(options) -> None:
 
 
 def methods(options) -> None:
-    """Each method, at +-70 degrees and 300 electrons."""
+    """Each method at +-70 degrees and 300 electrons."""
     print(f"{'object':16} {'method':16} {'shifts px':>9}")
     for kind in OBJECTS:
         for method in ("correlation", "centre-of-mass", "full"):
@@ -103,7 +104,7 @@ def methods(options) -> None:
 
 
 def timing(options) -> None:
-    """Reading a series and aligning it by each method."""
+    """Time to read a series, and to align it by each method."""
     tilt_deg = np.linspace(-70, 70, options.frames)
     shift_px = np.cumsum(np.random.default_rng(0).normal(0, 3, (options.frames, 2)), axis=0)
     shift_px -= shift_px.mean(axis=0)

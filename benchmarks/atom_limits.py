@@ -1,7 +1,7 @@
-"""How far the atoms' method carries, as a table: `python benchmarks/atom_limits.py` (about ten minutes on one core).
+"""The limits of the method `atoms` as a table: `python benchmarks/atom_limits.py` (about ten minutes on one core).
 
-Every case is kept as it is done, in the file that `--out` names; a second run goes on where the first was stopped.
-`--ship` keeps the table with the package, where the figures find it.
+Every finished case is written to the file that `--out` names; a second run continues where the first one stopped.
+`--ship` stores the table in the package, where the figures find it.
 """
 
 from itertools import chain
@@ -17,8 +17,8 @@ COLUMNS = ["recall", "invented", "rmsd_pm", "stated_pm", "explained", "within_1_
 
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path), default="atom_limits.csv", show_default=True)
-@click.option("--seeds", default=2, show_default=True, help="repeats of what is random")
-@click.option("--ship", is_flag=True, help="keep the table with the package")
+@click.option("--seeds", default=2, show_default=True, help="repeats of random cases")
+@click.option("--ship", is_flag=True, help="store the table in the package")
 def main(out, seeds, ship):
     """Print recall, false atoms and RMSD against dose, spacing, wedge, tilt errors, vacancies and displacements."""
     rows = pd.read_csv(out).to_dict("records") if out.exists() else []

@@ -1,4 +1,4 @@
-"""Atoms fitted to tilt series: time against the number of atoms, and frames predicted at tilts between, as tables.
+"""Atoms fitted to tilt series, as tables: time against the number of atoms, and frames predicted between the tilts.
 
     python benchmarks/atoms.py speed                  137, 500, 2000 and 10000 atoms, 31 frames of 80 px and more
     python benchmarks/atoms.py speed --atoms 500 --device cuda
@@ -7,7 +7,7 @@
     python benchmarks/atoms.py particle               an incoherent particle of the project, every 3 to 24 degrees
     python benchmarks/atoms.py particle --microscope aberrated --channelling
 
-Processor time hardly depends on what else the machine does; ratios are to the first row.
+Processor time hardly depends on other load on the machine. Ratios are to the first row.
 """
 
 import argparse
@@ -34,7 +34,7 @@ FIT_ITERATIONS = 5
 
 
 def particle(n_atoms: int, element: str = "Ir", seed: int = 0) -> Atoms:
-    """The atoms of an fcc crystal nearest to a random point, turned at random."""
+    """The atoms of an fcc crystal nearest to a random point, rotated at random."""
     crystal = bulk(element, "fcc", cubic=True)
     edge = int(np.ceil((n_atoms / 4) ** (1 / 3) * 1.5)) + 2
     positions = (crystal * (edge, edge, edge)).positions
@@ -54,7 +54,7 @@ def timed(work):
 
 
 def speed(options) -> None:
-    """One iteration of the fit without and with the channelling term, for particles of more and more atoms."""
+    """One iteration of the fit without and with the channelling term, for particles with ever more atoms."""
     head = "s/iteration  cpu s    ratio  cpu s/(atoms x frames) us  channelling/plain"
     print(f"{options.frames} frames, {options.device}\n{'atoms':>6} {'px':>4}  {head}")
     first = None
@@ -95,7 +95,7 @@ def speed(options) -> None:
 
 
 def whole_fit(options) -> None:
-    """The whole fit, from the start volume on, of one particle."""
+    """The whole fit of one particle, from the initial volume on."""
     atoms = particle(options.atoms[0])
     field_A = 2 * float(np.linalg.norm(atoms.positions, axis=1).max()) + 6
     series = simulate_tilt_series(
@@ -124,7 +124,7 @@ def predictions(
     peak: float,
     channelling: bool = True,
 ) -> None:
-    """PSNR of the frames half-way between every step-th one, by method, and the atoms that were found."""
+    """PSNR by method of the frames half-way between every `step`-th one, and the atoms found."""
     print(f"{'every':>6} {'linear':>7} {'cubic':>7} {'atoms':>7} {'+resid.':>7} {'chann.':>7} {'+resid.':>7}  found")
     for step in steps:
         known = series.subset(slice(None, None, step))
@@ -176,7 +176,7 @@ def series(options) -> None:
 
 
 def incoherent(options) -> None:
-    """A particle of the project by the incoherent engine, a frame every 1.5 degrees, every 3 to 24 degrees kept."""
+    """A particle by the incoherent engine, a frame every 1.5 degrees, of which one every 3 to 24 degrees is kept."""
     atoms = particle(options.atoms[0], element=options.element)
     whole = simulate_tilt_series(
         atoms,
@@ -216,7 +216,7 @@ def main() -> None:
                 type=int,
                 nargs="+",
                 default=steps,
-                help="every how many frames are kept",
+                help="keep every n-th frame",
             )
             sub.add_argument("--microscope", choices=MICROSCOPES, default="non_aberrated")
         else:

@@ -1,6 +1,6 @@
-"""Frames by the detection matrix beside abTEM's engines: `python benchmarks/detection_matrix.py` (two minutes).
+"""Frames by the detection matrix and by abTEM's engines: `python benchmarks/detection_matrix.py` (two minutes).
 
-abTEM's multislice of the wide probe is timed at some scan points and multiplied: its cost is the same at each.
+abTEM's multislice of the wide probe is timed at a few scan points and scaled up, because all points cost the same.
 """
 
 import time
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def multislice_points(microscope, matrix) -> tuple[float, float, str]:
-    """Seconds of a whole frame and correlation at some points, by abTEM's multislice in a box that holds the probe."""
+    """Seconds for a whole frame, and correlation at some points, by abTEM's multislice in a box that fits the probe."""
     extent_A = EXTENT_A + 2 * probe_radius_A(microscope, fraction=0.99)
     gpts = int(np.ceil(extent_A / SAMPLING_A / 2) * 2)
     cell = tilted_cell(ATOMS, tilt_deg=TILT_deg, extent_A=(extent_A, extent_A))

@@ -1,6 +1,6 @@
-"""The shipped series like an experiment's, with its truth: `python benchmarks/experiment_like.py` (a minute).
+"""The shipped series that resembles an experiment, with its truth: `python benchmarks/experiment_like.py` (a minute).
 
-Writes `tsg_core/data/experiment.npz`, the same file from the same numbers, and prints what preparation makes of it.
+Writes `tsg_core/samples/experiment.npz`, always the same file, and prints how well preparation restores the truth.
 """
 
 from pathlib import Path
@@ -24,13 +24,13 @@ LEFT_OUT_deg = np.array([-52.5, -32.5, -12.5, 2.5, 17.5, 37.5, 57.5])
 
 
 def tilts_deg(rng) -> np.ndarray:
-    """About every 5 degrees from -70 to 70, as a goniometer settles, one frame lost."""
+    """About every 5 degrees from -70 to 70, with the errors of a goniometer and one frame lost."""
     nominal_deg = np.delete(np.arange(-70.0, 71.0, 5.0), 21)
     return np.round(nominal_deg + rng.uniform(-0.4, 0.4, len(nominal_deg)), 2).clip(-70, 70)
 
 
 def particle(rng) -> Atoms:
-    """Gold-silver decahedron and silver icosahedron, side by side on a flake of amorphous carbon."""
+    """A gold-silver decahedron and a silver icosahedron, side by side on a flake of amorphous carbon."""
     large = Atoms(Decahedron("Au", 5, 3, 1))
     large.positions -= large.positions.mean(axis=0)
     large.positions = Rotation.random(rng=rng).apply(large.positions)
@@ -48,7 +48,7 @@ def particle(rng) -> Atoms:
 
 
 def carbon(rng, *, under_A: np.ndarray) -> Atoms:
-    """A disc 30 angstrom across and 4 thick below the particles; no atom within 1.3 angstrom of another."""
+    """A disc below the particles, 30 angstrom across and 4 thick, with all atoms at least 1.3 angstrom apart."""
     top_A = under_A[:, 2].min() - 1.0
     tried = rng.uniform([-15, -15, top_A - 4], [15, 15, top_A], (4000, 3))
     tried = tried[np.hypot(*tried[:, :2].T) < 15]
@@ -60,7 +60,7 @@ def carbon(rng, *, under_A: np.ndarray) -> Atoms:
 
 
 def record(folder_file: Path) -> None:
-    """Simulate, disturb, and write raw counts and truth."""
+    """Simulate, disturb, and write the raw counts and the truth."""
     rng = np.random.default_rng(SEED)
     tilt_deg, atoms = tilts_deg(rng), particle(rng)
     drift_px = np.cumsum(rng.normal(0, DRIFT_px, (len(tilt_deg), 2)), axis=0)
@@ -96,7 +96,7 @@ def record(folder_file: Path) -> None:
 @click.command()
 @click.option("--check", is_flag=True, help="Only prepare the shipped file.")
 def main(check):
-    """Make the file, prepare it, and compare with the truth."""
+    """Make the file, prepare it, and compare the result with the truth."""
     if not check:
         partial = EXPERIMENT_FILE.with_suffix(".partial.npz")
         record(partial)

@@ -1,7 +1,7 @@
 """Fit the channelling coefficients to the shipped multislice frames: `python benchmarks/fit_channelling.py` (a minute).
 
-The frames of the training elements decide the coefficients, and, left out one at a time, how strongly they are held
-back towards zero. The frames of the test elements and of the other microscope only show what that is worth.
+The frames of the training elements determine the coefficients and, left out one at a time, how strongly these are
+shrunk towards zero. The frames of the test elements and of the other microscope only test the result.
 """
 
 from datetime import date
@@ -22,7 +22,7 @@ N_COEFFICIENTS = 2 * len(LATERAL_A) * len(DEPTH_A) + len(LATERAL_A)
 
 
 class Sample:
-    """A multislice frame, the image of each atom alone, sharp and spread, and the features of its neighbourhood."""
+    """A multislice frame, the image of each single atom, sharp and spread, and the features of its neighbourhood."""
 
     def __init__(self, case: MultisliceFrame):
         self.case = case
@@ -34,7 +34,7 @@ class Sample:
         )
 
     def _images(self, sigma_A: float) -> np.ndarray:
-        """Images (n_atoms, n_pixels) of the atoms alone, blurred by a Gaussian, as a thermal displacement does."""
+        """Images (n_atoms, n_pixels) of the single atoms, blurred by a Gaussian like that of thermal displacements."""
         settings = {"engine": "incoherent", "thermal_displacement_A": sigma_A}
         alone = [case_series(self.case, only=[i], **settings).frames.ravel() for i in range(len(self.case.atoms()))]
         return np.array(alone, float)
@@ -67,15 +67,15 @@ def fit(samples: list[Sample], *, ridge: float) -> np.ndarray:
 
 
 def left_out(samples: list[Sample], *, ridge: float) -> float:
-    """Mean r of each frame under coefficients fitted to the others."""
+    """Mean r of the frames, each with coefficients fitted to the others."""
     rest = [[s for s in samples if s is not one] for one in samples]
     return float(np.mean([one.likeness(fit(others, ridge=ridge)) for one, others in zip(samples, rest, strict=True)]))
 
 
 @click.command()
-@click.option("--write", is_flag=True, help="keep the coefficients with the package")
+@click.option("--write", is_flag=True, help="store the coefficients in the package")
 def main(write):
-    """Print r before and after, for the frames fitted to and the others."""
+    """Print r before and after, for the fitted frames and the others."""
     samples = [Sample(c) for c in CASES if not c.phonon_configurations and c.microscope != "printed_detector"]
     chosen = [s for s in samples if s.case.used_in_fit]
     scores = {ridge: left_out(chosen, ridge=ridge) for ridge in RIDGES}
@@ -95,7 +95,8 @@ def main(write):
         n = N_COEFFICIENTS - len(LATERAL_A)
         above, below = coefficients[:n].round(4).reshape(2, len(LATERAL_A), len(DEPTH_A)).tolist()
         content = {
-            "fitted": f"{date.today()} by benchmarks/fit_channelling.py, ridge {ridge:g}, atoms at rest, {len(chosen)} frames",
+            "fitted": f"{date.today()} by benchmarks/fit_channelling.py, "
+            f"ridge {ridge:g}, atoms at rest, {len(chosen)} frames",
             "lateral_A": list(LATERAL_A),
             "depth_A": list(DEPTH_A),
             "above": above,

@@ -1,11 +1,11 @@
-"""Speed and memory of reading and writing tilt series, one row a format.
+"""Speed and memory of reading and writing tilt series, one row for each format.
 
     python benchmarks/formats.py                              61 frames of 512 x 512
     python benchmarks/formats.py --frames 181 --pixels 1024 --repeats 1
 
-Throughput is that of the float32 series, the best of the repeats, with the files in the system's cache; ratios are to
-.npy, written by numpy.save and read by numpy.load. Memory is what the process grew by while it read, over the size of
-the series, in a process of its own each.
+Throughput refers to the float32 series and is the best of the repeats, with the files in the system's cache. Ratios are
+to .npy, written by numpy.save and read by numpy.load. Memory is the growth of the process while it reads, divided by
+the size of the series; each format is read in a process of its own.
 """
 
 import argparse
@@ -29,7 +29,7 @@ WRITTEN = (".npz", ".zarr", ".mrc", ".tif", ".hspy", ".zspy")
 
 
 def example(n_frames: int, n_pixels: int) -> TiltSeries:
-    """Counts, as float32, since noise is what measured frames mostly hold."""
+    """Counts as float32, since measured frames consist mostly of noise."""
     frames = np.random.default_rng(0).poisson(300, (n_frames, n_pixels, n_pixels)).astype(np.float32)
     return TiltSeries(frames, np.linspace(-70, 70, n_frames), 2.0)
 
@@ -84,7 +84,7 @@ def peak_over_size(path: Path) -> float:
 
 
 def print_peak(path: Path) -> None:
-    """Growth of the process over the size of the series; a small series of the same format is read first."""
+    """Growth of the process divided by the size of the series; a small series of the same format is read first."""
     series = example(3, 32)
     with tempfile.TemporaryDirectory() as folder:
         small = Path(folder) / f"small{path.suffix}"
@@ -96,7 +96,7 @@ def print_peak(path: Path) -> None:
 
 
 def peak_bytes() -> int:
-    """Most memory that the process has held; on Linux without that of its parent, which getrusage hands on."""
+    """Peak memory of the process; on Linux without that of its parent, which getrusage would include."""
     status = Path("/proc/self/status")
     if status.is_file():
         return int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1]) * 1024
@@ -108,7 +108,8 @@ def compare(options) -> None:
     size_MB = series.frames.nbytes / 1e6
     print(f"{options.frames} frames of {options.pixels} x {options.pixels}, {size_MB:.0f} MB as float32")
     print(
-        f"{'format':16} {'file MB':>8} {'write MB/s':>11} {'ratio':>6} {'read MB/s':>10} {'ratio':>6} {'memory/size':>12}"
+        f"{'format':16} {'file MB':>8} {'write MB/s':>11} {'ratio':>6} "
+        f"{'read MB/s':>10} {'ratio':>6} {'memory/size':>12}"
     )
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)

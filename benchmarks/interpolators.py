@@ -1,12 +1,12 @@
-"""How near each method's midpoint frames come to the truth, on particles of the training elements.
+"""How close each method's midpoint frames come to the truth, on particles of the training elements.
 
     python benchmarks/interpolators.py                        three particles, both microscopes, rates 1, 3, 6, 12
     python benchmarks/interpolators.py --particles 1 --rates 6 --dose 1e5
     python benchmarks/interpolators.py --file series.npz --rates 1 2   a series of your own, every step of it
 
-A rate r keeps every 2r-th frame and predicts those half-way between. PSNR in dB, its peak the brightest pixel of the
-clean series; `auto` chooses among the other methods that are named. The last columns are the processor time of
-`auto`, and the shares of pixels that its intervals of 50, 90 and 95 % hold.
+A rate r keeps every 2r-th frame and predicts those half-way between. PSNR is in dB; its peak is the brightest pixel of
+the clean series. `auto` chooses among the other methods named. The last columns are the processor time of `auto`, and
+the fractions of pixels inside its 50, 90 and 95 % intervals.
 """
 
 import argparse
@@ -29,7 +29,7 @@ TILT_deg = np.arange(-90.0, 91.0)
 
 
 def series_of(options):
-    """Names and clean series, one after the other."""
+    """Names and clean series, one by one."""
     if options.file:
         yield "file", TiltSeries.read(options.file)
         return

@@ -1,8 +1,8 @@
-"""Frames by PRISM and multislice that the fast engine is held against: `python benchmarks/multislice_frames.py` (about an hour).
+"""PRISM and multislice frames to test the fast engine with: `python benchmarks/multislice_frames.py` (about an hour).
 
-Each frame is kept as soon as it is done, so that an interrupted call goes on. They are shipped as
-`tsg_core/data/multislice_frames.npz`, read by `tsg_core.samples.multislice_frames`; `fit_channelling.py` fits its coefficients to the
-frames of the training elements, the others show what they are worth.
+Each frame is written as soon as it is finished, so that an interrupted call continues. The frames are shipped as
+`tsg_core/samples/multislice_frames.npz` and read by `tsg_core.samples.multislice_frames`. `fit_channelling.py` fits its
+coefficients to the frames of the training elements; the others test them.
 """
 
 import time
@@ -16,9 +16,9 @@ from tsg_core.samples.multislice_frames import CASES, FRAMES_FILE, case_series
 
 @click.command()
 @click.option("--work", "folder", default="artifacts/multislice_frames", show_default=True, type=Path)
-@click.option("--only", default="", help="names that begin so")
+@click.option("--only", default="", help="only frames whose name starts like this")
 def main(folder, only):
-    """Compute the missing frames and, when all are there, pack them."""
+    """Compute the missing frames and, once all are there, pack them."""
     folder.mkdir(parents=True, exist_ok=True)
     for case in CASES:
         path = folder / f"{case.name}.npz"

@@ -1,7 +1,7 @@
-"""Tilt series by multislice that methods are held against: `python benchmarks/multislice_series.py` (an hour or two).
+"""Multislice tilt series to test methods with: `python benchmarks/multislice_series.py` (an hour or two).
 
-Each tilt is kept as soon as it is done, so that an interrupted call goes on. Shipped as
-`tsg_core/data/multislice_series.npz`, read by `tsg_core.samples.multislice_series`.
+Each tilt is written as soon as it is finished, so that an interrupted call continues. The series are shipped as
+`tsg_core/samples/multislice_series.npz` and read by `tsg_core.samples.multislice_series`.
 """
 
 import time
@@ -27,7 +27,7 @@ from tsg_core.simulation.detection_matrix import detection_matrix
 @click.command()
 @click.option("--work", "folder", default="artifacts/multislice_series", show_default=True, type=Path)
 def main(folder):
-    """Compute the missing tilts, those of wide spacings first, and pack the particles that are whole."""
+    """Compute the missing tilts, those of wide spacings first, and pack the particles that are complete."""
     folder.mkdir(parents=True, exist_ok=True)
     order = sorted(range(len(TILT_deg)), key=lambda i: (i % 2, i))
     for i in order:
@@ -51,7 +51,7 @@ def main(folder):
 
 
 def both_microscopes(particle: str, tilt_deg: float) -> dict[str, np.ndarray]:
-    """A frame (n_y, n_x) of each microscope; they share the detector, so that one detection matrix serves both."""
+    """A frame (n_y, n_x) of each microscope; both have the same detector, so one detection matrix serves both."""
     matrix = detection_matrix(
         reference_atoms(particle),
         microscope=MICROSCOPES["non_aberrated"],

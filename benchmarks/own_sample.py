@@ -1,14 +1,14 @@
-"""What `tsg densify` costs for one's own sample: memory and time of methods on whole frames.
+"""What `tsg densify` costs for a sample of your own: memory and time of the methods on whole frames.
 
     python benchmarks/own_sample.py                                  90 frames of 512 px: half an hour
     python benchmarks/own_sample.py --frames 90 --pixels 256         minutes
     python benchmarks/own_sample.py --methods linear kriging
 
-One frame is predicted between each pair. Memory is the largest resident set of the command less that of the same command
-on a tiny series, which is Python and its packages (for auto, those of the method that needs most). It is compared with
-the series that is written, measured and predicted frames together, and with the one that is read. Beside the seconds
-that pass stand those that the processors worked, which other work on the machine hardly changes: on two cores that are
-free, a fit of an object takes little more than half of these.
+One frame is predicted between each pair. Memory is the largest resident set of the command minus that of the same
+command on a tiny series, which is Python and its packages (for auto, those of the method that needs most). It is
+compared with the written series, measured and predicted frames together, and with the series that was read. Beside the
+wall time stands the processor time, which hardly depends on other load on the machine. On two free cores, the fit of an
+object takes little more than half the processor time.
 """
 
 import argparse
@@ -30,12 +30,12 @@ from tsg_core.simulation import simulate_tilt_series
 from tsg_core.structures import random_rotation, training_particles
 from tsg_core.tilt_series import TiltSeries
 
-TINY = (slice(None, None, 10), slice(16), slice(136))  # frames so wide that they are treated as wider ones are
+TINY = (slice(None, None, 10), slice(16), slice(136))  # wide enough to be treated like wider ones
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """Of a process: its largest resident set, the seconds that passed, and those that processors worked."""
+    """Cost of a process: its largest resident set, wall time and processor time."""
 
     peak_MB: float
     wall_s: float
@@ -54,7 +54,7 @@ def cost_of(*arguments) -> Cost:
     begun_s, before_s, peak_kB = time.perf_counter(), _processor_s(), 0
     child = subprocess.Popen([sys.executable, "-m", "tsgbook.cli", *map(str, arguments)], stdout=subprocess.DEVNULL)
     while child.poll() is None:
-        # not the system's count for children, which begins at the size of this process
+        # not the system's value for children, which starts at the size of this process
         found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{child.pid}/status").read_text())
         peak_kB = max(peak_kB, int(found[1]) if found else 0)
         time.sleep(0.02)
@@ -92,7 +92,7 @@ def compare(series: TiltSeries, methods: list[str]) -> None:
 
 
 def densify(series: TiltSeries, method: str, folder: Path) -> Cost:
-    """What `tsg densify` costs that predicts a frame between each pair."""
+    """What it costs to predict a frame between each pair with `tsg densify`."""
     between, path = folder / "between.txt", series.write(folder / "series.mrc", overwrite=True)
     between.write_text("".join(f"{angle}\n" for angle in (series.tilt_deg[1:] + series.tilt_deg[:-1]) / 2))
     options = ("--at", between, "--method", method, "-o", folder / "out.mrc", "--overwrite")

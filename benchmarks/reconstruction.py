@@ -1,14 +1,14 @@
-"""Speed, memory and quality of reconstruction, each command a table.
+"""Speed, memory and quality of reconstruction; each command prints a table.
 
-    python benchmarks/reconstruction.py engines              SIRT beside ASTRA and TomoPy, small: 4 slices of 96 px
+    python benchmarks/reconstruction.py engines              SIRT, ASTRA and TomoPy on a small volume: 4 slices of 96 px
     python benchmarks/reconstruction.py engines --slices 16 --pixels 128 --iterations 100
     python benchmarks/reconstruction.py engines --slices 16 --pixels 512 --iterations 100 --measured 4
     python benchmarks/reconstruction.py methods              all methods on one sparse, noisy series
     python benchmarks/reconstruction.py memory --pixels 512 --slices 512 --iterations 1
     python benchmarks/reconstruction.py distances --points 1000000
 
-Ratios are wall time and processor time of an engine over those of the first one, `sparse` unless told otherwise; that
-of processor time hardly depends on what else the machine does.
+Ratios are the wall time and processor time of an engine divided by those of the first engine, `sparse` by default. The
+ratio of processor times hardly depends on other load on the machine.
 """
 
 import argparse
@@ -33,7 +33,7 @@ PIXEL_A = 0.3
 
 
 def timed(work):
-    """Result, wall seconds and processor seconds; what was kept of earlier geometries is forgotten."""
+    """Result, wall seconds and processor seconds; caches of earlier geometries are cleared first."""
     projection._system_matrices.cache_clear()
     wall_s, processor_s = time.perf_counter(), time.process_time()
     result = work()
@@ -48,7 +48,7 @@ def object_volume(n_y: int, n_x: int) -> np.ndarray:
 
 
 def engines(options) -> None:
-    """SIRT by each engine: making the matrix or projector, one iteration, and all of them."""
+    """SIRT by each engine: making the matrix or projector, one iteration, and all iterations."""
     volume = object_volume(options.slices, options.pixels)
     series = TiltSeries(project(volume, tilt_deg=TILT_deg), TILT_deg, PIXEL_A)
     matrix, wall_s, _ = timed(lambda: system_matrix(tilt_deg=TILT_deg, n_x=options.pixels))
@@ -82,7 +82,7 @@ def engines(options) -> None:
 
 
 def methods(options) -> None:
-    """Every method on the same sparse and noisy frames of a probe: time, and correlation with the object."""
+    """Every method on the same sparse, noisy frames with a probe: time, and correlation with the object."""
     from tsg_core.reconstruction.probe_blur import project_with_probe
 
     truth = object_volume(options.slices, options.pixels)
@@ -110,7 +110,7 @@ def methods(options) -> None:
 
 
 def memory(options) -> None:
-    """Peak memory of this process, beside what the method's own estimate says."""
+    """Peak memory of this process, compared with the method's own estimate."""
     rng = np.random.default_rng(0)
     shape = (len(TILT_deg), options.slices, options.pixels)
     series = TiltSeries(rng.random(shape, np.float32), TILT_deg, PIXEL_A)
@@ -125,7 +125,7 @@ def memory(options) -> None:
 
 
 def distances(options) -> None:
-    """The Chamfer distance of two clouds of points on one object."""
+    """Time for the Chamfer distance between two clouds of points on one object."""
     from tsg_core.evaluation import chamfer_distance, object_points
 
     shape = object_volume(96, 96)

@@ -1,4 +1,4 @@
-"""Speed and likeness of the simulation engines, side by side in one run: `python benchmarks/simulation.py --help`."""
+"""Speed of the simulation engines, and how alike their frames are: `python benchmarks/simulation.py --help`."""
 
 import time
 
@@ -25,7 +25,7 @@ def main():
 @click.option("--pixels", default=128, show_default=True)
 @click.option("--shells", default=6, show_default=True, help="icosahedron: 6 shells 561 atoms, 12 shells 5083")
 def series(tilts, pixels, shells):
-    """Whole series by the incoherent engine, the first call (which computes the probes) and the next."""
+    """Whole series by the incoherent engine: the first call, which computes the probes, and the next."""
     atoms = Atoms(Icosahedron("Au", shells))
     atoms.positions -= atoms.positions.mean(axis=0)
     click.echo(f"{len(atoms)} atoms, {tilts} frames of {pixels} x {pixels}")
@@ -47,7 +47,7 @@ def series(tilts, pixels, shells):
 
 @main.command("likeness")
 def likeness_table():
-    """The shipped multislice frames beside the fast engine's: r, total, time; and what the channelling option adds."""
+    """The shipped multislice frames and the fast engine's: r, total, time, and the effect of the channelling option."""
     heads = ("r", "total", "slow s", "ms", "faster", "channelling r", "cost")
     click.echo(f"{'frame':44s} " + " ".join(f"{head:>8s}" for head in heads))
     for case in CASES:

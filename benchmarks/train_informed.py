@@ -1,4 +1,4 @@
-"""Training of the network behind the method `informed`: `python benchmarks/train_informed.py` (two hours)."""
+"""Train the network of the method `informed`: `python benchmarks/train_informed.py` (two hours)."""
 
 from pathlib import Path
 
@@ -23,10 +23,10 @@ DATA = RecipeData(
 @click.command()
 @click.option("--work", "folder", default="artifacts/training/informed", show_default=True, type=Path)
 @click.option("--steps", default=9000, show_default=True)
-@click.option("--start", type=click.Path(exists=True), help="Weights to begin with, of a network that is told less.")
+@click.option("--start", type=click.Path(exists=True), help="Initial weights, possibly of a network with fewer inputs.")
 @click.option("--cases-only", is_flag=True, help="Make the cases and stop.")
 def main(folder, steps, start, cases_only):
-    """Make the cases, train, and put the best weights into the package; go on where that was interrupted."""
+    """Make the cases, train, and put the best weights into the package; resume after an interruption."""
     settings = CaseSettings(data=DATA)
     validation, training = (write_cases(settings, folder / "cases", validation=choice) for choice in (True, False))
     if not cases_only:

@@ -1,12 +1,12 @@
-"""Speed of TSGNet: a training step and prediction beside a plain implementation of the same network.
+"""Speed of TSGNet: a training step and a prediction, compared with a plain implementation of the same network.
 
     python benchmarks/training.py            # table of both networks
     python benchmarks/training.py --small    # the small network alone
 
-The plain implementation is what a literal reading of the paper gives: contiguous tensors, float32, each frame encoded
-and each feature warped in a call of its own, all patches of the census terms held at once. Both implementations are
-given the same weights; their predictions and losses are compared before they are timed. Implementations take turns and
-the fastest round counts, so that other work on the machine disturbs the ratio least.
+The plain implementation reads the paper literally: contiguous tensors, float32, a separate call to encode each frame
+and to warp each feature, and all patches of the census terms in memory at once. Both implementations get the same
+weights; their predictions and losses are compared before they are timed. They take turns, and the fastest round counts,
+so that other load on the machine affects the ratio least.
 """
 
 import argparse
@@ -99,7 +99,7 @@ class Step:
 
 
 def fastest_s(calls: dict, *, rounds: int) -> dict:
-    """Seconds of the fastest of several rounds, in which the calls take turns, after one round that does not count."""
+    """Seconds of the fastest of several rounds in which the calls take turns, after a warm-up round."""
     seconds = {name: [] for name in calls}
     for _ in range(rounds + 1):
         for name, call in calls.items():
@@ -125,7 +125,7 @@ def training_steps(name: str, channels, crop_px: int, *, rounds: int) -> None:
 
 
 def predictions(name: str, channels) -> None:
-    """90 frames of 128 px; and one frame of 512 and 1024 px with the memory that it takes."""
+    """90 frames of 128 px, and one frame of 512 and of 1024 px with the memory they need."""
     model = TSGNet(channels=channels).eval().to(memory_format=torch.channels_last)
     rng = np.random.default_rng(0)
     for n_px, n_measured in ((128, 91), (512, 2), (1024, 2)):

@@ -1,13 +1,13 @@
-"""The automatic choice against the truth: does leaving out measured frames find the method that is best in between?
+"""The automatic choice tested against the truth: does leaving out measured frames find the method that is best between?
 
     python benchmarks/verdicts.py                 all cases, a few minutes
-    python benchmarks/verdicts.py --only blobs    those whose name holds a word
+    python benchmarks/verdicts.py --only blobs    cases whose name contains a word
 
-Simulated cases of many kinds, 64 pixels wide. Frames half-way between the measured ones are predicted, and compared
-with the true, noise-free ones: PSNR in dB, its peak the brightest pixel of the clean series, a dash where a method does
-not apply. `lost` is by how much the method that was chosen (the one with the largest weight) falls short of the best
-one; `agrees` where that is at most 0.2 dB. `auto` is the blend that `tsg densify` writes, and `blend` by how much it is
-better than the best single method.
+The simulated cases are of many kinds and 64 pixels wide. Frames half-way between the measured ones are predicted and
+compared with the true, noise-free frames: PSNR in dB, with the brightest pixel of the clean series as its peak; a dash
+means that a method does not apply. `lost` tells by how much the chosen method (the one with the largest weight) falls
+short of the best one; it `agrees` if that is at most 0.2 dB. `auto` is the blend that `tsg densify` writes; `blend`
+tells by how much it is better than the best single method.
 """
 
 import argparse
@@ -37,7 +37,7 @@ SHARP = "non_aberrated"
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A particle by its element, or "blobs"; the measured angles; what the microscope and the dose add."""
+    """A particle, given by its element, or "blobs"; the measured angles; the effects of microscope and dose."""
 
     name: str
     element: str
@@ -79,7 +79,7 @@ CASES = (
 
 
 def clean_series(case: Case, tilt_deg: np.ndarray) -> TiltSeries:
-    """What a microscope without noise would record of the case's object."""
+    """What a noise-free microscope would record of the object of a case."""
     if case.element == "blobs":
         rng = np.random.default_rng(0)
         volume = np.zeros((PIXELS,) * 3, np.float32)
@@ -105,7 +105,7 @@ def particle(element: str) -> Atoms:
 
 
 def scores(case: Case) -> tuple[dict[str, float], str, float]:
-    """PSNR in dB of every method that applies, and of `auto`; the method chosen; seconds."""
+    """PSNR in dB of every applicable method and of `auto`; the chosen method; seconds."""
     targets_deg = (case.measured_deg[1:] + case.measured_deg[:-1]) / 2
     clean = clean_series(case, np.union1d(case.measured_deg, targets_deg))
     recorded = clean.subset(np.isin(clean.tilt_deg, case.measured_deg))

@@ -1,1 +1,1 @@
-"""The figures of the chapters."""
+"""Figures of the chapters."""

@@ -1,4 +1,4 @@
-"""What a TSGNet is made of, read from the module itself: its blocks, a picture of them, and how far it sees."""
+"""The structure of a TSGNet, read from the module itself: its blocks, a picture of them, and its receptive field."""
 
 import copy
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ ENCODER, DECODER, FRAME = "#56B4E9", "#E69F00", "#DDDDDD"
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """A level of the encoder or a decoder: channels and edge of the square maps that go in and come out."""
+    """A level of the encoder, or a decoder: channels and edge of the square maps at its input and output."""
 
     name: str
     channels_in: int
@@ -28,7 +28,7 @@ class Block:
 
 
 def blocks(model: TSGNet, *, size_px: int = 64) -> list[Block]:
-    """The blocks in the order in which they work, for frames of `size_px` (a multiple of 16), without computing any."""
+    """The blocks in the order of evaluation, for frames of `size_px` (a multiple of 16); nothing is evaluated."""
     shell = copy.deepcopy(model).to("meta")
     found: list[Block] = []
 
@@ -50,9 +50,10 @@ def blocks(model: TSGNet, *, size_px: int = 64) -> list[Block]:
 
 
 def sensitivity(model: TSGNet, frame_a: Tensor, frame_b: Tensor, *, t: float = 0.5) -> np.ndarray:
-    """|derivative| (n_y, n_x) of the middle pixel of the prediction by each pixel of frame a; frames (1, 1, n_y, n_x).
+    """|Derivative| (n_y, n_x) of the prediction's middle pixel with respect to each pixel of frame a.
 
-    What the whole frame enters by, its mean and its displacement, is held fixed: it touches every pixel a little.
+    Frames are (1, 1, n_y, n_x). The mean and the displacement are held fixed, because they depend a little on every
+    pixel of a frame.
     """
     frame_a = frame_a.detach().clone().requires_grad_()
     whole = {"mean": pair_mean(frame_a, frame_b).detach(), "moved_px": displacement_px(frame_a, frame_b).detach()}
@@ -63,9 +64,9 @@ def sensitivity(model: TSGNet, frame_a: Tensor, frame_b: Tensor, *, t: float = 0
 
 
 def receptive_field_px(model: TSGNet) -> int:
-    """Width of the window of a frame on which a predicted pixel can depend at all, found by the support of a gradient.
+    """Width of the window of a frame on which a predicted pixel can depend, from the support of a gradient.
 
-    It belongs to the design, not to the weights, which are drawn anew so that none is zero.
+    It is a property of the design, not of the weights; they are drawn anew so that none is zero.
     """
     narrow = {"channels": (4, 4, 4, 4), "linear_start": False}
     with torch.random.fork_rng(devices=[]):
@@ -78,7 +79,7 @@ def receptive_field_px(model: TSGNet) -> int:
 
 
 def draw(model: TSGNet, *, size_px: int = 64) -> Figure:
-    """The picture: encoder on the left, decoders on the right, one row for each size of maps; returns the figure."""
+    """Draw the encoder on the left and the decoders on the right, one row for each size of maps; returns the figure."""
     found = {block.name: block for block in blocks(model, size_px=size_px)}
     figure, axis = plt.subplots(figsize=(8.6, 5.4))
     axis.set(xlim=(-0.3, 10.4), ylim=(-5.0, 0.75))

@@ -1,4 +1,4 @@
-"""Figures of the chapter on atoms: how far the method carries, and whether its stated errors are the true ones."""
+"""Figures of the chapter on atoms: the limits of the method, and whether its stated errors are right."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -22,8 +22,8 @@ LEVELS = np.array([0.5, 0.68, 0.9, 0.95])
 def show_limits(table: pd.DataFrame, *, variables=tuple(AXES), variants=tuple(VARIANTS)):
     """Recall, false atoms and RMSD (rows) against each variable (columns), of `atom_limits.limits_table`.
 
-    A line joins the means over what was repeated, points are the repeats; a cross marks a series that was refused. The
-    dashed line is the error that the method states. Returns the figure.
+    Lines join the means over repeats, points are single repeats, and a cross marks a series that the method refused.
+    The dashed line is the error that the method states. Returns the figure.
     """
     figure, axes = plt.subplots(
         3, len(variables), figsize=(2.5 * len(variables), 6), sharex="col", sharey="row", squeeze=False
@@ -62,15 +62,16 @@ def _curves(axes, rows: pd.DataFrame, *, label: str, colour: str) -> None:
 
 
 def covered(deviations_A, stated_A, *, levels=LEVELS) -> np.ndarray:
-    """Fraction (n_level,) of deviations that lie within the normal intervals of these probabilities around 0."""
+    """Fraction (n_level,) of the deviations inside the normal intervals around 0 that have these probabilities."""
     within = np.abs(np.ravel(deviations_A)) / np.ravel(stated_A)
     return np.array([(within < stats.norm.ppf(0.5 + level / 2)).mean() for level in levels])
 
 
 def show_calibration(errors: dict):
-    """How many true positions lie within intervals of each stated probability, of {name: atom_limits.deviations(...)}.
+    """Fraction of true positions inside the intervals of each stated probability.
 
-    Below the diagonal the stated errors are too small, above it too large. Returns the figure.
+    Takes {name: atom_limits.deviations(...)}. Below the diagonal the stated errors are too small, above it too large.
+    Returns the figure.
     """
     levels = np.linspace(0.05, 0.99, 48)
     figure, axis = plt.subplots(figsize=(4.2, 4))

@@ -25,7 +25,7 @@ MICROSCOPE = "non_aberrated"
 def write_overview(store: Artifacts, path: Path) -> Path:
     """Draw a run's predicted frames, gains over linear interpolation and volumes into a PNG.
 
-    Raises TsgError where an artifact of the run is missing.
+    Raises TsgError if an artifact of the run is missing.
     """
     plotting.use_book_style()
     figure, axes = plt.subplots(2, 6, figsize=(11, 4.3))
@@ -42,7 +42,7 @@ def write_overview(store: Artifacts, path: Path) -> Path:
 
 
 def _frames(axes, store: Artifacts) -> None:
-    """Two measured frames, the true one half-way between, and what three methods make of it."""
+    """Two measured frames, the true frame half-way between them, and three predictions of it."""
     series = Dataset(store.path(chapters.series_name("test", MICROSCOPE)))[0]
     trios = midpoint_trios(len(series), rate=RATE, offset=0)
     before, middle, after = trios[len(trios) // 3]
@@ -61,7 +61,7 @@ def _frames(axes, store: Artifacts) -> None:
 
 
 def _volumes(axes, store: Artifacts) -> None:
-    """A slice across the tilt axis of Reference, Sparse and both Mix volumes."""
+    """A slice across the tilt axis of the Reference, Sparse and both Mix volumes."""
     gap = store.provenance(chapters.EXAMPLE_VOLUMES)["parameters"]["gap"]
     with np.load(store.path(chapters.EXAMPLE_VOLUMES)) as volumes:
         slices = [
@@ -71,7 +71,7 @@ def _volumes(axes, store: Artifacts) -> None:
 
 
 def _gains(axis, store: Artifacts) -> None:
-    """PSNR gained over linear interpolation against the rate, mean over the test particles."""
+    """Gain in PSNR over linear interpolation against the rate, averaged over the test particles."""
     table = read_table(store.path(chapters.FRAME_METRICS))
     gains = gain_over(table[table["microscope"] == MICROSCOPE], column="psnr_dB", of="method", baseline="linear")
     means = over_particles(gains, by=["method", "rate"], columns=["gain"])

@@ -14,7 +14,7 @@ from tsg_core.geometry import pixel_centres_A, tilted_positions
 from tsg_core.pictures.slices import draw_scale_bar
 from tsg_core.tilt_series import TiltSeries
 
-# one colour a method and an arm, the same in every chapter (Okabe and Ito, distinguishable without colour vision)
+# one colour for each method and arm in all chapters (Okabe and Ito's palette, safe for colour-blind readers)
 COLOURS = {
     "linear": "#000000",
     "nearest": "#999999",
@@ -37,13 +37,13 @@ COLOURS = {
     "Mix (all) reprojection": "#009E73",
 }
 
-# looks down on x and y from the front, a little low so that the labels of the axes stay in the picture
+# looks down on x and y from the front, slightly lowered so that the axis labels stay in the picture
 CAMERA = {"eye": {"x": 1.2, "y": -1.6, "z": 0.65}, "center": {"x": 0, "y": 0, "z": -0.15}}
 
 
 def use_book_style() -> None:
-    """Matplotlib settings of every figure in the book; cells show figures that were made without pyplot, too."""
-    plt.switch_backend(plt.get_backend())  # else these are shown as text until pyplot has drawn one
+    """Set Matplotlib up for every figure of the book; figures made without pyplot are shown in cells, too."""
+    plt.switch_backend(plt.get_backend())  # else they appear as text until pyplot has drawn one
     plt.rcParams.update(
         {
             "figure.dpi": 110,
@@ -60,7 +60,7 @@ def use_book_style() -> None:
 
 
 def say(text: str) -> None:
-    """Show a sentence as prose; numbers in it come from the run."""
+    """Show a sentence as prose; its numbers come from the run."""
     display(Markdown(text))
 
 
@@ -75,7 +75,7 @@ def show_frames(
     colour_bar=None,
     columns: int | None = None,
 ):
-    """Frames (n, n_y, n_x) side by side on one intensity scale, with a scale bar; returns the figure."""
+    """Draw frames (n, n_y, n_x) side by side on one intensity scale, with a scale bar; returns the figure."""
     frames = np.asarray(frames)
     columns = columns or min(len(frames), 5)
     rows = -(-len(frames) // columns)
@@ -93,7 +93,7 @@ def show_frames(
 
 
 def plot_with_interval(axis, table, *, x: str, y: str, by: str) -> None:
-    """Mean of `y` against `x`, one line for each value of `by`, with the columns `<y>_low` and `<y>_high` as its band."""
+    """Plot the mean of `y` against `x`, a line for each value of `by`, with a band from `<y>_low` to `<y>_high`."""
     for name, rows in table.groupby(by, sort=False):
         rows = rows.sort_values(x)
         colour = COLOURS.get(name)
@@ -105,7 +105,7 @@ def plot_with_interval(axis, table, *, x: str, y: str, by: str) -> None:
 
 
 def show_plotly(figure: go.Figure) -> None:
-    """Display an interactive figure in Jupyter and in the built book, which brings its own copy of plotly.js."""
+    """Display an interactive figure in Jupyter and in the built book, which contains its own copy of plotly.js."""
     figure.update_layout(
         margin={"l": 0, "r": 0, "t": 40, "b": 60 if figure.layout.sliders else 0}, autosize=True, plot_bgcolor="white"
     )
@@ -162,7 +162,7 @@ def _slider(names, prefix: str) -> dict:
 
 
 def tilt_slider_figure(series: dict[str, TiltSeries], *, every: int = 1, title: str = "") -> go.Figure:
-    """Tilt series with equal angles side by side, moved through with a slider; 8-bit grey values for display only."""
+    """Tilt series with equal angles, side by side with one slider; 8-bit grey values, for display only."""
     first = next(iter(series.values()))
     top = max(s.frames.max() for s in series.values())
     grey = {k: np.clip(255 * s.frames / top, 0, 255).astype(np.uint8) for k, s in series.items()}
@@ -199,7 +199,7 @@ def isosurface_figure(
         i, j, k = faces.T.astype(np.int32)
         x, y, z = (np.round(v, 2).astype(np.float32) for v in (x, y, z))
         light = {"ambient": 0.45, "diffuse": 0.7, "specular": 0.2}
-        colour = "#999999" if name == "Reference" else COLOURS.get(name, "#0072B2")  # black shows no shape
+        colour = "#999999" if name == "Reference" else COLOURS.get(name, "#0072B2")  # black would hide the shape
         meshes.append(
             go.Mesh3d(x=x, y=y, z=z, i=i, j=j, k=k, name=name, color=colour, lighting=light, visible=not meshes)
         )

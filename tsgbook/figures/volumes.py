@@ -19,13 +19,13 @@ ATOMS = {"missing": "missing per 100 atoms", "invented": "invented per 100 atoms
 
 
 def against_gap(table: pd.DataFrame, columns: Mapping[str, str] = FIGURE_3, *, title: str, seed: int = 0):
-    """Means over particles against the gap: a row for each microscope, a panel for each column and its label."""
+    """Means over particles against the gap: a row for each microscope, a panel for each of the labelled columns."""
     means = over_particles(arm_labels(table), by=["microscope", "label", "gap"], columns=list(columns), seed=seed)
     return _panels(means, columns, title=title)
 
 
 def atoms_against_gap(table: pd.DataFrame, *, title: str, seed: int = 0):
-    """Missing and invented atoms and the RMSD of the others against the gap."""
+    """Missing atoms, invented atoms, and the RMSD of the matched ones against the gap."""
     return _panels(atom_means(table, seed=seed), ATOMS, title=title)
 
 
@@ -51,7 +51,7 @@ def against_dose(table: pd.DataFrame, *, column: str = "chamfer_A", label: str =
 
 
 def slices_by_gap(slices: Mapping[str, Mapping[int, np.ndarray]], *, pixel_size_A: float, title: str):
-    """Slices (n_z, n_x) of one particle: a row for each arm, a column for each gap, on one grey scale; see `_shades`."""
+    """Slices (n_z, n_x) of one particle: a row for each arm, a column for each gap; one grey scale, see `_shades`."""
     gaps = sorted({gap for row in slices.values() for gap in row})
     size = (1.5 * len(gaps) + 0.9, 1.6 * len(slices) + 0.4)
     figure, axes = plt.subplots(len(slices), len(gaps), figsize=size, squeeze=False)
@@ -72,7 +72,7 @@ def slices_by_gap(slices: Mapping[str, Mapping[int, np.ndarray]], *, pixel_size_
 
 
 def orthogonal_slices(volumes: Mapping[str, np.ndarray], *, voxel_size_A: float):
-    """The three middle slices of each volume (n_y, n_z, n_x): a column for each volume, one grey scale; see `_shades`."""
+    """The three middle slices of each volume (n_y, n_z, n_x), a column for each; one grey scale, see `_shades`."""
     pictures = {
         "across the tilt axis (x, z)": [v[v.shape[0] // 2] for v in volumes.values()],
         "from the front (x, y)": [v[:, v.shape[1] // 2] for v in volumes.values()],
@@ -109,7 +109,7 @@ def shell_correlations(panels: Mapping[str, Mapping[str, ShellCorrelation]]):
 
 
 def _shades(pictures) -> PowerNorm:
-    """Grey as the square root of the density, black at zero and below: streaks show beside bright atoms."""
+    """Grey is the square root of the density, black at zero and below, so that streaks show beside bright atoms."""
     return PowerNorm(0.5, vmin=0, vmax=max(picture.max() for picture in pictures), clip=True)
 
 
@@ -130,7 +130,7 @@ def _panels(means: pd.DataFrame, columns: Mapping[str, str], *, title: str):
 
 
 def _scale(axis, column: str) -> None:
-    """Distances on a logarithmic scale, counts on one that holds zero too, the rest as it is."""
+    """Scale of an axis: logarithmic for distances, one that includes zero for counts, linear for the rest."""
     if column in ("missing", "invented"):
         axis.set_yscale("symlog", linthresh=1)
         axis.set_ylim(bottom=-0.1)

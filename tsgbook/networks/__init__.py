@@ -1,1 +1,1 @@
-"""How the networks that come with the package were trained, and how they are put into it."""
+"""How the shipped networks are trained and put into the package."""

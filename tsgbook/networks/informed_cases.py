@@ -1,4 +1,4 @@
-"""Cases that the network of the method `informed` is trained with: frames left out of series of known particles."""
+"""Training cases for the network of the method `informed`: frames left out of series of known particles."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,21 +21,21 @@ from tsg_core.tools.progress import track
 from .recipes import RecipeData
 
 GAPS = range(2, 2 * MAX_GAP + 1)
-COMPANIONS = ("Al", "Ti", "Cu", "Ag", "Pt")  # elements of alloys, of which fitted atoms may miss the lighter ones
+COMPANIONS = ("Al", "Ti", "Cu", "Ag", "Pt")  # second elements of alloys; fitted atoms may miss the lighter of the two
 
 
 @dataclass(frozen=True, kw_only=True)
 class CaseSettings:
-    """What is drawn for the cases: sparse series, of each of which some frames are to be predicted.
+    """How the cases are drawn: sparse series, in each of which some frames are to be predicted.
 
-    data                the particles, their pixel sizes and frames, as of TSGNet's recipes
-    n_cases             of each particle and microscope to train with, their gaps drawn
-    n_validation_cases  likewise for validation, their gaps dealt out in turn, so that every gap has its share
-    n_targets           of each series
-    alloys              part of the training series that show one; the particles themselves are of one element
-    channelling         (low, high) part of the channelling correction that a series' frames have; half have none
+    data                particles, pixel sizes and frames, as in the recipes of TSGNet
+    n_cases             training cases for each particle and microscope, with random gaps
+    n_validation_cases  the same for validation; gaps are dealt out in turn, so that all gaps are equally frequent
+    n_targets           targets in each series
+    alloys              fraction of the training series that show an alloy; the particles themselves have one element
+    channelling         (low, high) fraction of the channelling correction in a series' frames; half have none
     dose_per_A2         (low, high) dose of the measured frames, log-uniform; half of the cases have no noise
-    most_frames         of a series to which atoms are fitted: more take minutes
+    most_frames         atoms are fitted only to series with at most this many frames: more would take minutes
     """
 
     data: RecipeData
@@ -49,7 +49,7 @@ class CaseSettings:
 
 
 def write_cases(settings: CaseSettings, folder: Path, *, validation: bool) -> list[Path]:
-    """Files of the cases of every particle and microscope, made where they are not there yet."""
+    """Files of the cases of every particle and microscope; missing files are made."""
     folder.mkdir(parents=True, exist_ok=True)
     data = settings.data
     particles = [
@@ -77,7 +77,7 @@ def write_cases(settings: CaseSettings, folder: Path, *, validation: bool) -> li
 
 
 def _gaps(settings: CaseSettings, i: int, rng: np.random.Generator, validation: bool) -> list[int]:
-    """Gaps of the cases of the i-th particle."""
+    """Gaps of the cases of particle i."""
     if validation:
         n = settings.n_validation_cases
         return [GAPS[k % len(GAPS)] for k in range(n * i, n * (i + 1))]
@@ -85,7 +85,7 @@ def _gaps(settings: CaseSettings, i: int, rng: np.random.Generator, validation: 
 
 
 def _alloyed(atoms: Atoms, rng: np.random.Generator) -> Atoms:
-    """The particle with some of its atoms, at random, of one other element."""
+    """The particle with a random part of its atoms replaced by one other element."""
     mixed = atoms.copy()
     mixed.symbols[rng.random(len(mixed)) < rng.uniform(0.1, 0.75)] = rng.choice(COMPANIONS)
     return mixed
@@ -94,7 +94,7 @@ def _alloyed(atoms: Atoms, rng: np.random.Generator) -> Atoms:
 def _dense_series(
     atoms: Atoms, pixel_size_A: float, microscope: str, settings: CaseSettings, rng: np.random.Generator
 ) -> TiltSeries:
-    """A full series, half of them with a random part of the channelling correction."""
+    """A full series; half of the series include a random part of the channelling correction."""
     n = settings.data.n_pixels
     options = {
         "microscope": MICROSCOPES[microscope],
@@ -112,8 +112,8 @@ def _dense_series(
 
 
 def _case(series: TiltSeries, gap: int, settings: CaseSettings, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """An offset, a dose, a wedge and targets: what the network is told of them, and the truth."""
-    edge = int(rng.choice([0, 0, 15, 30]))  # frames left out at both ends: a missing wedge in one of two cases
+    """Draw an offset, a dose, a wedge and targets; return the input of the network, and the truth."""
+    edge = int(rng.choice([0, 0, 15, 30]))  # frames left out at both ends: half of the cases have a missing wedge
     measured = np.arange(edge + rng.integers(min(gap, 12)), len(series) - edge, gap)
     between = np.setdiff1d(np.arange(measured[0], measured[-1]), measured)
     middle = np.intersect1d(between, measured[:-1] + gap // 2)
@@ -135,13 +135,13 @@ def _case(series: TiltSeries, gap: int, settings: CaseSettings, rng: np.random.G
 
 
 class Cases:
-    """All targets of some files in memory.
+    """All targets of some files, in memory.
 
-    channels    (n, N_CHANNELS, n_y, n_x), see `informed_views.views`
-    error       (n, n_y, n_x) the truth less the prior, over the scale
+    channels    (n, N_CHANNELS, n_y, n_x); see `interpolation.informed.views`
+    error       (n, n_y, n_x) truth minus prior, divided by the scale
     gap         (n,) between measured frames
-    microscope  (n,) its name
-    atoms       (n,) True where atoms were fitted
+    microscope  (n,) name
+    atoms       (n,) True if atoms were fitted
     """
 
     def __init__(self, paths: list[Path]):
@@ -157,5 +157,5 @@ class Cases:
         return len(self.error)
 
     def batch(self, chosen: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Channels and errors of some targets."""
+        """Channels and errors of the chosen targets."""
         return tuple(torch.from_numpy(a[chosen].astype(np.float32)) for a in (self.channels, self.error))

@@ -1,4 +1,4 @@
-"""Training `informed.InformedNet`: the objective, the steps, and what comes out of them."""
+"""Training of `InformedNet`: the objective, the steps, and the results."""
 
 import json
 import math
@@ -19,15 +19,15 @@ from tsg_core.training.schedule import learning_rate_at
 
 from .informed_cases import Cases
 
-NLL_WEIGHT = 0.2  # of the likelihood of the uncertainty beside the gain
-WORSE_WEIGHT = 3.0  # of what targets lose that end up further off than what the network was given
-LEAST_GAIN_dB = -0.1  # of a gap in the mean, over the prior or the atoms: what falls short of it counts tenfold
-WITHOUT_ATOMS = 1 / 3  # of the targets: their atoms are kept from the network
+NLL_WEIGHT = 0.2  # weight of the likelihood of the uncertainty, relative to the gain
+WORSE_WEIGHT = 3.0  # weight of the loss of targets that end up worse than what the network was given
+LEAST_GAIN_dB = -0.1  # mean gain at a gap over the prior or the atoms; any shortfall counts tenfold
+WITHOUT_ATOMS = 1 / 3  # fraction of the targets whose atoms are hidden from the network
 
 
 @dataclass(frozen=True, kw_only=True)
 class InformedSettings:
-    """AdamW on a cosine, averaged weights; the best of them in validation are kept."""
+    """AdamW on a cosine, with averaged weights; those best in validation are kept."""
 
     n_steps: int = 9000
     batch_size: int = 8
@@ -41,15 +41,15 @@ class InformedSettings:
 
 
 def objective(net: InformedNet, channels: Tensor, error: Tensor) -> Tensor:
-    """Mean over targets of log(squared error / that before), what is lost once more, and the Laplace likelihood.
+    """Mean over targets of log(squared error / error before), plus a penalty for losses and the Laplace likelihood.
 
-    Before the network stands the nearer of the prior and, where there are atoms, their frame. All targets count alike,
-    whatever their spacing. Gains beyond 30 dB count no further.
+    The error before the network is that of the prior or of the atoms' frame, if there is one, whichever is smaller. All
+    targets carry equal weight, whatever their spacing. Gains beyond 30 dB earn nothing more.
     """
     difference, log_size = net(channels)
     left = error - difference
     now, prior, atoms = ((x**2).mean(dim=(1, 2)) for x in (left, error, error - channels[:, ATOMS.start]))
-    before = torch.minimum(prior, atoms)  # the same without atoms
+    before = torch.minimum(prior, atoms)  # equal without atoms
     floor = 1e-3 * before + 1e-8
     relative = torch.log((now + floor) / (before + floor))
     likelihood = (left.detach().abs() / log_size.exp() + log_size).mean()
@@ -64,9 +64,9 @@ def train_informed(
     folder: Path,
     start: Mapping[str, Tensor] | None = None,
 ) -> Path:
-    """Train, going on from the folder's state; returns the path of the weights that were best in validation.
+    """Train, resuming from the state in the folder; returns the path of the weights that were best in validation.
 
-    `start` are weights to begin with, of a network that may be told or say less: see `widened`.
+    `start` holds initial weights, possibly of a network with fewer inputs or outputs; see `widened`.
     """
     torch.manual_seed(settings.seed)
     net = InformedNet()
@@ -111,7 +111,7 @@ def train_informed(
 
 
 def widened(start: Mapping[str, Tensor], to: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights `start` in the shapes of `to`, with zeros for the channels, the last of their layer, that they lack."""
+    """Weights `start` in the shapes of `to`; missing channels, the last of their layer, are filled with zeros."""
     wide = {name: torch.zeros_like(value) for name, value in to.items()}
     for name, value in start.items():
         wide[name][tuple(slice(n) for n in value.shape)] = value
@@ -119,9 +119,10 @@ def widened(start: Mapping[str, Tensor], to: Mapping[str, Tensor]) -> dict[str, 
 
 
 def validation_gains(net: InformedNet, cases: Cases) -> pd.DataFrame:
-    """Every target without its atoms, and those that have some with them, too.
+    """Gains of every target without its atoms, and again with its atoms if it has any.
 
-    Columns: microscope, gap, gain_dB over the prior, gain_over_atoms_dB (NaN without), atoms (True where told of them).
+    Columns: microscope, gap, gain_dB over the prior, gain_over_atoms_dB (NaN without atoms), atoms (True if the network
+    was told of them).
     """
     with torch.inference_mode():
         parts = [
@@ -133,7 +134,7 @@ def validation_gains(net: InformedNet, cases: Cases) -> pd.DataFrame:
 
 
 def ship(best_path: Path, validation: Cases) -> list[Path]:
-    """Put the best weights, in 16 bits, and what they gain in validation into the package."""
+    """Put the best weights, in 16 bits, and their gains in validation into the package."""
     state = torch.load(best_path, weights_only=True)["net"]
     net = InformedNet()
     net.load_state_dict({name: value.half().float() for name, value in state.items()})
@@ -161,7 +162,7 @@ def _gains(net: InformedNet, cases: Cases, chosen: np.ndarray, *, atoms: bool) -
 
 
 def _scores(gains: pd.DataFrame) -> dict[str, float]:
-    """Mean gain over the nearer of prior and atoms, the least mean gain over either at any gap, and what chooses."""
+    """Mean gain over the better of prior and atoms, the lowest mean gain over either at any gap, and the criterion."""
     nearer = gains[["gain_dB", "gain_over_atoms_dB"]].min(axis=1)
     by_gap = gains.groupby(["microscope", "gap", "atoms"])[["gain_dB", "gain_over_atoms_dB"]].mean()
     gain_dB, worst_dB = float(nearer.mean()), float(by_gap.min().min())
@@ -170,7 +171,7 @@ def _scores(gains: pd.DataFrame) -> dict[str, float]:
 
 
 def _augmented(channels: Tensor, error: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Rows mirrored for half of the batches; for half, columns mirrored and time running backwards; some without atoms.
+    """Mirror rows in half of the batches; mirror columns and reverse time in half; hide the atoms of some targets.
 
     A particle mirrored along x gives mirrored columns at the opposite tilt.
     """
@@ -182,7 +183,7 @@ def _augmented(channels: Tensor, error: Tensor, rng: np.random.Generator) -> tup
 
 
 def _backwards(channels: Tensor) -> Tensor:
-    """What the network is told where the frames come in the opposite order."""
+    """The input of the network for the frames in reverse order."""
     order = np.arange(N_CHANNELS)
     for frames in (AROUND, ATOMS_AROUND):
         order[frames] = order[frames][::-1].copy()
@@ -192,7 +193,7 @@ def _backwards(channels: Tensor) -> Tensor:
 
 
 def _without_atoms(channels: Tensor, which: np.ndarray) -> Tensor:
-    """Channels of which some targets, a mask (n,), are told of no atoms."""
+    """The channels with the atoms of some targets, given by a mask (n,), hidden."""
     told = channels.clone()
     told[torch.from_numpy(which), ATOMS] = 0
     return told

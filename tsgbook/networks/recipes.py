@@ -1,4 +1,4 @@
-"""Recipes: everything that makes a shipped network, from particles to settings, and the training that follows them."""
+"""Recipes: everything that makes a shipped network, from particles to settings, and training by a recipe."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,16 +22,17 @@ from tsg_core.tools.files import existing
 from tsg_core.training.loop import TrainingSettings, train
 
 RECIPE = "recipe.yaml"
-DATA, TRAINING = "data", "training"  # folders of a recipe's work
+DATA, TRAINING = "data", "training"  # folders in the work folder of a recipe
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecipeData:
-    """Which tilt series a recipe trains with: `n_training` particles of the training elements, both microscopes.
+    """The tilt series of a recipe: `n_training` particles of the training elements, with both microscopes.
 
-    The particles are dealt out over `pixel_sizes_A`; those of a pixel size have diameters of `relative_diameter` (low,
-    high) times the field of view, n_pixels * pixel size, so that the network meets fine and coarse sampling alike.
-    `n_validation` more, never trained with, choose the weights. Frames at -90..90 degrees, `tilt_step_deg` apart.
+    The particles are divided evenly among `pixel_sizes_A`. At each pixel size their diameters are `relative_diameter`
+    (low, high) times the field of view, n_pixels * pixel size, so that the network meets fine and coarse sampling.
+    `n_validation` further particles, never trained with, select the weights. Frames run from -90 to 90 degrees in steps
+    of `tilt_step_deg`.
     """
 
     n_training: int
@@ -45,10 +46,10 @@ class RecipeData:
     def __post_init__(self):
         for name in ("n_training", "n_validation"):
             if getattr(self, name) < len(self.pixel_sizes_A) or not self.pixel_sizes_A:
-                raise TsgError(f"{name}={getattr(self, name)} must be at least the number of pixel_sizes_A, and that 1")
+                raise TsgError(f"{name}={getattr(self, name)} must be at least the number of pixel_sizes_A, and at least 1")
 
     def series(self, folder: Path, *, validation: bool) -> "SeveralDatasets":
-        """The tilt series, simulated into `folder`, or read from it where that was done before."""
+        """The tilt series: simulated into `folder`, or read from there if that is done already."""
         return SeveralDatasets(
             [
                 Dataset(self._write(folder, pixel_size_A, microscope, validation=validation))
@@ -58,7 +59,7 @@ class RecipeData:
         )
 
     def particles(self, pixel_size_A: float, *, validation: bool) -> list[Atoms]:
-        """The particles of one pixel size; those for validation follow those for training, all differently turned."""
+        """The particles of one pixel size, each with its own rotation; those for training first, then validation."""
         turned = _turned_particles(self, pixel_size_A)
         n_training = self._n_at(pixel_size_A, self.n_training)
         return turned[n_training:] if validation else turned[:n_training]
@@ -81,7 +82,7 @@ class RecipeData:
 
 @lru_cache
 def _turned_particles(data: RecipeData, pixel_size_A: float) -> list[Atoms]:
-    """All particles of a pixel size, drawn once: every data set of that size asks for some of them."""
+    """All particles of a pixel size, drawn once; every data set of that size takes some of them."""
     field_A = data.n_pixels * pixel_size_A
     diameter_A = tuple(field_A * part for part in data.relative_diameter)
     seed = data.seed + 1000 * data.pixel_sizes_A.index(pixel_size_A)
@@ -91,7 +92,7 @@ def _turned_particles(data: RecipeData, pixel_size_A: float) -> list[Atoms]:
 
 
 class SeveralDatasets(Sequence[TiltSeries]):
-    """Data sets one after the other, read series by series."""
+    """Several data sets as one sequence, read series by series."""
 
     def __init__(self, datasets: Sequence[Dataset]):
         self.datasets = datasets
@@ -110,7 +111,7 @@ class SeveralDatasets(Sequence[TiltSeries]):
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """A network (arguments of `model.TSGNet`), its data, and the settings of its training; `path` is its file."""
+    """A network (arguments of `model.TSGNet`), its data and its training settings; `path` is the file."""
 
     path: Path
     description: str
@@ -127,19 +128,19 @@ class Recipe:
         return self.path.parent.name if self.path.name == RECIPE else self.path.stem
 
     def untrained(self) -> TSGNet:
-        """The network before its first step, its weights drawn from the settings' seed."""
+        """The network before its first step; the seed in the settings draws its weights."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.settings.seed)
             return TSGNet(**self.network)
 
 
 def recipes() -> list[str]:
-    """Names of the recipes that come with the package."""
+    """Names of the shipped recipes."""
     return sorted(path.parent.name for path in FOLDER.glob(f"*/{RECIPE}"))
 
 
 def load_recipe(name: str | Path) -> Recipe:
-    """Read a recipe: one of `recipes()` by its name, or a YAML file.
+    """Read a recipe: one of `recipes()` by name, or a YAML file.
 
     Raises TsgError for an unknown name, a malformed file and values out of range.
     """
@@ -170,7 +171,7 @@ def _as_tuple(value: Any) -> Any:
 
 
 def train_recipe(recipe: Recipe, *, work: Path, accelerator: str = "auto", devices: int | str = 1) -> Path:
-    """Simulate the recipe's data and train, in `work`, going on from whatever is there; returns the weights' path."""
+    """Simulate the recipe's data and train in `work`, resuming from what is there; returns the path of the weights."""
     training, validation = (recipe.data.series(work / DATA, validation=choice) for choice in (False, True))
     return train(
         training,

@@ -1,4 +1,4 @@
-"""Shipping a trained network: its weights, curves, gains on the validation particles, and its model card."""
+"""Shipping a trained network: weights, curves, gains on the validation particles, and a model card."""
 
 import shutil
 from pathlib import Path
@@ -20,14 +20,14 @@ from ..experiments.frames_and_volumes import midpoint_metrics
 from ..experiments.summary import gain_over, over_particles, with_interval
 from .recipes import DATA, RECIPE, TRAINING, Recipe
 
-HALF_ABOVE_BYTES = 10e6  # larger weights are kept in 16 bits
+HALF_ABOVE_BYTES = 10e6  # larger files store the weights in 16 bits
 ALL_RATES = "all"
 
 
 def ship(recipe: Recipe, *, work: Path) -> Path:
-    """Put the best weights trained in `work` so far into the package's folder `weights`, with history, gains and card.
+    """Copy the best weights trained in `work` so far to the package's folder `weights`, with history, gains and card.
 
-    Returns the folder. Raises TsgError where nothing is trained yet, or by another recipe.
+    Returns the folder. Raises TsgError if nothing is trained yet, or if another recipe was.
     """
     trained = work / TRAINING / MODEL_FILE
     if not trained.exists():
@@ -52,10 +52,10 @@ def ship(recipe: Recipe, *, work: Path) -> Path:
 
 
 def validation_gains(model: TSGNet, recipe: Recipe, *, work: Path) -> pd.DataFrame:
-    """PSNR of the midpoint frames of the recipe's validation particles, beside linear interpolation.
+    """PSNR of the midpoint frames of the recipe's validation particles, compared with linear interpolation.
 
-    A row for each microscope and rate, and one for the mean over all rates: `linear_psnr_dB`, `psnr_dB`, their paired
-    difference `gain` with its 95 % bootstrap interval over particles, `gain_low` and `gain_high`, and `particles`.
+    There is a row for each microscope and rate, and one for the mean over all rates: `linear_psnr_dB`, `psnr_dB`, their
+    paired difference `gain` with its 95 % bootstrap interval over particles (`gain_low`, `gain_high`), and `particles`.
     """
     predictors = {"linear": ("linear", None), "tsgnet": ("tsgnet", model)}
     datasets = recipe.data.series(work / DATA, validation=True).datasets
@@ -113,30 +113,31 @@ linear interpolation {notes["linear_psnr_dB"]:.2f} dB |
 
 ## Gain over linear interpolation
 
-Midpoint frames of the {data.n_validation} validation particles: never trained with, but of the training elements and
-shapes, and they chose the step. PSNR in dB, its peak the brightest pixel of the particle's series; 95 % bootstrap
-intervals over particles (`validation.csv`). What the network gains on elements and shapes that it has not met, the
-book's chapter 6 measures.
+Measured on midpoint frames of the {data.n_validation} validation particles. The network was not trained with them, but
+they have the training elements and shapes, and they selected the step. PSNR is in dB, with the brightest pixel of the
+particle's series as its peak; the 95 % bootstrap intervals are over particles (`validation.csv`). Chapter 6 of the book
+measures the gain on elements and shapes that the network has never met.
 
 {_gains_table(gains)}
 
 ## Limits
 
-- Two measured frames are all that the network sees; from these alone it cannot know atoms that both hide.
-- Simulated frames of small metal particles, {noise}. Drift, misaligned frames and other materials are untested.
-- Trained with the incoherent image model: channelling, which dominates near zone axes, was never shown to it.
-- Nothing is known beyond a gap of {2 * settings.max_rate * data.tilt_step_deg:g}°, or far outside these pixel sizes.
+- The network sees only two measured frames. It cannot know atoms that both of them hide.
+- It was trained with simulated frames of small metal particles, {noise}. Drift, misaligned frames and other materials
+  are untested.
+- It was trained with the incoherent image model. It has never met channelling, which dominates near zone axes.
+- Gaps beyond {2 * settings.max_rate * data.tilt_step_deg:g}°, and pixel sizes far from those above, are untested.
 
 ## Repeat it
 
 ```bash
-tsg train --recipe {recipe.name}           # goes on after an interruption
+tsg train --recipe {recipe.name}           # resumes after an interruption
 tsg train --recipe {recipe.name} --ship    # writes this folder
 ```
 
 ## Licence
 
-MIT, as the rest of this project.
+MIT, like the rest of this project.
 """
 
 
