@@ -12,6 +12,7 @@ DEGREES, SIGNS, DECIMALS, NUMBER = 3, 2, 1, 0  # by a unit or a word, by signs, 
 _STEEPEST_deg, _TURN_deg, _HALF_TURN_deg = 90, 360, 150
 _SMALLEST_SPAN_deg, _SMALLEST_STEP_deg = 2, 0.2  # defoci, shifts and drifts in their usual units are smaller
 _UNEVEN = 5  # times the usual step, or a part of it; the scheme of Saxton and lost frames stay below
+_ROUGH = 0.25  # range of the steps over the usual one, of angles that a program set
 _ENOUGH = 3  # numbers, from which on a counter is known
 _MINUS_OF = {"m": "p", "n": "p", "neg": "pos", "negative": "positive", "minus": "plus"}
 
@@ -135,12 +136,18 @@ class Column:
         last, next_deg = values[-1], 2 * values[-1] - values[-2]
         return not any(np.isclose(end, turn) for end in (last, next_deg) for turn in (_TURN_deg / 2, _TURN_deg))
 
-    @property
-    def steps_like_angles(self) -> bool:
-        """Whether these, however they are spelt, run like angles and not like a counter."""
+    def steps_better_than(self, chosen: "Column") -> bool:
+        """Whether these, however they are spelt, run like angles and not like a counter, and far more evenly."""
         if self.tilt_deg is None or self.is_constant or any(number.other for number in self.numbers):
             return False
-        return self.is_even and self.is_mostly_distinct and not self.is_counter
+        runs = self.is_even and self.is_mostly_distinct and not self.is_counter
+        return runs and chosen.roughness > max(_ROUGH, 4 * self.roughness) and not chosen.is_degrees
+
+    @property
+    def roughness(self) -> float:
+        """Range of the steps over the usual step."""
+        steps = np.diff(np.unique(self.tilt_deg))
+        return float(np.ptp(steps) / np.median(steps)) if len(steps) else 0.0
 
     @property
     def signs(self) -> np.ndarray:

@@ -78,7 +78,7 @@ def _chosen(columns: Sequence[Column], parsed: Sequence[ParsedName]) -> tuple[Co
     if chosen is None:
         what = f"{len(pool)} numbers that can be" if pool else "no number that is spelt as"
         return None, f"the names of the files hold {what} an angle (like _-12.0_ or -12deg)"
-    if not chosen.is_even and any(column.steps_like_angles for column in columns if column is not chosen):
+    if any(column.steps_better_than(chosen) for column in columns if column is not chosen):
         return None, "the names of the files hold several numbers that can be an angle"
     if chosen.spelling == DECIMALS and not chosen.is_even:
         return None, "the names of the files hold one number that can be an angle, but does not step as angles do"
