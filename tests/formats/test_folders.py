@@ -80,7 +80,10 @@ def test_angles_from_names_or_from_a_list_in_natural_order(tmp_path):
     for path in tmp_path.iterdir():
         path.unlink()
     tiffs(tmp_path, ["a_9.tif", "a_10.tif", "a_100.tif"])
-    refused("comes without certain tilt angles: not every frame states its own, and the names of the files hold no", tmp_path)
+    refused(
+        "comes without certain tilt angles: not every frame states its own, and the names of the files hold no",
+        tmp_path,
+    )
     check(tmp_path, tilts=ANGLES)
     refused("2 tilt angles for 3 frames", tmp_path, tilts=[1, 2])
 
@@ -110,7 +113,7 @@ def test_frames_that_do_not_belong_together(tmp_path):
     tifffile.imwrite(tmp_path / "a_4.0.tif", FRAMES[0], imagej=True, resolution=(1, 1), metadata={"unit": "nm"})
     refused("frames with pixels of 2.5 to 10 A", tmp_path)
     tifffile.imwrite(tmp_path / "a_4.0.tif", FRAMES, photometric="minisblack")
-    refused("a_4.0.tif holds 3 frames; align and sum them", tmp_path)
+    refused("a_4.0.tif holds 3 frames: name this file alone if it is a series; align and sum them", tmp_path)
     (tmp_path / "a_4.0.tif").write_bytes(b"II")
     refused("a_4.0.tif is truncated or not a .tif file", tmp_path)
 

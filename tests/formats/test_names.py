@@ -1,5 +1,7 @@
 """Angles in the names of files: whatever the scheme, they come back exactly, or not at all and with a reason."""
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -114,7 +116,7 @@ def test_uneven_angles_with_a_unit_return(tenths):
 @pytest.mark.parametrize(
     ("pattern", "angles"),
     [
-        ("TS_{i:03d}_{a:.1f}_Jul31_09.{i:02d}.00", SYMMETRIC + [0.0]),  # the clock never repeats, the angle does
+        ("TS_{i:03d}_{a:.1f}_Jul31_09.{i:02d}.00", [*SYMMETRIC, 0.0]),  # the clock never repeats, the angle does
         ("Position_1_{i:03d}_{a:.2f}_20210916_1245{i:02d}_Fractions", DOSE_SYMMETRIC),
         ("Tomo_{i:03d}[{a:.2f}]-12345{i}", SYMMETRIC),
         ("2024-01-05 14{i:02d}12 {a:.0f} 5.00 Mx", SYMMETRIC),
@@ -138,7 +140,10 @@ def test_names_as_programs_write_them(pattern, angles):
 @pytest.mark.parametrize(
     ("names", "words"),
     [
-        ([f"frame_{i:03d}" for i in range(41)], "no number that is spelt as an angle .* number 1 from 0 to 40, a counter"),
+        (
+            [f"frame_{i:03d}" for i in range(41)],
+            "no number that is spelt as an angle .* number 1 from 0 to 40, a counter",
+        ),
         ([f"tilt_{i:03d}" for i in range(41)], "a counter"),
         ([f"tilt_{10 * i:03d}" for i in range(1, 41)], "a counter"),
         ([f"img-{i:03d}" for i in range(41)], "sign is not certain"),
@@ -151,7 +156,10 @@ def test_names_as_programs_write_them(pattern, angles):
         ([f"f_{6 * i}.0_{2.5 * i:.1f}" for i in range(21)], "number 1 from 0 to 120; number 2 from 0 to 50"),
         ([f"a_{a}_b_{b}" for a, b in ((-12, "+3"), (0, "+9"), (12, "+14"))], "2 numbers that can be an angle"),
         ([f"a_{a}" for a in ("-12_0", "-10_5", "-9_0", "-7_5")], "the next number of which may be their decimals"),
-        ([f"a_{30 - 2 * i}_{s}" for i, s in enumerate(("-0.9", "+1.4", "+0.2", "-1.3"))], "several numbers that can be"),
+        (
+            [f"a_{30 - 2 * i}_{s}" for i, s in enumerate(("-0.9", "+1.4", "+0.2", "-1.3"))],
+            "several numbers that can be",
+        ),
         (["a_-12", "a_12_1"], "named in 2 ways"),
         (["HAADF_-10", "HAADF_0", "BF_-10", "BF_0"], r"named in 2 ways, HAADF_\*.tif \(2\), BF_\*.tif \(2\): choose"),
         (["a_-10.0", "a_0.0", "overview"], r"a_\*.tif \(2\), overview.tif \(1\)"),
@@ -163,14 +171,11 @@ def test_names_as_programs_write_them(pattern, angles):
     ],
 )
 def test_what_stays_ambiguous_is_refused_with_the_numbers_listed(names, words):
-    import re
-
     found = angles_in_names(names, suffix=".tif")
     assert found.tilt_deg is None and re.search(words, found.reason), found.reason
 
 
-WITHOUT_ANGLES = sorted({"count", "count from 1", "dose", "dose with a unit", "clock", "date", "magnification", "defocus",
-                         "exposure", "sample", "defocus alone", "SerialEM's clock", "date and clock"})  # fmt: skip
+WITHOUT_ANGLES = sorted(set(BESIDE) - {"clock with hyphens", "German date", "detector", "defocus with a unit"})
 
 
 @settings(max_examples=300, deadline=None)
@@ -185,7 +190,9 @@ def test_files_of_one_angle_are_told_apart_by_patterns():
     found = angles_in_names(names, suffix=".mrc")
     assert found.repeats == "4 ways, ts_*_x0_y0.mrc (13), ts_*_x0_y1.mrc (13), ts_*_x1_y0.mrc (13), ts_*_x1_y1.mrc (13)"
     assert len(found.tilt_deg) == 52
-    assert "ts_*_1.tif (13)" in angles_in_names([f"ts_{a}_{d}" for a in SYMMETRIC for d in (1, 2)], suffix=".tif").repeats
+    assert (
+        "ts_*_1.tif (13)" in angles_in_names([f"ts_{a}_{d}" for a in SYMMETRIC for d in (1, 2)], suffix=".tif").repeats
+    )
 
 
 def test_a_name_of_other_bytes_than_utf8_is_read_and_can_be_printed():

@@ -50,17 +50,21 @@ def _angle(path: Path, number: int, line: str) -> float:
 
 def _refuse_two_columns(path: Path, lines: Sequence[str]) -> None:
     """`0,0`, `1,3`, `2,6` may be numbers with a decimal comma, or a counter and an angle."""
-    parts = [re.fullmatch(r"(\d+),(\d+)", line) for line in lines]
+    parts = [re.fullmatch(r"(\d+),(0|[1-9]\d*)", line) for line in lines]
     if len(lines) < 2 or None in parts:
         return
     counts = np.array([int(part[1]) for part in parts])
-    if (np.diff(counts) == 1).all() and len({part[2] for part in parts}) > 1:
+    if counts[0] in (0, 1) and (np.diff(counts) == 1).all() and len({part[2] for part in parts}) > 1:
         raise TsgError(f"{path}: {lines[1]!r} may be one number or two; write one angle a line, with a decimal dot")
 
 
-def disagreement(first_deg: np.ndarray, other_deg: np.ndarray) -> str:
-    """Where two lists of angles belong to other frames, the end of a sentence; a common offset is no such case."""
-    apart = np.abs(other_deg - first_deg - np.median(other_deg - first_deg))
+def disagreement(first_deg: np.ndarray, other_deg: np.ndarray, *, may_be_offset: bool = True) -> str:
+    """Where two lists of angles belong to other frames, the end of a sentence.
+
+    A common offset is no such case where one list may be a refined one.
+    """
+    offset_deg = np.median(other_deg - first_deg) if may_be_offset else 0.0
+    apart = np.abs(other_deg - first_deg - offset_deg)
     steps = np.diff(np.unique(first_deg))
     if not len(steps) or apart.max() <= max(SAME_STAGE_deg, np.median(steps) / 2):
         return ""

@@ -142,7 +142,7 @@ def _find_angles(stack: Stack, folder: Path, files: Sequence[Path], frames: Sequ
         return
     first_deg, first = found[0]
     for other_deg, other in found[1:]:
-        if clash := disagreement(first_deg, other_deg):
+        if clash := disagreement(first_deg, other_deg, may_be_offset=False):
             stack.no_angles = f"{first} and {other} disagree, {clash} ({files[_worst(first_deg, other_deg)].name})"
             return
     stack.tilt_deg, stack.angles_from = first_deg, first
@@ -200,7 +200,8 @@ def _read_frame(path: Path, image: str | None = None) -> Stack:
         raise TsgError(f"{path} has the suffix {path.suffix!r}; those of frames are {', '.join(_FRAME_SUFFIXES)}")
     if frame.frames.shape[0] != 1:
         raise TsgError(
-            f"{path} holds {frame.frames.shape[0]} frames; align and sum them to one frame first, or choose one by --image N"
+            f"{path} holds {frame.frames.shape[0]} frames: name this file alone if it is a series; align and sum them "
+            "to one frame first if they are a movie; or choose one picture of each file by --image N"
         )
     mdoc = path.with_name(path.name + ".mdoc")
     if mdoc.is_file() and frame.tilt_deg is None:
