@@ -120,6 +120,17 @@ def test_a_list_that_contradicts_the_names_is_refused(tmp_path):
     check(tmp_path, tilts=ANGLES)
 
 
+def test_a_list_of_another_stack_and_a_broken_one_are_passed_over(tmp_path):
+    write(tmp_path, [f"f_{i}_{angle:+.0f}" for i, angle in enumerate(ANGLES)])
+    with mrcfile.new(tmp_path / "out.mrc") as file:
+        file.set_data(np.zeros((5, 3, 4), np.int16))
+    (tmp_path / "out.rawtlt").write_text("".join(f"{angle}\n" for angle in ANGLES[::-1]))
+    (tmp_path / "out.mrc.mdoc").write_text("".join(f"[ZValue = {i}]\nTiltAngle = {i}\n" for i in range(5)))
+    check(tmp_path / "*.tif")
+    (tmp_path / "notes.tlt").write_text("none\n")
+    assert any("notes.tlt, line 1: 'none' is not" in said for said in check(tmp_path / "*.tif").history)
+
+
 def test_a_mdoc_in_the_folder_goes_by_the_names_of_the_frames(tmp_path):
     order = [2, 3, 1, 4, 0]  # of recording; the files are named by time
     write(tmp_path, ["c", "b", "a", "e", "d"], [ANGLES[i] for i in order])

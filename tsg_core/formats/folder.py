@@ -88,7 +88,7 @@ def _frame_file(mdoc: Path, name: str) -> Path:
     file = mdoc.with_name(_last_part(name))
     others = [file.with_suffix(suffix) for suffix in _FRAME_SUFFIXES]
     found = [other for other in others if other.is_file()]
-    return file if file.is_file() and file.suffix.lower() in _FRAME_SUFFIXES or len(found) != 1 else found[0]
+    return file if (file.is_file() and file.suffix.lower() in _FRAME_SUFFIXES) or len(found) != 1 else found[0]
 
 
 def _joined(path: Path, files: Sequence[Path], image: str | None = None) -> tuple[Stack, list[Stack]]:
@@ -156,23 +156,32 @@ def _worst(first_deg: np.ndarray, other_deg: np.ndarray) -> int:
 def _listed_angles(stack: Stack, folder: Path, files: Sequence[Path]) -> list[tuple[np.ndarray, str]]:
     """Angles in a text file in the folder, or beside it under its name.
 
-    Those of a .mdoc that names the files go by name, others by the order of the names.
+    Those of a .mdoc that names the files go by name, others by the order of the names. A list that lies beside a stack
+    of its own name belongs to that.
     """
     inside = sorted(file for file in folder.iterdir() if file.suffix.lower() in _LIST_SUFFIXES and file.name[0] != ".")
-    of_frames = {f"{file.name}.mdoc" for file in files}
     place = folder.resolve()
     beside = [place.with_name(place.name + suffix) for suffix in _LIST_SUFFIXES]
     found = []
-    for file in [*(f for f in inside if f.name not in of_frames), *(f for f in beside if f.is_file())]:
-        mdoc = read_mdoc(file) if file.suffix.lower() == ".mdoc" else None
-        by_name = _angles_by_name(mdoc, files) if mdoc else None
-        tilt_deg = by_name if by_name is not None else mdoc.tilt_deg if mdoc else read_angles(file)
+    for file in [*inside, *(f for f in beside if f.is_file())]:
+        try:
+            by_name = _angles_by_name(read_mdoc(file), files) if file.suffix.lower() == ".mdoc" else None
+            if by_name is None and (file.with_suffix("").is_file() or any(map(Path.is_file, _stacks_of(file)))):
+                continue
+            tilt_deg = read_angles(file) if by_name is None else by_name
+        except TsgError as error:
+            stack.remarks += (f"{error}: passed over.",)
+            continue
         if tilt_deg.shape != (len(files),):
             stack.remarks += (f"{file.name} holds {tilt_deg.size} angles for {len(files)} frames and was passed over.",)
             continue
         how = "by the frames' names" if by_name is not None else f"in the order of the names, {files[0].name} first"
         found.append((tilt_deg, f"{file.name} ({how})"))
     return found
+
+
+def _stacks_of(file: Path) -> list[Path]:
+    return [file.with_suffix(suffix) for suffix in _FRAME_SUFFIXES]
 
 
 def _angles_by_name(mdoc: Mdoc, files: Sequence[Path]) -> np.ndarray | None:

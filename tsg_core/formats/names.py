@@ -6,10 +6,10 @@ angle. Where two are spelt alike, the one that steps evenly is taken; where that
 """
 
 import glob
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import takewhile
 
 import numpy as np
 
@@ -117,23 +117,16 @@ def _described(columns: Sequence[Column], example: str) -> str:
 
 def _what_tells_apart(names: Sequence[str], columns: Sequence[Column], chosen: Column, suffix: str) -> str:
     """How to choose one file of each angle, where numbers other than the angle tell those of one angle apart."""
-    angles, counts = np.unique(chosen.tilt_deg, return_counts=True)
-    most = counts.max()
+    _, counts = np.unique(chosen.tilt_deg, return_counts=True)
     if (counts > 1).mean() <= 0.5:
         return ""
-    for column in columns:
-        groups = {}
-        for name, number, angle in zip(names, column.numbers, chosen.tilt_deg, strict=True):
-            groups.setdefault(number.text, []).append((name, angle))
-        is_part = all(len({angle for _, angle in group}) == len(group) for group in groups.values())
-        if column is not chosen and 1 < len(groups) <= most and is_part:
-            return f"{len(groups)} ways, {_listed([[n for n, _ in g] for g in groups.values()], names, suffix)}"
-    keys = [column for column in columns if column is not chosen and len({n.text for n in column.numbers}) <= most]
-    groups = {}
-    for i, (name, angle) in enumerate(zip(names, chosen.tilt_deg, strict=True)):
-        groups.setdefault(tuple(column.numbers[i].text for column in keys), []).append((name, angle))
-    if 1 < len(groups) and all(len({angle for _, angle in group}) == len(group) for group in groups.values()):
-        return f"{len(groups)} ways, {_listed([[n for n, _ in g] for g in groups.values()], names, suffix)}"
+    few = [c for c in columns if c is not chosen and 1 < len({number.text for number in c.numbers}) <= counts.max()]
+    for keys in [*([column] for column in few), few]:
+        groups: dict[tuple[str, ...], dict[float, str]] = {}
+        for i, name in enumerate(names):
+            groups.setdefault(tuple(key.numbers[i].text for key in keys), {})[chosen.tilt_deg[i]] = name
+        if keys and sum(map(len, groups.values())) == len(names):  # each angle but once in a group
+            return f"{len(groups)} ways, {_listed([list(group.values()) for group in groups.values()], names, suffix)}"
     return ""
 
 
@@ -149,11 +142,15 @@ def _pattern(group: Sequence[str], names: Sequence[str], suffix: str) -> str:
     example = readable_name(group[0]) + suffix
     if len(group) == 1:
         return example
-    start = os.path.commonprefix(list(group)).rstrip("-+0123456789.")
-    end = os.path.commonprefix([name[::-1] for name in group])[::-1].lstrip("0123456789.")
+    start = _shared_start(group).rstrip("-+0123456789.")
+    end = _shared_start([name[::-1] for name in group])[::-1].lstrip("0123456789.")
     if len(start) + len(end) > len(min(group, key=len)):
         end = ""
     pattern = f"{glob.escape(start)}*{glob.escape(end)}"
     if sum(fnmatchcase(name, pattern) for name in names) == len(group) and readable_name(pattern) == pattern:
         return pattern + suffix
     return f"like {example}"
+
+
+def _shared_start(names: Sequence[str]) -> str:
+    return "".join(letters[0] for letters in takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False)))

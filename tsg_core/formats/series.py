@@ -48,8 +48,8 @@ def open_series(
     what the file says. `leave_out` names frames by their number in the file, from 0: a second exposure at one angle,
     say. `image` chooses where a file, or each file of a folder, holds several pictures: a number of the list that the
     error gives, or a name. Frames are sorted by angle; what was done is told in the history. Raises TsgError for a
-    missing, truncated or foreign file, an unknown suffix, angles that are nowhere to be found, repeat, are radians or do not match the frame
-    count, and a pixel size that is nowhere stated or in an unknown unit.
+    missing, truncated or foreign file, an unknown suffix, angles that are nowhere to be found, not certain, repeat, are
+    radians or do not match the frame count, and a pixel size that is nowhere stated or in an unknown unit.
     """
     path, dataset = _parts(path)
     with naming(path):

@@ -54,7 +54,8 @@ def read_tiff(path: Path, *, image: str | None = None, is_frame: bool = False) -
             chosen = _Planes(0, file.series[0], range(_n_planes(file.series[0])))
         frames = _frames(path, file, chosen.series)
         is_all = len(chosen.planes) == frames.shape[0]
-        stack = Stack(frames=frames if is_all else ChosenFrames(frames, chosen.planes), kind="TIFF file", pixel_size_from="its tags")
+        frames = frames if is_all else ChosenFrames(frames, chosen.planes)
+        stack = Stack(frames=frames, kind="TIFF file", pixel_size_from="its tags")
         if own is not None:
             stack.tilt_deg, stack.measured = np.array(own["tilt_deg"], float), np.array(own["measured"], bool)
             stack.pixel_size_A, stack.angles_from = float(own["pixel_size_A"]), "the description"

@@ -51,10 +51,8 @@ def find_angles(
         check(*given)
         return given
     if stack.no_angles and stack.tilt_deg is None:
-        joint = "" if stack.no_angles.endswith(", or") else ";"
-        raise TsgError(
-            f"{path} comes without certain tilt angles: {stack.no_angles}{joint} name a file of them by --tilts"
-        )
+        why = stack.no_angles + ("" if stack.no_angles.endswith(", or") else ";")
+        raise TsgError(f"{path} comes without certain tilt angles: {why} name a file of them by --tilts")
     sources = _sources(stack, path)
     usable = [source for source in sources if not source.fault]
     if not usable:
@@ -141,9 +139,8 @@ def _compare(stack: Stack, path: Path, taken: _Source, other: _Source) -> None:
     if clash := disagreement(taken.tilt_deg, other.tilt_deg):
         itself = f", {path.name} itself" if taken.where.endswith(f" of {path}") else ""
         first = taken.where.replace(f"{path.parent}{os.sep}", "")
-        raise TsgError(
-            f"{path}: {first} and {other.name} disagree, {clash}; name the right one by --tilts{itself} or a file of angles"
-        )
+        said = f"{path}: {first} and {other.name} disagree, {clash}"
+        raise TsgError(f"{said}; name the right one by --tilts{itself} or a file of angles")
     if (shift_deg := np.abs(other.tilt_deg - taken.tilt_deg).max()) > SAME_STAGE_deg:
         said = f"{start} gives angles that differ by up to {shift_deg:.2g} deg and was not used"
         stack.remarks += (f"{said}; name it by --tilts to use it.",)
