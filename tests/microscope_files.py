@@ -1,4 +1,4 @@
-"""Small files of microscopes' formats that no library writes, byte by byte: MRC of all kinds, Digital Micrograph, Velox."""
+"""Small files that no library writes, byte by byte: MRC of all kinds, Digital Micrograph, Velox."""
 
 import json
 import struct
@@ -61,7 +61,7 @@ def write_mrc(
 
 
 def serialem_records(tilt_deg, *, order: str = "<") -> tuple[bytes, tuple[int, int]]:
-    """Extended header of SerialEM, seven short integers a frame, the angle in hundredths of a degree first; its layout."""
+    """Extended header of SerialEM, seven short integers a frame, hundredths of a degree first; and its layout."""
     values = np.full((len(tilt_deg), 7), 3, f"{order}i2")
     values[:, 0] = np.round(np.multiply(tilt_deg, 100))
     return values.tobytes(), (14, 1 | 4 | 8 | 16 | 32)

@@ -1,14 +1,16 @@
 """Headers that no longer fit their data: what is believed, what is named, and what is refused."""
 
+import mrcfile
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from microscope_files import fei_records, float_records, serialem_records, write_mrc
-from tsg_command import tsg  # noqa: F401, a fixture
+from tsg_command import tsg  # noqa: F401
 
 from tsg_core.errors import TsgError
 from tsg_core.formats import read_series
+from tsg_core.tilt_series import TiltSeries
 
 N = 5
 FRAMES = np.random.default_rng(1).integers(100, 900, (N, 12, 10)).astype(np.int16)
@@ -98,7 +100,9 @@ def test_sources_that_disagree(tmp_path):
     path = write_mrc(tmp_path / "a.mrc", FRAMES, **records("SERI", ANGLES))
     for other in (ANGLES[::-1], sorted(ANGLES, key=abs), [0, 1, 2, 3, 40]):
         beside(path, other)
-        refused("the extended header of a.mrc and a.rawtlt disagree, of frame . they say .* by --tilts, a.mrc itself", path)
+        refused(
+            "the extended header of a.mrc and a.rawtlt disagree, of frame . they say .* by --tilts, a.mrc itself", path
+        )
         series = read_series(path, tilts=tmp_path / "a.rawtlt")
         np.testing.assert_array_equal(series.frames, FRAMES[np.argsort(other)])
         np.testing.assert_array_equal(read_series(path, tilts=path).frames, FRAMES)
@@ -190,7 +194,9 @@ def test_the_axis_that_an_extended_header_states(tmp_path, layout):
     assert series.metadata["sources"]["axis"].endswith("where the extended header states 88 deg from the vertical")
 
 
-@pytest.mark.parametrize("mode, words", [(3, "complex integers"), (16, "colours"), (101, "half-bytes"), (4, "complex64")])
+@pytest.mark.parametrize(
+    "mode, words", [(3, "complex integers"), (16, "colours"), (101, "half-bytes"), (4, "complex64")]
+)
 def test_modes_that_no_series_has(tmp_path, mode, words):
     content = np.zeros((N, 12, 80), np.int8)
     path = write_mrc(tmp_path / "a.mrc", content, mode=mode)
@@ -200,7 +206,7 @@ def test_modes_that_no_series_has(tmp_path, mode, words):
     refused(words, path, tilts=ANGLES)
 
 
-def test_show_tells_where_everything_comes_from(tmp_path, tsg):
+def test_show_tells_where_everything_comes_from(tmp_path, tsg):  # noqa: F811
     path = write_mrc(tmp_path / "a.mrc", FRAMES, labels=("    Tilt axis angle = 3.5, binning = 2",))
     beside(path, ANGLES)
     _, said, _ = tsg("show", path, "-o", tmp_path / "a.png")
@@ -265,3 +271,20 @@ def test_mrc_files_of_any_kind_return_what_was_recorded(
     np.testing.assert_allclose(series.tilt_deg, np.sort(tilt_deg), atol=0.0051 if layout == "SERI" else 1e-5)
     np.testing.assert_array_equal(series.frames, truth[np.argsort(tilt_deg)].astype(np.float32))
     assert series.pixel_size_A == pytest.approx(pixel_size_A, rel=1e-6)
+
+
+def test_written_stacks_state_their_angles_for_other_programs(tmp_path):
+    """IMOD and ETSpy read them; here the angles beside the stack, which are not rounded, are those that count."""
+    frames = np.ones((4, 6, 5), np.float32)
+    path = TiltSeries(frames, [-20.126, 0, 1 / 3, 70], 2.0).write(tmp_path / "a.mrc")
+    with mrcfile.open(path) as file:
+        noted = np.frombuffer(file.extended_header.tobytes(), "<i2").reshape(4, 7)[:, 0]
+        assert file.header.exttyp == b"SERI" and noted.tolist() == [-2013, 0, 33, 7000]
+    assert mrcfile.validate(path)
+    assert read_series(path).tilt_deg[2] == 1 / 3
+    (tmp_path / "a.rawtlt").unlink(), (tmp_path / "a.mrc.mdoc").unlink()
+    refused("comes without tilt angles", path)
+    path = TiltSeries(frames, [0, 120, 240, 350], 2.0).write(tmp_path / "b.mrc")  # too large for hundredths
+    with mrcfile.open(path) as file:
+        assert file.header.nsymbt == 0
+    assert read_series(path).tilt_deg.tolist() == [0, 120, 240, 350]

@@ -85,9 +85,7 @@ def test_velox_notes_the_stage_with_every_frame(tmp_path):
 def test_one_of_several_datasets_is_chosen(tmp_path):
     images = {"HAADF": FRAMES, "BF": FRAMES + 1, "Ceta": FRAMES[:1]}
     path = write_velox(tmp_path / "a.emd", images, tilt_deg=[-60, -30, 1], pixel_size_m=2.5e-10)
-    refused(
-        "a.emd holds 2 stacks; choose one by --image N of: 0 HAADF 3 x 4 x 5; 1 BF 3 x 4 x 5; 2 Ceta 4 x 5", path
-    )
+    refused("a.emd holds 2 stacks; choose one by --image N of: 0 HAADF 3 x 4 x 5; 1 BF 3 x 4 x 5; 2 Ceta 4 x 5", path)
     check(f"{path}::HAADF", [-60, -30, 1])
     np.testing.assert_array_equal(read_series(f"{path}::1").frames, FRAMES + 1)
     refused("holds no stack 'EDS'; choose a number by --image N of: 0 HAADF", f"{path}::EDS")
@@ -199,3 +197,76 @@ def test_numpy_files_need_angles_and_pixel_size(tmp_path):
 def test_formats_that_are_only_read_say_what_to_write(tmp_path, suffix):
     with pytest.raises(TsgError, match=f"the format {suffix} can only be read; write .mrc or .hspy instead"):
         TiltSeries(FRAMES, [0, 1, 2], 1).write(tmp_path / f"a{suffix}")
+
+
+@pytest.mark.parametrize("suffix", [".dm3", ".dm4"])
+def test_one_of_several_images_of_digital_micrograph_is_chosen(tmp_path, suffix):
+    axes = [(0.0, 0.25, "nm"), (0.0, 0.25, "nm"), (1.0, 10.0, "deg")]
+    path = write_dm(tmp_path / f"a{suffix}", FRAMES, FRAMES[:, ::-1], axes=axes)
+    refused(f"a{suffix} holds 2 stacks; choose one by --image N of: 0 a 3 x 4 x 5; 1 a 3 x 4 x 5", path)
+    np.testing.assert_array_equal(read_series(path, image=0).frames, FRAMES)
+    np.testing.assert_array_equal(read_series(path, image=1).frames, FRAMES[:, ::-1])
+
+
+def test_one_of_several_signals_of_hyperspy_is_chosen(tmp_path):
+    path = TiltSeries(FRAMES, [-10, 0, 10], 2.5).write(tmp_path / "a.hspy")
+    with h5py.File(path, "a") as file:
+        file.copy("Experiments/tilt series", file["Experiments"], "upside down")
+        file["Experiments/upside down/data"][...] = FRAMES[:, ::-1]
+    refused("a.hspy holds 2 stacks; choose one by --image N of: 0 tilt series 3 x 4 x 5; 1 tilt", path)
+    np.testing.assert_array_equal(read_series(path, image=0).frames, FRAMES)
+    np.testing.assert_array_equal(read_series(path, image=1).frames, FRAMES[:, ::-1])
+
+
+def test_one_of_several_groups_of_a_berkeley_file_is_chosen(tmp_path):
+    path = tmp_path / "a.emd"
+    with h5py.File(path, "w") as file:
+        for name, frames in (("first", FRAMES), ("second", FRAMES[:, ::-1])):
+            group = file.create_group(f"data/{name}")
+            group.attrs["emd_group_type"] = 1
+            group["data"] = frames
+            for i, (values, unit) in enumerate(
+                (([-10.0, 0, 12], "[deg]"), (np.arange(4), "[n_m]"), (np.arange(5), "[n_m]"))
+            ):
+                group[f"dim{i + 1}"] = values
+                group[f"dim{i + 1}"].attrs.update(name=str(i), units=unit)
+        file.attrs.update(version_major=0, version_minor=2)
+    refused("a.emd holds 2 stacks; choose one by --image N of: 0 first .*; 1 second", path)
+    chosen = read_series(path, image="second")
+    np.testing.assert_array_equal(chosen.frames, FRAMES[:, ::-1])
+    assert chosen.tilt_deg.tolist() == [-10, 0, 12]
+
+
+def test_a_stack_beside_single_pictures_is_told(tmp_path):
+    path = write_velox(
+        tmp_path / "a.emd", {"HAADF": FRAMES, "BF": FRAMES[:1]}, tilt_deg=[-10, 0, 10], pixel_size_m=2.5e-10
+    )
+    series = read_series(path)
+    np.testing.assert_array_equal(series.frames, FRAMES)
+    assert "Of 2 pictures in the file the only stack was read, HAADF." in series.history
+
+
+def test_frames_of_one_angle_are_no_tilt_series(tmp_path):
+    path = write_velox(tmp_path / "a.emd", {"HAADF": FRAMES}, tilt_deg=[12.0], pixel_size_m=2.5e-10)
+    refused(
+        "the record of the stage of .*a.emd: 12 deg for every frame; name a file with the angle of each frame", path
+    )
+
+
+def test_angles_of_hyperspy_that_no_longer_fit(tmp_path):
+    path = TiltSeries(FRAMES, [-10, 0, 10], 2.5).write(tmp_path / "a.hspy")
+    with h5py.File(path, "a") as file:
+        kept = file["Experiments/tilt series/metadata"]
+        del kept["TSG"]
+        for tilts, told in (
+            ([-10.0, 0, 10], None),
+            ([0.0, 0, 0], "Tomography.tilts was not used: 0 deg for every frame."),
+            ([-10.0, 0, 10, 20], "Tomography.tilts was not used: 4 tilt angles for 3 frames."),
+            ([5.0, 10, 30], "The axis of tilts gives angles that differ by up to 20 deg from Tomography.tilts and"),
+        ):
+            del kept["Tomography/tilts"]
+            kept["Tomography/tilts"] = tilts
+            file.flush()
+            series = read_series(path)
+            assert series.tilt_deg.tolist() == ([5, 10, 30] if tilts[0] == 5 else [-10, 0, 10])
+            assert told is None or told in " ".join(series.history)

@@ -66,7 +66,9 @@ def test_a_stack_that_was_sorted_after_its_angles_were_noted(tmp_path, scheme, n
     recorded_deg = angles[scheme(25)]
     extended, layout = serialem_records(recorded_deg)
     path = write_mrc(tmp_path / "sorted.st", frames, extended=extended, layout=layout, kind=b"SERI")
-    with pytest.raises(TsgError, match="frames next to each other in the file are .* times more alike .* by --tilts") as error:
+    with pytest.raises(
+        TsgError, match="frames next to each other in the file are .* times more alike .* by --tilts"
+    ) as error:
         read_series(path)
     assert "the extended header of sorted.st" in str(error.value) and "\n" not in str(error.value)
     np.testing.assert_array_equal(read_series(path, tilts=angles).frames, frames)

@@ -55,11 +55,15 @@ def test_sixteen_bits_in_either_type(tmp_path, order, stated, truth, true_kind, 
 def test_the_remark_says_what_decided(tmp_path):
     stored = UNSIGNED.astype(np.uint16).view(np.int16)
     history = read(write_mrc(tmp_path / "a.mrc", stored, stated=(0, 60000)), UNSIGNED).history
-    assert "Integers of int16 were read as uint16: " in history[1] and "go on smoothly from 32767 to 32768" in history[1]
+    assert (
+        "Integers of int16 were read as uint16: " in history[1] and "go on smoothly from 32767 to 32768" in history[1]
+    )
     history = read(write_mrc(tmp_path / "a.mrc", stored, stated=(stored.min(), stored.max())), UNSIGNED).history
     assert ", against the header states numbers from -" in history[1]
     flat = np.where(UNSIGNED > 30000, 60000, 0)  # two numbers alone, of which the pixels cannot tell
-    history = read(write_mrc(tmp_path / "b.mrc", flat.astype(np.uint16).view(np.int16), stated=(0, 60000)), flat).history
+    history = read(
+        write_mrc(tmp_path / "b.mrc", flat.astype(np.uint16).view(np.int16), stated=(0, 60000)), flat
+    ).history
     assert history[1] == "Integers of int16 were read as uint16: the header states numbers from 0 to 60000."
 
 
@@ -135,7 +139,7 @@ def test_own_files_are_never_reinterpreted(tmp_path):
     seed=st.integers(0, 99),
 )
 def test_whatever_is_recorded_returns(tmp_path, vacuum, peak, noise, offset, as_unsigned, seed):
-    """With the limits in the header; without them but for 65536, where all numbers lie in one half and nothing tells."""
+    """With the limits in the header; without them but for 65536, where numbers lie in one half and nothing tells."""
     limits = (0, 65535) if offset == "none" else (-32768, 32767)
     offset = {"none": 0, "of the vacuum": vacuum, "of FEI": 32768}[offset]
     truth = (recorded(vacuum, peak, noise, seed=seed) - offset).clip(*limits)

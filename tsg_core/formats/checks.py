@@ -9,8 +9,8 @@ _BRIGHTEST = {2**bits - 1 for bits in range(7, 33)}  # of detectors of so many b
 def conspicuous(frame: np.ndarray) -> str:
     """What is wrong with a frame in the file's own numbers, the end of a sentence; empty where nothing is.
 
-    Constant frames (beam off, shutter closed) and saturated ones: ten pixels or more, and a thousandth of them all, at the greatest
-    number that the file's type, or a detector of fewer bits, can hold.
+    Constant frames (beam off, shutter closed) and saturated ones: ten pixels or more, and a thousandth of them all, at
+    the greatest number that the file's type, or a detector of fewer bits, can hold.
     """
     brightest = frame.max()
     if frame.min() == brightest:

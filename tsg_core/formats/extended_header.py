@@ -17,6 +17,8 @@ _OLD_FEI_AXIS, _OLD_FEI_PIXEL = 10, 11
 _LARGEST_RECORD = 128
 # bytes a frame that each bit of SerialEM's flags adds; the tilt angle, bit 0, comes first
 _SERIALEM_BYTES = {1: 2, 2: 6, 4: 4, 8: 2, 16: 2, 32: 4}
+_SERIALEM_LAYOUT = (14, 1 | 4 | 8 | 16 | 32)  # bytes a frame, and its flags, as SerialEM 4 writes them
+LARGEST_SERIALEM_deg = 327.0  # hundredths of a degree in 16 bits
 _METRE_A = 1e10
 
 
@@ -51,6 +53,13 @@ def frame_notes(header, extended: bytes) -> FrameNotes | None:
     if is_agard and len(extended) >= size * n_frames:
         return _of_agard(header, extended, first, second)
     return None
+
+
+def serialem_notes(tilt_deg: np.ndarray) -> tuple[bytes, tuple[int, int]]:
+    """The angles, rounded to hundredths of a degree, as SerialEM notes them, and what describes their layout."""
+    records = np.zeros((len(tilt_deg), _SERIALEM_LAYOUT[0] // 2), np.int16)
+    records[:, 0] = np.round(100 * tilt_deg)
+    return records.tobytes(), _SERIALEM_LAYOUT
 
 
 def _of_fei(header, extended: bytes, kind: bytes) -> FrameNotes | None:

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import mrcfile
@@ -12,7 +13,7 @@ from mrcfile.mrcfile import MrcFile
 from ..errors import TsgError
 from ..tilt_series import TiltSeries
 from ..tools.files import readable
-from .extended_header import FrameNotes, frame_notes, values
+from .extended_header import FrameNotes, LARGEST_SERIALEM_deg, frame_notes, serialem_notes, values
 from .frames import RawFrames, TurnedFrames
 from .mdoc import Mdoc, mdoc_text, read_mdoc
 from .stack import Stack
@@ -22,6 +23,7 @@ SUFFIXES = (".mrc", ".st", ".ali", ".rec", ".mrcs")
 _IMOD_STAMP = 1146047817
 _UPRIGHT = math.sin(math.radians(5))
 _LABEL_LENGTH, _N_LABELS = 80, 10
+_ROUNDED = "tsg: angles in this header are rounded; those of .rawtlt are not"  # and so they are passed over here
 _UNREAD_MODES = {3: "complex integers", 16: "colours", 101: "half-bytes"}
 
 
@@ -37,7 +39,8 @@ def read_mrc(path: Path) -> Stack:
     stamp, flags = values(header, bytes(header.extra2)[40:48], "i4")
     if stamp == _IMOD_STAMP and dtype.itemsize == 1:
         stack.is_flagged_signed = bool(flags & 1)
-    notes = frame_notes(header, extended)
+    labels = b" ".join(header.label.ravel().tolist()).decode("latin-1")
+    notes = None if _ROUNDED in labels else frame_notes(header, extended)
     if notes is not None:
         stack.tilt_deg, stack.angles_from = notes.tilt_deg, "the extended header"
     if int(header.ispg) != 0 and shape[0] > 1:
@@ -46,11 +49,10 @@ def read_mrc(path: Path) -> Stack:
         stack.volume = "the suffix .rec is that of reconstructed volumes"
     beside = path.with_name(path.name + ".mdoc")
     mdoc = read_mdoc(beside) if beside.is_file() else None
-    _take_pixel_size(stack, edge_A(path, header), notes, mdoc)
+    _take_pixel_size(stack, edge_A(path, header), notes, mdoc or _other_mdoc(path))
     if mdoc is not None:
         _take_flags(stack, mdoc, path)
     if stack.metadata is None:
-        labels = b" ".join(header.label.ravel().tolist()).decode("latin-1")
         _take_axis(stack, notes, " ".join([labels, *(mdoc.titles if mdoc else ())]), path)
     return stack
 
@@ -66,6 +68,15 @@ def _turn(stack: Stack, header) -> None:
     stack.frames = TurnedFrames(stack.frames, tuple(stored.index(axis) for axis in (3, 2, 1)))
     lying = "".join("xyz"[axis - 1] for axis in reversed(stored))
     stack.remarks += (f"Columns, rows and sections lie along {', '.join(lying)} by the axis map; they were turned.",)
+
+
+def _other_mdoc(path: Path) -> Mdoc | None:
+    """The .mdoc that is named without the suffix of the stack, as SerialEM writes it for single frames."""
+    other = path.with_suffix(".mdoc")
+    try:
+        return read_mdoc(other) if other.is_file() else None
+    except TsgError:
+        return None
 
 
 def _take_pixel_size(stack: Stack, header_A: float | None, notes: FrameNotes | None, mdoc: Mdoc | None) -> None:
@@ -160,8 +171,9 @@ def edge_A(path: Path, header) -> float | None:
 
 
 def write_mrc(series: TiltSeries, path: Path) -> None:
-    """The frames of a series, with the end of its history in the labels."""
-    write_data(series.frames, path, series.pixel_size_A, labels=series.history[-_N_LABELS + 1 :])
+    """The frames of a series, with the end of its history in the labels; for other programs the angles, rounded."""
+    labels = series.history[-_N_LABELS + 2 :]
+    write_data(series.frames, path, series.pixel_size_A, labels=(_ROUNDED, *labels), tilt_deg=series.tilt_deg)
 
 
 def write_mdoc(series: TiltSeries, path: Path, *, stack: Path) -> None:
@@ -178,10 +190,31 @@ class _FrugalMrcFile(MrcFile):
         header.dmin, header.dmax, header.dmean, header.rms = self.data.min(), self.data.max(), mean, np.sqrt(variance)
 
 
-def write_data(data: np.ndarray, path: Path, pixel_size_A: float, *, is_volume: bool = False, labels=()) -> None:
+def write_data(
+    data: np.ndarray,
+    path: Path,
+    pixel_size_A: float,
+    *,
+    is_volume: bool = False,
+    labels: Sequence[str] = (),
+    tilt_deg: np.ndarray | None = None,
+) -> None:
     with _FrugalMrcFile(path, mode="w+") as file:
         file.set_data(np.asarray(data, np.float32))
         file.set_volume() if is_volume else file.set_image_stack()
         file.voxel_size = pixel_size_A
+        if tilt_deg is not None:
+            _write_notes(file, tilt_deg)
         for label in labels:
             file.add_label(label.encode("ascii", "replace").decode()[:_LABEL_LENGTH])
+
+
+def _write_notes(file: MrcFile, tilt_deg: np.ndarray) -> None:
+    """The angles as SerialEM notes them, in an extended header, where they fit."""
+    if np.abs(tilt_deg).max() > LARGEST_SERIALEM_deg:
+        return
+    notes, layout = serialem_notes(tilt_deg)
+    file.set_extended_header(np.frombuffer(notes, "V1"))
+    extra = bytearray(file.header.extra2.tobytes())
+    extra[16:20] = np.array(layout, "i2").tobytes()
+    file.header.extra2, file.header.exttyp = np.void(bytes(extra)), b"SERI"

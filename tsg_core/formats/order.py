@@ -37,7 +37,7 @@ def order_fault(frames: np.ndarray, tilt_deg: np.ndarray, order: np.ndarray) -> 
         far, near = _differences(spectra, only_angle), _differences(spectra, only_file)
         if far.mean() - near.mean() > least and _is_unlike(far, near, neighbours):
             return f"frames next to each other in the file are {_ratio(far, near)} more alike than frames next in angle"
-    every_second = _differences(spectra, in_angle[:-1] + [0, 1])
+    every_second = _differences(spectra, in_angle[:-1] + np.array([0, 1]))
     far_apart = _differences(spectra, [(i, (i + len(frames) // 3) % len(frames)) for i in range(len(frames))])
     excess, most = neighbours.mean() - every_second.mean(), far_apart.mean() - every_second.mean()
     if excess > max(least, _LIKE_FAR_APART * most) and _is_larger(neighbours, every_second):

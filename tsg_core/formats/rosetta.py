@@ -164,7 +164,7 @@ def write_hspy(series: TiltSeries, path: Path) -> None:
 
 
 def write_zspy(series: TiltSeries, path: Path) -> None:
-    """The groups and arrays of RosettaSciIO's HierarchicalWriter, in Zarr's format 2; RosettaSciIO needs zarr < 3 to."""
+    """The groups and arrays of RosettaSciIO's HierarchicalWriter, in format 2 of Zarr; it needs zarr < 3 itself."""
     import zarr
 
     def fill(group, content: dict[str, Any], chunks=None) -> None:

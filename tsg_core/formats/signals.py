@@ -13,11 +13,13 @@ import numpy as np
 
 from ..errors import TsgError
 from ..tilt_series import TiltSeries
+from .angles import SAME_STAGE_deg
 from .frames import ArrayFrames
 from .lengths import in_degrees
 from .own import from_json, to_json
 from .stack import Stack
 from .stored import stored_series
+from .trust import fault_of
 
 _EVEN_deg = 1e-6
 _SAME_deg = 1e-3
@@ -36,12 +38,7 @@ def stack_of(signal: dict[str, Any], *, kind: str) -> Stack:
     kept = metadata.get("Tomography", {})
     kept_deg = kept.get("tilts", kept.get("_sig_tilts"))
     kept_deg = kept_deg["data"] if isinstance(kept_deg, dict) else kept_deg
-    if kept_deg is not None:
-        kept_deg = np.ravel(kept_deg).astype(float)
-        if len(kept_deg) == frames.shape[0]:
-            stack.tilt_deg, stack.angles_from = kept_deg, "Tomography.tilts"
-    if stack.tilt_deg is None and axis_deg is not None:
-        stack.tilt_deg, stack.angles_from = axis_deg, "the axis of tilts"
+    _take_angles(stack, {"Tomography.tilts": kept_deg, "the axis of tilts": axis_deg})
     if "predicted_deg" in kept and stack.tilt_deg is not None:
         differences = np.abs(np.ravel(kept["predicted_deg"]) - stack.tilt_deg[:, None])
         stack.measured = (differences > _SAME_deg).all(axis=1)
@@ -51,6 +48,24 @@ def stack_of(signal: dict[str, Any], *, kind: str) -> Stack:
         if stack.pixel_size_A and np.isclose(own["pixel_size_A"], stack.pixel_size_A, 1e-9):
             stack.pixel_size_A = float(own["pixel_size_A"])
     return stack
+
+
+def _take_angles(stack: Stack, stated: dict[str, Any]) -> None:
+    """The angles of the first place that can be right; places that cannot, or that say something else, are told."""
+    n_frames = stack.frames.shape[0]
+    places = {where: np.ravel(angles).astype(float) for where, angles in stated.items() if angles is not None}
+    faults = {where: fault_of(tilt_deg, n_frames) for where, tilt_deg in places.items()}
+    taken = next((where for where, fault in faults.items() if not fault), next(iter(places), None))
+    if taken is None:
+        return
+    stack.tilt_deg, stack.angles_from = places[taken], taken
+    for where in places.keys() - {taken}:
+        start = f"{where[0].upper()}{where[1:]}"
+        if faults[where]:
+            stack.remarks += (f"{start} was not used: {faults[where]}.",)
+        elif (apart_deg := np.abs(places[where] - stack.tilt_deg).max()) > SAME_STAGE_deg:
+            told = f"gives angles that differ by up to {apart_deg:.2g} deg from {taken}"
+            stack.remarks += (f"{start} {told} and was not used.",)
 
 
 def _axis_angles(axis: dict[str, Any]) -> np.ndarray | None:

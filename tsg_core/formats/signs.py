@@ -46,7 +46,9 @@ def settle_signs(stack: Stack) -> None:
         stack.remarks += (f"{said}: {reading.why}{against}.",)
     elif against:
         stack.remarks += (f"Integers were read as {reading.dtype.name}: {reading.why}{against}.",)
-    stack.intensity_from = stack.intensity_from or f"integers of {reading.dtype.name} as they are stored: {reading.why}{against}"
+    stack.intensity_from = (
+        stack.intensity_from or f"integers of {reading.dtype.name} as they are stored: {reading.why}{against}"
+    )
 
 
 def read_signs(

@@ -108,8 +108,8 @@ class StoredSeries:
         if self._are_angles_given:
             return [f"{said}. Angles are taken in the order of the frames in the file."]
         raise TsgError(
-            f"{self.path}: {said[0].lower()}{said[1:]}, as after sorting; give the angles, in the order of the frames in "
-            "the file, by --tilts"
+            f"{self.path}: {said[0].lower()}{said[1:]}, as after sorting; give the angles, in the order of the frames "
+            "in the file, by --tilts"
         )
 
     def _chosen(self, indices: Sequence[int] | np.ndarray | None) -> np.ndarray:

@@ -1,8 +1,8 @@
 """Which source of the tilt angles and of the pixel size is believed where a file has several.
 
 Angles, in this order: those given; the refined ones of an aligned stack (.ali with .tlt); those in the file; a text
-file beside it (.rawtlt, .tlt); a .mdoc beside it. A source that cannot be right is passed over and named; so is one that
-differs by an offset. Where two sources give a frame different angles, as by another order or sign, neither is believed.
+file beside it (.rawtlt, .tlt); a .mdoc beside it. A source that cannot be right is passed over and named; so is one
+that differs by an offset. Where two give a frame different angles, as by another order or sign, neither is believed.
 """
 
 import os
@@ -43,8 +43,8 @@ def find_angles(
     """The angles and where they were found; what speaks against them becomes a remark of the stack.
 
     `check` raises where angles, from a place that it is told, cannot be those of the frames.
-    `tilts` may name the stack itself: its own angles are taken then. Raises TsgError where there are none, none that can
-    be right, or where two sources give a frame different angles.
+    `tilts` may name the stack itself: its own angles are taken then. Raises TsgError where there are none, none that
+    can be right, or where two sources give a frame different angles.
     """
     given = _given(stack, path, tilts)
     if given is not None:
@@ -87,7 +87,7 @@ def _sources(stack: Stack, path: Path) -> list[_Source]:
     found = [source for file in beside if file.is_file() and file != path for source in _of_file(file, n_frames)]
     if stack.tilt_deg is not None:
         own_deg, where = np.asarray(stack.tilt_deg, float), f"{stack.angles_from} of {path}"
-        own = _Source(where, stack.angles_from, own_deg, _fault(own_deg, n_frames))
+        own = _Source(where, stack.angles_from, own_deg, fault_of(own_deg, n_frames))
         if stack.metadata is not None and not own.fault:
             return [own]  # a format that keeps everything says itself what its angles are
         found.insert(0, own)
@@ -101,10 +101,10 @@ def _of_file(file: Path, n_frames: int) -> list[_Source]:
         tilt_deg = read_angles(file)
     except TsgError as error:
         return [_Source(str(file), file.name, np.array([]), str(error).replace(f"{file.parent}{os.sep}", ""))]
-    return [_Source(str(file), file.name, tilt_deg, _fault(tilt_deg, n_frames))]
+    return [_Source(str(file), file.name, tilt_deg, fault_of(tilt_deg, n_frames))]
 
 
-def _fault(tilt_deg: np.ndarray, n_frames: int) -> str:
+def fault_of(tilt_deg: np.ndarray, n_frames: int) -> str:
     """Why these cannot be the angles; empty where they can."""
     if tilt_deg.shape != (n_frames,):
         return f"{tilt_deg.size} tilt angles for {n_frames} frames"
