@@ -46,7 +46,9 @@ class RecipeData:
     def __post_init__(self):
         for name in ("n_training", "n_validation"):
             if getattr(self, name) < len(self.pixel_sizes_A) or not self.pixel_sizes_A:
-                raise TsgError(f"{name}={getattr(self, name)} must be at least the number of pixel_sizes_A, and at least 1")
+                raise TsgError(
+                    f"{name}={getattr(self, name)} must be at least the number of pixel_sizes_A, and at least 1"
+                )
 
     def series(self, folder: Path, *, validation: bool) -> "SeveralDatasets":
         """The tilt series: simulated into `folder`, or read from there if that is done already."""
