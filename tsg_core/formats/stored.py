@@ -104,11 +104,11 @@ class StoredSeries:
         fault = order_fault(frames, self.tilt_deg, self._order)
         if not fault:
             return []
-        said = f"The frames do not seem to fit their angles, from {self.metadata['sources']['angles']}: {fault}"
+        said = f"the frames do not seem to fit their angles, from {self.metadata['sources']['angles']}: {fault}"
         if self._are_angles_given:
-            return [f"{said}. Angles are taken in the order of the frames in the file."]
+            return [f"{said[0].upper()}{said[1:]}. Angles are taken in the order of the frames in the file."]
         raise TsgError(
-            f"{self.path}: {said[0].lower()}{said[1:]}, as after sorting; give the angles, in the order of the frames "
+            f"{self.path}: {said}, as after sorting; give the angles, in the order of the frames "
             "in the file, by --tilts"
         )
 
