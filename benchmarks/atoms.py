@@ -19,6 +19,7 @@ import torch
 from ase import Atoms
 from ase.build import bulk
 
+from tsg_core.evaluation import psnr_dB as psnr_dB_of
 from tsg_core.evaluation.atom_peaks import match_atoms
 from tsg_core.interpolation import densify
 from tsg_core.interpolation.atoms.fit import AtomSettings, NotAtoms, fit_atoms
@@ -133,7 +134,7 @@ def predictions(
         tilt_deg, truth = series.tilt_deg[middle], series.frames[middle]
 
         def psnr_dB(frames, truth=truth):
-            return float(np.mean(-10 * np.log10(((frames - truth) ** 2).mean(axis=(1, 2)) / peak**2)))
+            return float(np.mean(psnr_dB_of(((frames - truth) ** 2).mean(axis=(1, 2)), peak)))
 
         row = [psnr_dB(densify(known, tilt_deg=tilt_deg, method=m).frames) for m in ("linear", "cubic")]
         said = ""

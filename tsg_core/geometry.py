@@ -25,3 +25,17 @@ def tilted_positions(positions_A: np.ndarray, *, tilt_deg: ArrayLike) -> np.ndar
 def pixel_centres_A(n: int, *, pixel_size_A: float) -> np.ndarray:
     """Centres (n,) in angstrom of the pixels of a row or column; zero is the middle of the frame."""
     return (np.arange(n) - (n - 1) / 2) * pixel_size_A
+
+
+def binned_frames(frames: np.ndarray, factor: int) -> np.ndarray:
+    """Means over squares of `factor` pixels of frames (..., n_y, n_x); what is left over is cut off on both sides alike.
+
+    The middle of the frame stays where it is, but for half a pixel where an odd number is left over. Summed in double
+    precision; integers give float64, others keep their type.
+    """
+    *before, n_y, n_x = frames.shape
+    m_y, m_x = n_y // factor, n_x // factor
+    first_y, first_x = n_y % factor // 2, n_x % factor // 2
+    whole = frames[..., first_y : first_y + m_y * factor, first_x : first_x + m_x * factor]
+    means = whole.reshape(*before, m_y, factor, m_x, factor).mean(axis=(-3, -1), dtype=np.float64)
+    return means if frames.dtype.kind in "iub" else means.astype(frames.dtype)

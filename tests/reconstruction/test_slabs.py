@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -91,7 +92,7 @@ def test_dask_computes_only_the_slabs_that_are_asked_for():
 
 
 def test_a_volume_too_large_says_how_much_it_needs_and_what_helps(monkeypatch):
-    monkeypatch.setattr(linear_system, "_available_bytes", lambda: 1e5)
+    monkeypatch.setattr(linear_system.psutil, "virtual_memory", lambda: SimpleNamespace(available=1e5))
     for method in (sirt, os_sart, cgls, fbp, partial(tv, weight=0.1), os_em):
         with pytest.raises(TsgError, match="4 x 24 x 24 from 31 frames needs .* GB .*in_slabs"):
             method(series_of(spots()))

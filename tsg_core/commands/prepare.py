@@ -12,7 +12,9 @@ ALIGNMENTS = ("none", "correlation", "centre-of-mass", "full")
 @file_output
 @click.option("--invert/--no-invert", default=None, help="Turn the contrast: for bright field.")
 @click.option(
-    "--rotate/--no-rotate", default=None, help="Turn the frames by 90 degrees, or not; else where the axis lies along x."
+    "--rotate/--no-rotate",
+    default=None,
+    help="Turn the frames by 90 degrees, or not; else where the axis lies along x.",
 )
 @click.option("--flip-angles", is_flag=True, help="Change the sign of all angles.")
 @click.option("--exclude-angles", metavar="LIST", default="", help="Frames to leave out, by angle: -62,14.5.")

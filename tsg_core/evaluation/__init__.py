@@ -11,6 +11,7 @@ from .metrics import (
     object_points,
     otsu_threshold,
     prepare_volume,
+    psnr_dB,
     rms_error,
 )
 from .spectra import ShellCorrelation, fourier_shell_correlation
@@ -28,5 +29,6 @@ __all__ = [
     "object_points",
     "otsu_threshold",
     "prepare_volume",
+    "psnr_dB",
     "rms_error",
 ]

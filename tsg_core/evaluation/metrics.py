@@ -11,13 +11,6 @@ from skimage.metrics import structural_similarity
 
 from ..errors import TsgError
 from ..geometry import pixel_centres_A
-from .spectra import ShellCorrelation, fourier_shell_correlation
-
-__all__ = [
-    "ImageMetrics", "PreparedVolume", "ShellCorrelation", "VolumeMetrics", "chamfer_distance", "compare_prepared",
-    "compare_volumes", "fourier_shell_correlation", "image_metrics", "object_points", "otsu_threshold",
-    "prepare_volume", "rms_error",
-]  # fmt: skip
 
 SSIM_WINDOW_px = 11  # of the Gaussian with sigma 1.5 px, cut at 3.5 sigma (Wang et al., IEEE TIP 13, 600, 2004)
 
@@ -59,6 +52,12 @@ class PreparedVolume:
     points: KDTree
 
 
+def psnr_dB(mse: ArrayLike, peak: ArrayLike) -> np.ndarray:
+    """10 log10(peak^2 / mse), the peak signal-to-noise ratio in decibels; infinite where nothing differs."""
+    with np.errstate(divide="ignore"):
+        return 10 * np.log10(np.asarray(peak) ** 2 / np.asarray(mse))
+
+
 def image_metrics(prediction: np.ndarray, truth: np.ndarray, *, peak: float) -> ImageMetrics:
     """MSE, PSNR and SSIM of each frame of two stacks (n, n_y, n_x).
 
@@ -76,7 +75,7 @@ def image_metrics(prediction: np.ndarray, truth: np.ndarray, *, peak: float) -> 
     _check_finite(prediction, truth)
     mse = np.array([np.mean((p - t) ** 2, dtype=np.float64) for p, t in zip(prediction, truth, strict=True)])
     ssim = np.array([_ssim(p, t, peak=peak) for p, t in zip(prediction, truth, strict=True)])
-    return ImageMetrics(mse=mse, psnr_dB=_psnr_dB(mse, peak), ssim=ssim)
+    return ImageMetrics(mse=mse, psnr_dB=psnr_dB(mse, peak), ssim=ssim)
 
 
 def otsu_threshold(volume: np.ndarray) -> float:
@@ -179,7 +178,7 @@ def compare_prepared(volume: PreparedVolume, reference: PreparedVolume) -> Volum
         rms_A=_rms(forth, back),
         dice=float(2 * overlap / (volume.inside.sum() + reference.inside.sum())),
         nrmse=float(np.sqrt(mse / np.mean(r**2, dtype=np.float64))),
-        psnr_dB=float(_psnr_dB(mse, peak)),
+        psnr_dB=float(psnr_dB(mse, peak)),
         ssim=_ssim(v, r, peak=peak),
     )
 
@@ -250,11 +249,6 @@ def _ssim(prediction: np.ndarray, truth: np.ndarray, *, peak: float) -> float:
             truth, prediction, data_range=peak, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
         )
     )
-
-
-def _psnr_dB(mse: ArrayLike, peak: float) -> np.ndarray:
-    with np.errstate(divide="ignore"):
-        return 10 * np.log10(peak**2 / np.asarray(mse))
 
 
 def _check_drawing(n_points: int, voxel_size_A: float) -> None:

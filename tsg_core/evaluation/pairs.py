@@ -6,7 +6,8 @@ import numpy as np
 
 from ..errors import TsgError
 from ..tilt_series import TiltSeries
-from .metrics import compare_volumes, fourier_shell_correlation, image_metrics
+from .metrics import compare_volumes, image_metrics
+from .spectra import fourier_shell_correlation
 
 SAME_SIZE = 0.01  # pixel or voxel sizes with a smaller relative difference count as equal
 NEAR_deg = 0.01  # angles closer than this count as equal: text files round them

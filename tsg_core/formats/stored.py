@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import TsgError
+from ..geometry import binned_frames
 from ..tilt_series import TiltSeries
 from ..tools.files import readable, readable_name
 from .angles import SAME_EXPOSURE_deg, check_angles
@@ -85,7 +86,9 @@ class StoredSeries:
         with naming(self.path), readable(self.path):
             for i in np.argsort(self._order[chosen]):  # in the order in which they lie in the file
                 frame = self._frames.read(int(self._order[chosen[i]]), rows)
-                frames[i] = _as_float32(_binned(frame, binning), self.tilt_deg[chosen[i]])
+                frames[i] = _as_float32(
+                    frame if binning == 1 else binned_frames(frame, binning), self.tilt_deg[chosen[i]]
+                )
                 is_rounded |= not np.can_cast(frame.dtype, np.float32) and binning == 1 and (frames[i] != frame).any()
                 if self._is_foreign and (fault := conspicuous(frame)):
                     faults[i] = f"Frame {i} (tilt {self.tilt_deg[chosen[i]]:g} deg) {fault}; leave it out if it harms."
@@ -230,14 +233,6 @@ def _kept(n_frames: int, leave_out: Sequence[int], path: Path) -> np.ndarray:
     if wrong:
         raise TsgError(f"{path} has the frames 0 to {n_frames - 1}; {wrong[0]} cannot be left out")
     return np.delete(np.arange(n_frames), list(map(int, leave_out)))
-
-
-def _binned(frame: np.ndarray, binning: int) -> np.ndarray:
-    if binning == 1:
-        return frame
-    n_y, n_x = (length // binning for length in frame.shape)
-    blocks = frame[: n_y * binning, : n_x * binning].reshape(n_y, binning, n_x, binning)
-    return blocks.mean((1, 3), dtype=np.float64)
 
 
 def _as_float32(frame: np.ndarray, tilt_deg: float) -> np.ndarray:

@@ -31,7 +31,7 @@ def flow(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.nda
     The flow is iterative Lucas-Kanade of scikit-image (Le Besnerais and Champagnat, ICIP 2005), one a pair of frames.
     """
     predicted = np.empty((len(tilt_deg), *series.frames.shape[1:]), np.float32)
-    lower = _lower_neighbour(series.tilt_deg, tilt_deg)
+    lower = lower_neighbour(series.tilt_deg, tilt_deg)
     pixels = np.indices(series.frames.shape[1:], np.float32)
     scale = np.float32(series.intensity_scale or 1.0)  # the flow has an absolute threshold for what is flat
     for i, targets in groupby(range(len(tilt_deg)), key=lower.__getitem__):
@@ -47,12 +47,12 @@ def flow(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.nda
 
 def nearest_frame(measured_deg: np.ndarray, tilt_deg: np.ndarray) -> np.ndarray:
     """Index of the measured angle nearest to each target; the lower of two that are as near."""
-    lower = _lower_neighbour(measured_deg, tilt_deg)
+    lower = lower_neighbour(measured_deg, tilt_deg)
     return lower + (measured_deg[lower + 1] - tilt_deg < tilt_deg - measured_deg[lower])
 
 
 def _linear_weights(measured_deg: np.ndarray, tilt_deg: np.ndarray) -> np.ndarray:
-    lower = _lower_neighbour(measured_deg, tilt_deg)
+    lower = lower_neighbour(measured_deg, tilt_deg)
     t = (tilt_deg - measured_deg[lower]) / (measured_deg[lower + 1] - measured_deg[lower])
     weights = np.zeros((len(tilt_deg), len(measured_deg)))
     target = np.arange(len(tilt_deg))
@@ -60,7 +60,8 @@ def _linear_weights(measured_deg: np.ndarray, tilt_deg: np.ndarray) -> np.ndarra
     return weights
 
 
-def _lower_neighbour(measured_deg: np.ndarray, tilt_deg: np.ndarray) -> np.ndarray:
+def lower_neighbour(measured_deg: np.ndarray, tilt_deg: np.ndarray) -> np.ndarray:
+    """Index (n_target,) of the measured angle at or below each target that has another one above it."""
     return np.clip(np.searchsorted(measured_deg, tilt_deg, side="right") - 1, 0, len(measured_deg) - 2)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import TsgError
+from ..evaluation.metrics import psnr_dB
 from ..reconstruction.extent import with_extent
 from ..tilt_series import TiltSeries
 from .large_series import AFFORDABLE_px, hand_back_memory, is_large, judged_part, judged_rows
@@ -214,16 +215,15 @@ def _pixel_errors(left_out, trend: ErrorTrend, fixed: np.ndarray | None) -> Pixe
 
 
 def _table(series, trend: ErrorTrend, applying, failed, weights, spacing_deg: float) -> pd.DataFrame:
-    def psnr_dB(mse):
-        return 10 * np.log10(max(series.intensity_scale, np.finfo(float).tiny) ** 2 / np.maximum(mse, 1e-300))
+    peak = max(series.intensity_scale, np.finfo(float).tiny)
 
     rows = pd.DataFrame(
         {
             "method": applying,
             "left_out_mse": trend.mse,
-            "left_out_psnr_dB": psnr_dB(trend.mse),
+            "left_out_psnr_dB": psnr_dB(np.maximum(trend.mse, 1e-300), peak),
             "power": trend.power,
-            "expected_psnr_dB": psnr_dB(trend.at(spacing_deg)),
+            "expected_psnr_dB": psnr_dB(np.maximum(trend.at(spacing_deg), 1e-300), peak),
             "weight": weights,
             "reason": "",
         }

@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike
 
 from ..errors import TsgError
 from ..tilt_series import SAME_ANGLE_deg, TiltSeries
+from ..vacuum import less_offset, offset_of
 from . import methods
 from .angles import nearest_frame
-from ..vacuum import less_offset, offset_of
 from .choice import Choice, predict_automatically
 from .large_series import hand_back_memory, is_large
 from .leave_out import Predict

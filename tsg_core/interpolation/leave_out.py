@@ -14,6 +14,7 @@ import numpy as np
 
 from ..errors import TsgError
 from ..tilt_series import TiltSeries
+from .angles import lower_neighbour
 from .residual import white_noise_bound
 
 STEEPEST = 8.0  # power of the spacing with which a squared error may fall: a cubic spline's error is of fourth order
@@ -99,8 +100,8 @@ def effective_spacing_deg(measured_deg: np.ndarray, tilt_deg: np.ndarray) -> np.
 
     The error of linear interpolation goes with d1 d2, so that one number tells gap and place within it.
     """
-    upper = np.clip(np.searchsorted(measured_deg, tilt_deg), 1, len(measured_deg) - 1)
-    return 2 * np.sqrt(((tilt_deg - measured_deg[upper - 1]) * (measured_deg[upper] - tilt_deg)).clip(0))
+    lower = lower_neighbour(measured_deg, tilt_deg)
+    return 2 * np.sqrt(((tilt_deg - measured_deg[lower]) * (measured_deg[lower + 1] - tilt_deg)).clip(0))
 
 
 def folds(n: int) -> Iterator[tuple[np.ndarray, np.ndarray, bool]]:

@@ -8,6 +8,7 @@ from ..errors import TsgError
 from ..model.network import STRIDE, TSGNet, displacement_px, pair_mean
 from ..tilt_series import SAME_ANGLE_deg, TiltSeries
 from ..tools.progress import track
+from .angles import lower_neighbour
 
 TILE_PX = 512  # memory: about 0.4 GB a frame of this size, at the published widths
 OVERLAP_PX = 128
@@ -102,7 +103,7 @@ def _neighbours(series: TiltSeries, tilt_deg: np.ndarray) -> tuple[np.ndarray, n
         raise TsgError(
             f"tilt {tilt_deg[outside][0]:g} deg is not between the measured {known_deg[0]:g} and {known_deg[-1]:g} deg"
         )
-    lower = np.searchsorted(known_deg, tilt_deg, side="right") - 1
+    lower = lower_neighbour(known_deg, tilt_deg)
     to_lower, to_upper = tilt_deg - known_deg[lower], known_deg[lower + 1] - tilt_deg
     taken = np.minimum(to_lower, to_upper) <= SAME_ANGLE_deg
     if taken.any():

@@ -10,6 +10,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
+from ..evaluation.metrics import psnr_dB
 from ..interpolation.densify import Densified
 from ..interpolation.large_series import judged_part
 from ..interpolation.leave_out import Predict, folds
@@ -102,7 +103,7 @@ def _left_out_curve(left_out: dict, measured: TiltSeries) -> str:
     axis = figure.subplots()
     peak = measured.intensity_scale or 1.0
     for method, mse in left_out["errors"].items():
-        axis.plot(measured.tilt_deg[left_out["index"]], 10 * np.log10(peak**2 / mse.clip(1e-300)), ".-", label=method)
+        axis.plot(measured.tilt_deg[left_out["index"]], psnr_dB(mse.clip(1e-300), peak), ".-", label=method)
     axis.set(xlabel="tilt of the left-out frame (deg)", ylabel="PSNR (dB)")
     axis.legend(frameon=False, fontsize=8)
     axis.spines[["top", "right"]].set_visible(False)

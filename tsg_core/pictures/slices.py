@@ -4,14 +4,27 @@ import numpy as np
 from matplotlib.figure import Figure
 
 
-def slices_with_scale_bar(volume: np.ndarray, *, voxel_size_A: float, title: str = "") -> Figure:
-    """The middle slices of a volume (n_y, n_z, n_x) across its three axes, on one grey scale that starts at zero."""
+def middle_slices(volume: np.ndarray) -> dict[str, np.ndarray]:
+    """The middle slices of a volume (n_y, n_z, n_x) across its three axes, by name; rows run downwards.
+
+    In the slice across the tilt axis z points upwards, towards the source.
+    """
     n_y, n_z, n_x = volume.shape
-    pictures = {
-        "across the tilt axis (x, z)": volume[n_y // 2, ::-1],  # z upwards, towards the source
+    return {
+        "across the tilt axis (x, z)": upright(volume[n_y // 2]),
         "across the beam (x, y)": volume[:, n_z // 2],
         "across x (z, y)": volume[:, :, n_x // 2],
     }
+
+
+def upright(slice_zx: np.ndarray) -> np.ndarray:
+    """A slice (n_z, n_x) as a picture whose rows run downwards, z upwards."""
+    return slice_zx[::-1]
+
+
+def slices_with_scale_bar(volume: np.ndarray, *, voxel_size_A: float, title: str = "") -> Figure:
+    """The `middle_slices` of a volume (n_y, n_z, n_x), on one grey scale from zero."""
+    pictures = middle_slices(volume)
     top = max(float(np.quantile(picture, 0.999)) for picture in pictures.values()) or 1.0
     figure = Figure(figsize=(10.5, 3.9), layout="constrained")
     for axis, (name, picture) in zip(figure.subplots(1, 3), pictures.items(), strict=True):

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..errors import TsgError
+from ..geometry import binned_frames
 from ..tilt_series import TiltSeries
 from .common_lines import centre_of_mass_shifts, common_line_shifts
 from .correlation import correlation_shifts
-from .framing import binned_frames
 from .refinement import best_axis_deg, best_offset_px, refined_shifts, reprojection_residual
 from .transformation import axis_offset_px, axis_rotation, border_level, common_field, moved_back, translation_of
 

@@ -16,7 +16,9 @@ class InvertReport:
 
     def __str__(self) -> str:
         low, high = self.level.min(), self.level.max()
-        return f"Turned the contrast: each frame is taken from its brightness beside the object, {low:.5g} to {high:.5g}."
+        return (
+            f"Turned the contrast: each frame is taken from its brightness beside the object, {low:.5g} to {high:.5g}."
+        )
 
 
 def invert(series: TiltSeries) -> tuple[TiltSeries, InvertReport]:

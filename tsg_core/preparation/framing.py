@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import TsgError
+from ..geometry import binned_frames
 from ..tilt_series import TiltSeries
 
 
@@ -20,15 +21,6 @@ class FramingReport:
     def __str__(self) -> str:
         (a, b), (c, d) = self.shape_before, self.shape_after
         return f"{self.what}: {a} x {b} pixels became {c} x {d} of {self.pixel_size_A:.4g} A."
-
-
-def binned_frames(frames: np.ndarray, factor: int) -> np.ndarray:
-    """Means over squares of `factor` pixels; rows and columns that are left over are cut off on both sides."""
-    n_tilt, n_y, n_x = frames.shape
-    first_y, first_x = n_y % factor // 2, n_x % factor // 2
-    m_y, m_x = n_y // factor, n_x // factor
-    whole = frames[:, first_y : first_y + m_y * factor, first_x : first_x + m_x * factor]
-    return whole.reshape(n_tilt, m_y, factor, m_x, factor).mean(axis=(2, 4))
 
 
 def bin_pixels(series: TiltSeries, *, factor: int) -> tuple[TiltSeries, FramingReport]:

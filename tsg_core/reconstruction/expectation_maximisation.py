@@ -83,7 +83,8 @@ def os_em(
     least = GONE * series.frames.mean() / box.n_z
     floor = np.float32(FLOOR * series.frames.max() or 1.0)
     slices = [
-        volume_columns(np.array(x, np.float32)) for x in (_even(series, r, box) if start is None else start[r] for r in rows)
+        volume_columns(np.array(x, np.float32))
+        for x in (_even(series, r, box) if start is None else start[r] for r in rows)
     ]
 
     def step(subset: Subset, sensitivity: "_Sensitivity") -> float:

@@ -73,9 +73,7 @@ class Extent:
         return f"the object goes on outside the frames: taken for {self.thickness_A:.3g} A thick and {width}"
 
 
-def with_extent(
-    series: TiltSeries, *, thickness_A: float | None = None, width_A: float | None = None
-) -> TiltSeries:
+def with_extent(series: TiltSeries, *, thickness_A: float | None = None, width_A: float | None = None) -> TiltSeries:
     """The series with what `find_extent` finds in its metadata, where it and its subsets find it again.
 
     The series itself where it is an object alone and nothing is given.
@@ -99,9 +97,7 @@ def _with_found(series: TiltSeries) -> TiltSeries:
     return replace(series, metadata={**series.metadata, "extent": find_extent(series)})
 
 
-def find_extent(
-    series: TiltSeries, *, thickness_A: float | None = None, width_A: float | None = None
-) -> Extent | None:
+def find_extent(series: TiltSeries, *, thickness_A: float | None = None, width_A: float | None = None) -> Extent | None:
     """How far the object reaches, by how well left-out frames are predicted; None for one inside the frames.
 
     What is given is kept. Raises TsgError for a thickness below a pixel or a width below that of the frames.
@@ -144,9 +140,7 @@ def damped_volume(series: TiltSeries, extent: Extent) -> np.ndarray:
     A = MatrixProjector(system_matrix(tilt_deg=series.tilt_deg, n_x=series.frames.shape[2], box=box))
 
     def solve(rows: slice) -> np.ndarray:
-        return around_even(
-            A, frame_columns(series.frames[:, rows]), n_iterations=extent.n_iterations, damping=damping
-        )
+        return around_even(A, frame_columns(series.frames[:, rows]), n_iterations=extent.n_iterations, damping=damping)
 
     rows = row_blocks(series.frames.shape[1])
     return volume_of(in_threads(solve, rows), rows, box)

@@ -5,9 +5,9 @@ A tilt about y mixes no rows of the frames, so that one matrix serves all rows; 
 
 import warnings
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
+import psutil
 
 from ..errors import TsgError
 from ..tilt_series import TiltSeries
@@ -140,18 +140,9 @@ def check_memory(series: TiltSeries, *, box: Box | None = None, **copies: int) -
     """Raise TsgError where `needed_bytes` are more than are free."""
     n_tilt, n_y, n_x = series.frames.shape
     box = box_of(series, box)
-    needed, available = needed_bytes(n_tilt, n_y, n_x, box=box, **copies), _available_bytes()
+    needed, available = needed_bytes(n_tilt, n_y, n_x, box=box, **copies), psutil.virtual_memory().available
     if needed > available:
         raise TsgError(
             f"a volume of {n_y} x {box.n_z} x {box.n_x} from {n_tilt} frames needs {needed / 1e9:.1f} GB of memory and "
             f"{available / 1e9:.1f} GB are free; reconstruction.in_slabs(..., memory_GB=...) does it in parts"
         )
-
-
-def _available_bytes() -> float:
-    """Memory that is free or can be freed, where the system tells (Linux); infinite elsewhere."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return float("inf")
-    return next((1024.0 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), float("inf"))

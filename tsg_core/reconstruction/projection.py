@@ -38,9 +38,7 @@ class Box:
         return self.n_z * self.n_x
 
 
-def project(
-    volume: np.ndarray, *, tilt_deg, axis_shift_px: float = 0.0, n_pixels: int | None = None
-) -> np.ndarray:
+def project(volume: np.ndarray, *, tilt_deg, axis_shift_px: float = 0.0, n_pixels: int | None = None) -> np.ndarray:
     """Frames (n_tilt, n_y, n_pixels) float32 of a volume (n_y, n_z, n_x), at angles in any order.
 
     Frames are as wide as the volume, whose n_z is then n_x, unless `n_pixels` says otherwise: the object may reach
@@ -63,9 +61,7 @@ def project(
     return frames
 
 
-def system_matrix(
-    *, tilt_deg, n_x: int, axis_shift_px: float = 0.0, box: Box | None = None
-) -> sparse.csr_array:
+def system_matrix(*, tilt_deg, n_x: int, axis_shift_px: float = 0.0, box: Box | None = None) -> sparse.csr_array:
     """The matrix (n_tilt * n_x, n_z * n_x of the box), CSR float32, that maps a slice (z, x) to its sinogram (tilt, x).
 
     n_x is the width of the frames, and that of the box along z and x where none is given. The three last geometries are
@@ -101,9 +97,7 @@ def _system_matrix(tilt_deg: tuple[float, ...], n_x: int, axis_shift_px: float, 
     )
 
 
-def _one_tilt(
-    tilt_deg: float, n_x: int, axis_shift_px: float, box: Box
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _one_tilt(tilt_deg: float, n_x: int, axis_shift_px: float, box: Box) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Entries in each of the n_x rows of one tilt, their voxels z * box.n_x + x, and their weights.
 
     A ray is the line x cos + z sin = column. Where |cos| >= |sin| it is followed from z to z, else from x to x.

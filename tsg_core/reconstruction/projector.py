@@ -97,4 +97,6 @@ def _torch_matrix(matrix: sparse.csr_array):
 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse (CSR tensor support|invariant checks)")
-        return torch.sparse_csr_tensor(*map(torch_array, (matrix.indptr, matrix.indices, matrix.data)), size=matrix.shape)
+        return torch.sparse_csr_tensor(
+            *map(torch_array, (matrix.indptr, matrix.indices, matrix.data)), size=matrix.shape
+        )

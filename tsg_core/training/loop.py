@@ -23,6 +23,7 @@ from ..tilt_series import TiltSeries
 from ..tools.digests import plain
 from ..tools.files import readable, replaced_when_whole
 from ..tools.progress import track
+from .averaging import exponential_average
 from .samples import Batch, SampleSource
 from .schedule import learning_rate_at
 from .validation import Validation
@@ -182,7 +183,7 @@ class _Run:
         self.objective, self.optimizer = fabric.setup(_Objective(model, settings), optimizer)
         self.model = self.objective.module.model
         self.precision = fabric.strategy.precision  # its state is the loss scale of 16-mixed
-        self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
+        self.average = exponential_average(self.model, decay=settings.ema_decay).eval()
         self.step, self.best_dB, self.validation_dB, self.linear_dB = 0, -math.inf, math.nan, math.nan
         self.history: list[dict] = []
         self.losses: list[float] = []  # like `seconds`, of the steps since the last line of history
@@ -237,19 +238,18 @@ class _Run:
             error_if_nonfinite=not self.precision.state_dict(),  # too high a loss scale skips the step instead
         )
         self.optimizer.step()
-        decay = min(self.settings.ema_decay, (1 + self.step) / (10 + self.step))
-        with torch.no_grad():
-            for average, latest in zip(self.average.parameters(), self.model.parameters(), strict=True):
-                average.lerp_(latest, 1 - decay)
+        self.average.update_parameters(self.model)
         return loss.detach().item()
 
     def validate(self, judge: Validation) -> None:
         self.linear_dB = judge.linear_dB
-        self.validation_dB = judge.psnr_dB(self.average, batch_size=self.settings.batch_size)
+        self.validation_dB = judge.psnr_dB(self.average.module, batch_size=self.settings.batch_size)
         if self.validation_dB > self.best_dB:
             self.best_dB = self.validation_dB
             scores = {"step": self.step, "validation_psnr_dB": self.best_dB, "linear_psnr_dB": self.linear_dB}
-            save_model(self.average, self.folder / MODEL_FILE, notes={**scores, "settings": asdict(self.settings)})
+            save_model(
+                self.average.module, self.folder / MODEL_FILE, notes={**scores, "settings": asdict(self.settings)}
+            )
 
     def log(self, *, validated: bool, writer) -> None:
         n = len(self.losses)
@@ -336,7 +336,7 @@ def _fabric(settings: TrainingSettings, *, accelerator: str, devices: int | str)
     on_gpu = accelerator in ("cuda", "gpu") or (accelerator == "auto" and torch.cuda.is_available())
     precision = settings.precision
     if precision == "auto":
-        fast = torch.cuda.is_bf16_supported() if on_gpu else torch.cpu._is_avx512_bf16_supported()
+        fast = torch.cuda.is_bf16_supported() if on_gpu else torch.cpu.get_capabilities().get("avx512_bf16", False)
         precision = "bf16-mixed" if fast else "32-true"
     logging.getLogger("lightning_fabric.utilities.rank_zero").setLevel(logging.WARNING)  # it announces precision
     fabric = Fabric(accelerator=accelerator, devices=devices, precision=precision)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import TsgError
+from ..evaluation.metrics import psnr_dB
 from ..sparsity import midpoint_trios
 from ..tilt_series import TiltSeries
 
@@ -23,7 +24,7 @@ class Validation:
             raise TsgError("there are no validation series; without them no model can be chosen")
         rates = range(min_rate, max_rate + 1)
         self.groups = [_trios(series[i], rates, np.random.default_rng([seed, i])) for i in range(len(series))]
-        self.linear_dB = float(np.mean([_psnr_dB((a + b) / 2, c, peak) for a, b, c, peak in self.groups]))
+        self.linear_dB = float(np.mean([_mean_psnr_dB((a + b) / 2, c, peak) for a, b, c, peak in self.groups]))
 
     def psnr_dB(self, model: nn.Module, *, batch_size: int) -> float:
         """Mean PSNR of the model's predictions, computed on the model's device in float32."""
@@ -33,7 +34,7 @@ class Validation:
             for a, b, c, peak in self.groups:
                 pairs = zip(a.split(batch_size), b.split(batch_size), strict=True)
                 predicted = [model(x.to(device), y.to(device), 0.5).mean(1, keepdim=True).cpu() for x, y in pairs]
-                means.append(_psnr_dB(torch.cat(predicted), c, peak))
+                means.append(_mean_psnr_dB(torch.cat(predicted), c, peak))
         return float(np.mean(means))
 
 
@@ -49,6 +50,6 @@ def _trios(series: TiltSeries, rates: range, rng: np.random.Generator) -> tuple[
     return a, b, target, series.intensity_scale / torch.tensor(scales)
 
 
-def _psnr_dB(prediction: Tensor, target: Tensor, peak: Tensor) -> float:
+def _mean_psnr_dB(prediction: Tensor, target: Tensor, peak: Tensor) -> float:
     mse = ((prediction - target) ** 2).mean(dim=(1, 2, 3)).clamp(min=1e-12)
-    return float((10 * torch.log10(peak**2 / mse)).mean())
+    return float(psnr_dB(mse.numpy(), peak.numpy()).mean())

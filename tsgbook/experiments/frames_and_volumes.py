@@ -4,12 +4,11 @@ Each function writes one table to a folder after each particle, whole or not at 
 continues with the particle it had reached.
 """
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from tsg_core.evaluation.metrics import image_metrics
 from tsg_core.interpolation.densify import densify
@@ -19,12 +18,11 @@ from tsg_core.reconstruction import sirt
 from tsg_core.simulation.datasets import Dataset
 from tsg_core.sparsity import midpoint_trios
 from tsg_core.tilt_series import TiltSeries
-from tsg_core.tools.progress import track
 
 from .arms import FILLS, filled_tilts, mix, sparse, twice_as_dense
+from .tables import grow_table
+from .tables import read_table as read_table
 from .yardstick import Yardstick
-
-TABLE = "table.csv"
 
 
 def spread_offsets(period: int, *, n: int) -> np.ndarray:
@@ -158,11 +156,6 @@ def arms_of(
             yield [f"Mix ({fill})" for fill in same], method, dense
 
 
-def read_table(folder: Path) -> pd.DataFrame:
-    """The table in an experiment's folder."""
-    return pd.read_csv(Path(folder) / TABLE, keep_default_na=False)
-
-
 def write_particle_by_particle(
     data: Mapping[str, Dataset],
     folder: Path,
@@ -176,19 +169,13 @@ def write_particle_by_particle(
     `rows(dataset, i)` returns the rows of one particle; `microscope` and `particle` are put in front. Particles already
     in the table are skipped.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    parts = [read_table(folder)] if (folder / TABLE).exists() else []
-    done = {key for part in parts for key in zip(part["microscope"], part["particle"], strict=True)}
     work = {
-        (microscope, f"{i} {name}"): i  # numbered: two particles of a set may have the same kind and size
+        (microscope, f"{i} {name}"): partial(_listed, rows, dataset, i)  # numbered: two particles may be of one kind
         for microscope, dataset in data.items()
         for i, name in enumerate(dataset.names[:n_particles])
     }
-    left = [key for key in work if key not in done]
-    for microscope, name in track(left, label=label, total=len(work), done=len(work) - len(left)):
-        labels = {"microscope": microscope, "particle": name}
-        found = rows(data[microscope], work[microscope, name])
-        parts.append(pd.DataFrame([labels | row for row in found]))
-        pd.concat(parts, ignore_index=True).to_csv(folder / f"{TABLE}.tmp", index=False)
-        os.replace(folder / f"{TABLE}.tmp", folder / TABLE)
+    grow_table(folder, work, keys=["microscope", "particle"], label=label)
+
+
+def _listed(rows: Callable[[Dataset, int], Iterator[dict]], dataset: Dataset, i: int) -> list[dict]:
+    return list(rows(dataset, i))

@@ -5,9 +5,9 @@ incoherent engine follow the convolution with which `reprojection` and `atoms` f
 how much an inverse crime flatters a method.
 """
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +21,8 @@ from tsg_core.interpolation.methods import not_darker, predict
 from tsg_core.interpolation.uncertainty import LEVELS, coverage
 from tsg_core.sparsity import midpoint_trios
 from tsg_core.tilt_series import TiltSeries
-from tsg_core.tools.progress import track
 
-from .frames_and_volumes import TABLE, read_table
+from .tables import grow_table, read_table
 
 BASELINE = "linear"
 NEED_NOTHING = ("linear", "cubic")  # methods that assume neither an object nor a training set
@@ -112,17 +111,13 @@ def off_model_metrics(cases: Iterable[SparseCase], folder: Path, *, methods: Seq
 
     Cases already in the table are skipped, so that an interrupted call continues.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    parts = [read_off_model(folder)] if (folder / TABLE).exists() else []
-    done = {key for part in parts for key in part[KEYS].itertuples(index=False, name=None)}
-    cases = list(cases)
-    left = [case for case in cases if tuple(case.name.values()) not in done]
-    for case in track(left, label="predicting", total=len(cases), done=len(cases) - len(left)):
-        measured, targets = spacing_case(case.load(), spacing_deg=case.spacing_deg)
-        scores = method_scores(measured, targets, methods)
-        parts.append(pd.DataFrame([case.name | {"frames": len(measured)} | row for row in scores]))
-        pd.concat(parts, ignore_index=True).to_csv(folder / f"{TABLE}.tmp", index=False)
-        os.replace(folder / f"{TABLE}.tmp", folder / TABLE)
+    work = {tuple(case.name.values()): partial(_case_rows, case, methods) for case in cases}
+    grow_table(folder, work, keys=KEYS, label="predicting")
+
+
+def _case_rows(case: SparseCase, methods: Sequence[str]) -> list[dict]:
+    measured, targets = spacing_case(case.load(), spacing_deg=case.spacing_deg)
+    return [{"frames": len(measured)} | row for row in method_scores(measured, targets, methods)]
 
 
 def read_off_model(folder: Path) -> pd.DataFrame:

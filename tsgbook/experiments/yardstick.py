@@ -4,8 +4,8 @@ import numpy as np
 from ase import Atoms
 
 from tsg_core.errors import TsgError
+from tsg_core.evaluation import compare_prepared, fourier_shell_correlation, prepare_volume
 from tsg_core.evaluation.atom_peaks import find_atoms, match_atoms
-from tsg_core.evaluation.metrics import compare_prepared, fourier_shell_correlation, prepare_volume
 from tsg_core.evaluation.true_density import near_atoms, true_density
 from tsg_core.microscope import Microscope
 

@@ -9,6 +9,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from tsg_core.evaluation.spectra import ShellCorrelation
+from tsg_core.pictures.slices import middle_slices, upright
 
 from ..experiments.summary import over_particles
 from ..experiments.volume_tables import arm_labels, atom_means
@@ -65,19 +66,16 @@ def slices_by_gap(slices: Mapping[str, Mapping[int, np.ndarray]], *, pixel_size_
         row[0].set_ylabel(name, fontsize=9)
         for axis, gap in zip(row, gaps, strict=True):
             if gap in pictures:
-                axis.imshow(pictures[gap], norm=shades)
+                axis.imshow(upright(pictures[gap]), norm=shades)
     n_x = next(iter(next(iter(slices.values())).values())).shape[1]
     figure.suptitle(f"{title}, {n_x * pixel_size_A:.0f} Å wide", fontsize=10)
     return figure
 
 
 def orthogonal_slices(volumes: Mapping[str, np.ndarray], *, voxel_size_A: float):
-    """The three middle slices of each volume (n_y, n_z, n_x), a column for each; one grey scale, see `_shades`."""
-    pictures = {
-        "across the tilt axis (x, z)": [v[v.shape[0] // 2] for v in volumes.values()],
-        "from the front (x, y)": [v[:, v.shape[1] // 2] for v in volumes.values()],
-        "from the side (z, y)": [v[:, :, v.shape[2] // 2] for v in volumes.values()],
-    }
+    """The `middle_slices` of each volume (n_y, n_z, n_x): a column for each volume, one grey scale; see `_shades`."""
+    slices_of = [middle_slices(volume) for volume in volumes.values()]
+    pictures = {name: [slices[name] for slices in slices_of] for name in slices_of[0]}
     figure, axes = plt.subplots(3, len(volumes), figsize=(2.1 * len(volumes) + 0.4, 6.4), squeeze=False)
     shades = _shades(picture for slices in pictures.values() for picture in slices)
     for row, (name, slices) in zip(axes, pictures.items(), strict=True):
@@ -88,7 +86,7 @@ def orthogonal_slices(volumes: Mapping[str, np.ndarray], *, voxel_size_A: float)
             axis.spines[:].set_visible(False)
     for axis, name in zip(axes[0], volumes, strict=True):
         axis.set_title(name, fontsize=9)
-    n_x = pictures["across the tilt axis (x, z)"][0].shape[1]
+    n_x = next(iter(volumes.values())).shape[2]
     figure.supxlabel(f"each slice is {n_x * voxel_size_A:.0f} Å wide", fontsize=9)
     return figure
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from tsg_core.interpolation.informed.network import GAINS, WEIGHTS, InformedNet
 from tsg_core.interpolation.informed.views import AROUND, ATOMS, ATOMS_AROUND, N_CHANNELS, PLACE
 from tsg_core.tools.files import replaced_when_whole
+from tsg_core.training.averaging import exponential_average
 from tsg_core.training.schedule import learning_rate_at
 
 from .informed_cases import Cases
@@ -74,9 +75,7 @@ def train_informed(
         net.load_state_dict(widened(start, net.state_dict()))
     net = net.to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(net.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
-    average = torch.optim.swa_utils.AveragedModel(
-        net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(settings.ema_decay)
-    )
+    average = exponential_average(net, decay=settings.ema_decay)
     folder.mkdir(parents=True, exist_ok=True)
     state_path, best_path, log_path = (folder / name for name in ("state.pt", "best.pt", "history.jsonl"))
     first, best = 0, -math.inf
@@ -91,7 +90,7 @@ def train_informed(
         for group in optimizer.param_groups:
             group["lr"] = learning_rate_at(settings, step)
         optimizer.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, enabled=torch.cpu._is_avx512_bf16_supported()):
+        with torch.autocast("cpu", torch.bfloat16, enabled=torch.cpu.get_capabilities().get("avx512_bf16", False)):
             loss = objective(net, channels.contiguous(memory_format=torch.channels_last), error)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)

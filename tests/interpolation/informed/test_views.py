@@ -44,7 +44,7 @@ def test_where_atoms_do_not_apply_or_are_not_asked_for_their_channels_are_zero(s
 
 
 def test_atoms_are_not_fitted_to_series_for_which_they_take_long(sparse, monkeypatch):
-    monkeypatch.setattr(views, "AFFORDABLE_px", sparse.frames.size - 1)
+    monkeypatch.setattr("tsg_core.interpolation.informed.views.AFFORDABLE_px", sparse.frames.size - 1)
     assert atoms_of(type(sparse)(sparse.frames, sparse.tilt_deg, sparse.pixel_size_A)) is None
 
 

@@ -14,7 +14,7 @@ from scipy.signal import oaconvolve
 from scipy.spatial import cKDTree
 
 from ...evaluation.atom_peaks import FoundAtoms, find_atoms
-from ...geometry import pixel_centres_A
+from ...geometry import binned_frames, pixel_centres_A
 from ...microscope import Microscope
 from ...optics.probe import probe_radius_A
 from ...reconstruction.expectation_maximisation import os_em
@@ -69,8 +69,7 @@ def binned(series: TiltSeries, *, times: int) -> tuple[TiltSeries, tuple[float, 
     """
     padding = [-n % times for n in series.frames.shape[1:]]
     frames = np.pad(series.frames, [(0, 0), *((0, n) for n in padding)], mode="edge")
-    n_tilt, n_y, n_x = frames.shape
-    means = frames.reshape(n_tilt, n_y // times, times, n_x // times, times).mean(axis=(2, 4))
+    means = binned_frames(frames, times)
     moved_y_A, moved_x_A = (n * series.pixel_size_A / 2 for n in padding)
     return replace(series, frames=means, pixel_size_A=series.pixel_size_A * times), (moved_y_A, moved_x_A)
 

@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from ...tilt_series import TiltSeries
-from ..angles import cubic, linear
+from ..angles import cubic, linear, lower_neighbour
 from ..atoms.fit import NotAtoms, fitted_atoms
 from ..atoms.model import AtomModel
 from ..large_series import AFFORDABLE_px
@@ -63,7 +63,7 @@ def views(series: TiltSeries, tilt_deg: np.ndarray, *, atoms: bool = True, prior
     fitted = fitted_object(series, settings)
     drawn = fitted.frames(tilt_deg)
     differences = np.stack([linear(series, tilt_deg) - prior, cubic(series, tilt_deg) - prior], axis=1)
-    upper = _upper_neighbour(series, tilt_deg)
+    upper = lower_neighbour(series.tilt_deg, tilt_deg) + 1
     nearest = np.clip(upper[:, None] + np.arange(-2, 2), 0, len(series) - 1)
     around = missed_frames(series, settings, nearest)
     scale = _rms(around[:, 1:3]) + _SMALLEST_SPREAD * _rms(differences[:, :1]) + 1e-6 * series.intensity_scale
@@ -113,7 +113,7 @@ def _of_atoms(model: AtomModel | None, tilt_deg: np.ndarray, prior: np.ndarray, 
     """
     if model is None:
         return np.zeros((len(prior), ATOMS.stop - ATOMS.start, *prior.shape[1:]))
-    upper = _upper_neighbour(model.series, tilt_deg)
+    upper = lower_neighbour(model.series.tilt_deg, tilt_deg) + 1
     missed = model.residual[np.stack([upper - 1, upper], axis=1)]
     ratio = (_rms(missed) / scale).clip(*_RATIOS)
     even = np.stack([np.ones(len(tilt_deg)), np.log10(ratio)], axis=1)
@@ -121,11 +121,6 @@ def _of_atoms(model: AtomModel | None, tilt_deg: np.ndarray, prior: np.ndarray, 
     return np.concatenate(
         [difference, _over_frames(even, prior.shape), missed / (scale * ratio)[:, None, None, None]], axis=1
     )
-
-
-def _upper_neighbour(series: TiltSeries, tilt_deg: np.ndarray) -> np.ndarray:
-    """Index (n,) of the measured frame above each target."""
-    return np.clip(np.searchsorted(series.tilt_deg, tilt_deg), 1, len(series) - 1)
 
 
 def _over_frames(values: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
