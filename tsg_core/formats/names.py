@@ -153,6 +153,5 @@ def _pattern(group: Sequence[str], names: Sequence[str], suffix: str) -> str:
 
 
 def _shared_start(names: Sequence[str]) -> str:
-    return "".join(
-        letters[0] for letters in takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False))
-    )
+    places = zip(*names, strict=False)
+    return "".join(letters[0] for letters in takewhile(lambda letters: len(set(letters)) == 1, places))

@@ -198,7 +198,7 @@ def stored_series(
 
 def _sources(stack: Stack, path: Path, angles: str, tilts, pixel_size_A: float | None) -> Sources:
     """Where angles, pixel size, intensities and axis come from."""
-    angles = angles.replace(f"{path.parent}{os.sep}", "")
+    angles = readable_name(angles.replace(f"{path.parent}{os.sep}", ""))
     axis = "the convention, vertical: nothing states it"
     if stack.axis_deg is not None:
         stated = f"{stack.axis_from} states {stack.axis_deg:g} deg from the vertical"

@@ -90,7 +90,7 @@ def checksum(path: Path) -> str:
     if path.is_dir():
         digest = hashlib.sha256()
         for name in _sizes(path):
-            digest.update(f"{name}\0{checksum(path / name)}\0".encode())
+            digest.update(f"{name}\0{checksum(path / name)}\0".encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
