@@ -2,6 +2,7 @@
 
 import codecs
 import logging
+import re
 import signal
 import sys
 
@@ -40,11 +41,21 @@ def main() -> None:
         error.show()
         sys.exit(2)
     except TsgError as error:
-        click.echo(f"tsg: {error}", err=True)
+        click.echo(f"tsg: {_in_options(str(error))}", err=True)
         sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
         click.echo("tsg: interrupted; the same command goes on from here", err=True)
         sys.exit(130)
+
+
+def _in_options(message: str) -> str:
+    """The message with the options of the command that was called in the place of the parameters that Python has."""
+    called = next((tsg.commands[word] for word in sys.argv[1:] if word in tsg.commands), None)
+    for parameter in called.params if called else ():
+        if isinstance(parameter, click.Option):
+            longest = max(parameter.opts, key=len)
+            message = re.sub(rf"\b{re.escape(parameter.name)}=(?=\S)", f"{longest} ", message)
+    return message
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -69,7 +69,7 @@ def test_units_of_length(tmp_path, unit, scale, pixel_size_A):
 def test_pixel_sizes_that_cannot_be_used(tmp_path):
     path, degrees = tmp_path / "a.dm3", (0.0, 1.0, "deg")
     write_dm(path, FRAMES, axes=[(0.0, 2.0, "furlong"), (0.0, 2.0, "furlong"), degrees])
-    refused("a.dm3 states its pixel size in the unknown unit 'furlong'; give it as pixel_size_A", path)
+    refused("a.dm3 states its pixel size in the unknown unit 'furlong'; give it by --pixel-size", path)
     assert "The pixel size was given as 3.5 A." in read_series(path, pixel_size_A=3.5).history
     write_dm(path, FRAMES, axes=[(0.0, 1.0, ""), (0.0, 1.0, ""), degrees])
     refused("a.dm3 states its pixel size in no unit of length; give it", path)

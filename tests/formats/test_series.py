@@ -161,7 +161,7 @@ def test_imagej_tiff_states_its_pixel_size(tmp_path):
 def test_plain_tiff_needs_a_pixel_size(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", np.ones((2, 4, 5), np.uint8))
     (tmp_path / "a.tlt").write_text("0\n3\n")
-    refused("does not state its pixel size; give it as pixel_size_A", tmp_path / "a.tif")
+    refused("does not state its pixel size; give it by --pixel-size", tmp_path / "a.tif")
     assert read_series(tmp_path / "a.tif", pixel_size_A=2).pixel_size_A == 2
 
 

@@ -173,7 +173,7 @@ def stored_series(
 
     tilt_deg, source = find_angles(stack, path, tilts=tilts, check=check)
     if pixel_size_A is None and stack.pixel_size_A is None:
-        raise TsgError(f"{path} {stack.no_pixel_size}; give it as pixel_size_A (--pixel-size)")
+        raise TsgError(f"{path} {stack.no_pixel_size}; give it by --pixel-size (pixel_size_A in Python)")
     order = kept[np.argsort(tilt_deg[kept], kind="stable")]
     measured = np.ones(shape[0], bool) if stack.measured is None else np.asarray(stack.measured, bool)
     told = [] if pixel_size_A is None else [f"The pixel size was given as {pixel_size_A:g} A."]

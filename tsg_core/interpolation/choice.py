@@ -94,7 +94,7 @@ def predict_automatically(
                 weights[:, i] = 0
     lost = weights.sum(axis=1) == 0
     if lost.any():
-        raise TsgError(f"{choice.method} applied to parts of the series and not to all of it; name other methods")
+        raise TsgError(f"{choice.method} applied to parts of the series and not to all of it; choose another method")
     weights /= weights.sum(axis=1, keepdims=True)
     frames = np.empty(shape, np.float32) if running is None else running.frames
     sigma = None if choice.errors is None else np.empty_like(frames) if running is None else running.squares

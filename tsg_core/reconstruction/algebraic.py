@@ -69,7 +69,7 @@ def sirt(
                "box": box is not None}  # fmt: skip
         if any(own.values()):
             wanted = ", ".join(name for name, given in own.items() if given)
-            raise TsgError(f'engine={engine!r} does not know {wanted}; engine="sparse" does')
+            raise TsgError(f'engine={engine!r} does not know {wanted}; the engine "sparse" does')
         run = astra_sirt if engine == "astra" else tomopy_sirt
         return run(series, n_iterations=n_iterations, non_negative=non_negative, axis_shift_px=axis_shift_px)
     return _ordered_subsets(

@@ -144,5 +144,6 @@ def check_memory(series: TiltSeries, *, box: Box | None = None, **copies: int) -
     if needed > available:
         raise TsgError(
             f"a volume of {n_y} x {box.n_z} x {box.n_x} from {n_tilt} frames needs {needed / 1e9:.1f} GB of memory and "
-            f"{available / 1e9:.1f} GB are free; reconstruction.in_slabs(..., memory_GB=...) does it in parts"
+            f"{available / 1e9:.1f} GB are free; bin the frames (tsg prepare IN --bin 2) or do fewer rows at a time "
+            "(tsg reconstruct IN --memory 4, in Python reconstruction.in_slabs)"
         )

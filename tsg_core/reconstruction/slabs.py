@@ -107,5 +107,5 @@ def _rows_within(memory_GB: float, series: TiltSeries, *, overlap: int, box: Box
 
     fitting = [n_rows for n_rows in range(1, n_y + 1) if needed_GB(n_rows) <= memory_GB]
     if not fitting:
-        raise TsgError(f"memory_GB={memory_GB} is too little: a slab of one row takes {needed_GB(1):.2f} GB")
+        raise TsgError(f"memory_GB={memory_GB} is too little: a slab of one row takes {needed_GB(1):.2g} GB")
     return fitting[-1]

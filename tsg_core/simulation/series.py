@@ -158,5 +158,5 @@ def _check_atoms(atoms: Atoms, *, tilt_deg: np.ndarray, half_y_A: float, half_x_
         if reach_A > half_x_A:
             raise TsgError(
                 f"atoms reach {reach_A:.1f} A along x at {tilt:g} deg, outside the frame's +-{half_x_A:.1f} A; "
-                "raise field_of_view_A or centre the atoms"
+                "widen the field of view or centre the atoms"
             )

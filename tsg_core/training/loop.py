@@ -348,5 +348,5 @@ def _tensorboard_writer(folder: Path):
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise TsgError("tensorboard=True needs the package tensorboard; install it or leave it out") from error
+        raise TsgError("tensorboard is asked for and not installed: pip install tensorboard, or leave it out") from error
     return SummaryWriter(folder / "tensorboard")

@@ -316,7 +316,7 @@ def _check_device(device: str) -> None:
     try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise TsgError(f"device={device!r} is not one that PyTorch has here; device='cpu' always is") from error
+        raise TsgError(f"device={device!r} is not one that PyTorch has here; the CPU always is") from error
 
 
 def _check_frames(series: TiltSeries) -> None:
