@@ -79,15 +79,14 @@ def reconstruct(
         series, method, iterations, engine, axis_shift_px, memory_GB, box,
         allow_negative=background == "none",
     )  # fmt: skip
+    write_volume(volume, output, voxel_size_A=series.pixel_size_A, overwrite=overwrite)
+    voxels = f"{n_x} x {n_y} x {volume.shape[1]} voxels (x, y, z) of {series.pixel_size_A:.4g} A"
+    click.echo(f"wrote {output}: {voxels}, by {method}")
     if png:
         from ..pictures.slices import slices_with_scale_bar
 
         with replaced_when_whole(slices, overwrite=overwrite) as (partial,):
             slices_with_scale_bar(volume, voxel_size_A=series.pixel_size_A, title=output.name).savefig(partial, dpi=130)
-    write_volume(volume, output, voxel_size_A=series.pixel_size_A, overwrite=overwrite)
-    voxels = f"{n_x} x {n_y} x {volume.shape[1]} voxels (x, y, z) of {series.pixel_size_A:.4g} A"
-    click.echo(f"wrote {output}: {voxels}, by {method}")
-    if png:
         click.echo(f"wrote {slices}")
 
 

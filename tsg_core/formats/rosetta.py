@@ -16,7 +16,7 @@ import numpy as np
 
 from ..errors import TsgError
 from ..tilt_series import TiltSeries
-from ..tools.files import readable
+from ..tools.files import largest_file, readable
 from .calibration import calibrate
 from .emd import read_emd_angles, tilt_first
 from .frames import RawFrames
@@ -32,6 +32,7 @@ _PLUGINS = {
     ".hspy": "hspy",
     ".zspy": "zspy",
 }
+_HDF5_OVERHEAD = 2**17  # bytes of metadata and of the tree that holds them
 SUFFIXES = tuple(_PLUGINS)
 _OPTIONS = {
     ".zspy": {"mode": "r"},
@@ -155,8 +156,11 @@ def _tag(tags: dict, names: tuple[str, ...]):
 def write_hspy(series: TiltSeries, path: Path) -> None:
     from rsciio.hspy import file_writer
 
-    if shutil.disk_usage(path.parent).free < series.frames.nbytes:  # HDF5 has no clean way to end on a full disk
+    n_bytes = series.frames.nbytes + _HDF5_OVERHEAD  # HDF5 has no clean way to end where a disk or a limit ends it
+    if shutil.disk_usage(path.parent).free < n_bytes:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    if largest_file() < n_bytes:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
     try:
         file_writer(str(path), signal_dict(series), show_progressbar=False)
     except OSError as error:

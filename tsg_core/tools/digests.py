@@ -12,15 +12,13 @@ from typing import Any
 import numpy as np
 
 from ..errors import TsgError
-
-_FULL = {errno.ENOSPC, errno.EDQUOT}
-
+from .files import FULL, why_not_written
 
 _CLOSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 class disk_errors:
-    """Context that turns the error of a full disk or a read-only folder, however deeply wrapped, into one TsgError."""
+    """Context that turns a full disk, a file too large or a closed folder, however deeply wrapped, into a TsgError."""
 
     def __init__(self, what: str):
         self.what = what
@@ -34,8 +32,10 @@ class disk_errors:
         cause = error
         while cause is not None:
             number = getattr(cause, "errno", None)
-            if isinstance(cause, OSError) and number in _FULL:
+            if isinstance(cause, OSError) and number in FULL:
                 raise TsgError(f"{self.what}: the disk is full; free some space and run again") from error
+            if isinstance(cause, OSError) and number == errno.EFBIG:
+                raise TsgError(f"{self.what}: {why_not_written(cause)}") from error
             if isinstance(cause, OSError) and number in _CLOSED:
                 where = f" ({cause.filename})" if cause.filename else ""
                 raise TsgError(f"{self.what}: no permission to write there{where}") from error

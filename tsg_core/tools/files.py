@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..errors import TsgError
 
+FULL = {errno.ENOSPC, errno.EDQUOT}
 _NO_UTF8 = re.compile("[\udc80-\udcff]")
 
 
@@ -62,11 +63,31 @@ def replaced_when_whole(*paths: Path, overwrite: bool = False) -> Iterator[tuple
                 shutil.rmtree(path)
             os.replace(partial, path)
     except OSError as error:
-        remedy = "; free some space" if error.errno == errno.ENOSPC else ""
-        raise TsgError(f"{paths[-1]} cannot be written: {error.strerror or error}{remedy}") from error
+        raise TsgError(f"{paths[-1]} cannot be written: {why_not_written(error)}") from error
     finally:
         for partial in partials:
             _remove(partial)
+
+
+def largest_file() -> float:
+    """Bytes of the largest file that the system lets this process write; infinite where it sets no limit."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return float("inf")
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    return float("inf") if limit == resource.RLIM_INFINITY else float(limit)
+
+
+def why_not_written(error: OSError) -> str:
+    """What the system says, and what helps. NumPy says only how much of an array was written: a disk or a limit ends it."""
+    if error.errno == errno.EFBIG:
+        return "the system allows no file so large (ulimit -f); raise that limit, or bin the frames"
+    if error.errno in FULL:
+        return f"{error.strerror}; free some space"
+    if error.errno is None and "requested and" in str(error):
+        return "the disk is full, or the system allows no file so large (ulimit -f); free some space, or raise that limit"
+    return error.strerror or str(error)
 
 
 def _remove(path: Path) -> None:
