@@ -123,10 +123,11 @@ def test_uneven_angles_with_a_unit_return(tenths):
         ("ts {a:6.1f} {i:03d}", SYMMETRIC),  # padded with spaces
         ("ts_{a:.1f}_-{d:.2f}", SYMMETRIC),  # a defocus without a unit
         ("alpha{a:.0f}_beta{i}", SYMMETRIC),
-        ("img--{a:.1f}".replace("--{", "-{"), SYMMETRIC),  # a hyphen that joins before all, a sign before some
+        ("img-{a:.1f}", SYMMETRIC),  # a hyphen that joins before all, a sign before some
         ("rot_{a:05.1f}", [6.0 * i for i in range(60)]),
         ("{i:03d}_{a:.1f}", [6.0 * i for i in range(30)]),
         ("{a:.0f}deg", [6.0 * i for i in range(60)]),
+        ("s1_angle{a:.0f}_x", [3.0 * i for i in range(21)]),
         ("tilt_{a:.0f}", [3.0 * i for i in range(41)]),
         ("{a:.1f}deg_dose{d}", SYMMETRIC),
         ("x_{a:.1f}", [-20.0, -10.0]),
