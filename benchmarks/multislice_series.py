@@ -21,7 +21,7 @@ from tsg_core.samples.multislice_series import (
     packed,
     reference_atoms,
 )
-from tsg_core.simulation.detection_matrix import detection_matrix
+from tsg_core.simulation.multislice import frames_of_microscopes
 
 
 @click.command()
@@ -52,14 +52,18 @@ def main(folder):
 
 def both_microscopes(particle: str, tilt_deg: float) -> dict[str, np.ndarray]:
     """A frame (n_y, n_x) of each microscope; both have the same detector, so one detection matrix serves both."""
-    matrix = detection_matrix(
+    return frames_of_microscopes(
         reference_atoms(particle),
-        microscope=MICROSCOPES["non_aberrated"],
+        microscopes=MICROSCOPES,
         tilt_deg=tilt_deg,
-        extent_A=FIELD_OF_VIEW_A,
+        shape=(N_PIXELS, N_PIXELS),
+        pixel_size_A=FIELD_OF_VIEW_A / N_PIXELS,
+        box_A=FIELD_OF_VIEW_A,
         cone_mrad=CONE_mrad,
+        slice_thickness_A=1.5,
+        parametrization="kirkland",
+        antialias=False,
     )
-    return {name: matrix.frame(microscope, n_pixels=N_PIXELS) for name, microscope in MICROSCOPES.items()}
 
 
 if __name__ == "__main__":

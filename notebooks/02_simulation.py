@@ -156,8 +156,8 @@ plt.show()
 # each atom sees the probe at its own depth.
 #
 # What it leaves out: electrons that follow an atomic column (**channelling**) are focused by the first atoms onto the
-# next ones, and scattered away before they reach the last. Along a zone axis a column is then no longer the sum of its atoms. The multislice and
-# PRISM engines (`engine="multislice"`, `engine="prism"`) include it, at a price of seconds to minutes a frame.
+# next ones, and scattered away before they reach the last. Along a zone axis a column is then no longer the sum of its atoms. The multislice
+# engine (`engine="multislice"`) includes it, at a price of seconds a frame; so do abTEM's (`"abtem_multislice"`, `"abtem_prism"`), of minutes.
 
 # %%
 particles = ase.io.read(store.path(names.TEST_PARTICLES), index=":")

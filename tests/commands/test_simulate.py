@@ -75,7 +75,7 @@ def test_microscopes_by_name(name):
         (("--microscope", "wrong.yaml"), "wrong.yaml holds apperture_mrad"),
         (("--microscope", "text.yaml"), "'wide' is not a number"),
         (("--diameter", 20), "is not periodic"),
-        (("--engine", "prism", "--channelling"), "has it by itself"),
+        (("--engine", "abtem_prism", "--channelling"), "has it by itself"),
         (("--range", 40, -40), "must ascend"),
         (("--field-of-view", 3), "outside the frame"),
         (("--dose", -1), "must be a positive number"),

@@ -28,4 +28,4 @@ def simulate(engine: str, **options) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    np.savez_compressed(PATH, frame=simulate("multislice"))
+    np.savez_compressed(PATH, frame=simulate("abtem_multislice"))

@@ -135,20 +135,20 @@ def test_a_window_too_small_for_the_probe_warns_then_fails():
 
 def test_multislice_repeats_the_stored_frame():
     module = reference()
-    frame, stored = module.simulate("multislice"), np.load(module.PATH)["frame"]
+    frame, stored = module.simulate("abtem_multislice"), np.load(module.PATH)["frame"]
     assert np.abs(frame - stored).max() < 1e-4 * stored.max()
 
 
 def test_prism_is_multislice_where_its_window_is_the_box():
     module = reference()
     multislice = np.load(module.PATH)["frame"].astype(float)
-    assert np.abs(module.simulate("prism") - multislice).max() < 1e-3 * multislice.max()
+    assert np.abs(module.simulate("abtem_prism") - multislice).max() < 1e-3 * multislice.max()
 
 
 def test_incoherent_engine_is_on_the_scale_of_multislice():
     """In a box wide enough that the atoms' potentials do not overlap with their periodic images."""
     module = reference()
-    prism = module.simulate("prism", padding_A=8.0)
+    prism = module.simulate("abtem_prism", padding_A=8.0)
     incoherent = module.simulate("incoherent", padding_A=8.0, thermal_displacement_A=0.0)
     assert incoherent.sum() == pytest.approx(prism.sum(), rel=0.05)
     assert incoherent.max() == pytest.approx(prism.max(), rel=0.1)
@@ -157,12 +157,12 @@ def test_incoherent_engine_is_on_the_scale_of_multislice():
 
 def test_a_finer_potential_shows_the_same():
     module = reference()
-    coarse, fine = (module.simulate("prism", padding_A=5.0, sampling_A=s) for s in (0.1, 0.06))
+    coarse, fine = (module.simulate("abtem_prism", padding_A=5.0, sampling_A=s) for s in (0.1, 0.06))
     assert fine.sum() == pytest.approx(coarse.sum(), rel=0.1)
     assert not np.array_equal(coarse, fine) and np.corrcoef(coarse.ravel(), fine.ravel())[0, 1] > 0.998
 
 
-@pytest.mark.parametrize("engine", ["incoherent", "prism"])
+@pytest.mark.parametrize("engine", ["incoherent", "multislice", "abtem_prism"])
 @pytest.mark.parametrize("incoherence", [{"source_size_A": 1.0}, {"defocus_spread_A": 60.0}])
 def test_an_extended_source_and_a_spread_of_the_focus_blur_in_every_engine(engine, incoherence):
     module = reference()
@@ -186,15 +186,15 @@ def test_an_extended_source_and_a_spread_of_the_focus_blur_in_every_engine(engin
         ({"shape": (4, 4, 4)}, "shape="),
         ({"shape": 0}, "shape=0"),
         ({"field_of_view_A": -1.0}, "field_of_view_A=-1"),
-        ({"engine": "bloch"}, "engine='bloch' is not one of incoherent, prism, multislice"),
+        ({"engine": "bloch"}, "engine='bloch' is not one of incoherent, multislice, abtem_multislice"),
         ({"padding_A": -1.0}, "padding_A=-1"),
         ({"microscope": replace(NON_ABERRATED, detector_inner_mrad=0.0)}, "lies inside the convergent beam"),
         ({"thermal_width": 1.0}, "thermal_width"),
         ({"thermal_displacement_A": -1.0}, "thermal_displacement_A=-1"),
         ({"depth_step_A": 0.0}, "depth_step_A=0"),
-        ({"engine": "multislice", "scan_step_A": 0.3}, "scan_step_A=0.3 must lie between"),
-        ({"engine": "prism", "scan_step_A": 0.01}, "scan_step_A=0.01 must lie between"),
-        ({"engine": "prism", "sampling_A": 0.3}, "sampling_A=0.3 must be above 0 and at most 0.1"),
+        ({"engine": "abtem_multislice", "scan_step_A": 0.3}, "scan_step_A=0.3 must lie between"),
+        ({"engine": "abtem_prism", "scan_step_A": 0.01}, "scan_step_A=0.01 must lie between"),
+        ({"engine": "abtem_prism", "sampling_A": 0.3}, "sampling_A=0.3 must be above 0 and at most 0.1"),
     ],
 )
 def test_what_cannot_be_is_one_clear_line(change, message):

@@ -58,7 +58,7 @@ def test_disk_is_that_of_the_frames(root):
 
 def test_the_papers_size_is_estimated_and_says_what_it_rests_on(root):
     text = estimate(profile("paper"), root=root)
-    assert "75,296 frames of 512 x 512 px (prism)" in text and "79 GB" in text
+    assert "75,296 frames of 512 x 512 px (abtem_prism)" in text and "79 GB" in text
     assert "years" in row(text, "all") and "lower bound" in text
 
 

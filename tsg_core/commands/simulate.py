@@ -7,7 +7,7 @@ import click
 from ..errors import TsgError
 from .options import PATH, check_output, file_output
 
-ENGINES = ("incoherent", "prism", "multislice")
+ENGINES = ("incoherent", "multislice", "abtem_multislice", "abtem_prism")
 
 
 @click.command()

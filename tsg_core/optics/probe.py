@@ -114,6 +114,12 @@ def fraction_within(microscope: Microscope, *, radius_A: float) -> float:
     return float(np.interp(radius_A, np.r_[0, radii_A], np.r_[0, held]))
 
 
+def clear_padding_A(microscope: Microscope, *, field_A: float, fraction: float = 0.99) -> float:
+    """By how much a periodic box must exceed a field for this fraction of the probe to stay clear of its own images."""
+    radius_A = probe_radius_A(microscope, fraction=fraction)
+    return max(radius_A, 2 * radius_A - field_A)
+
+
 def _wide_extent_A(microscope: Microscope) -> float:
     """Edge of a box wide enough for the tails: several geometric radii Cs alpha^3 + |defocus| alpha of the probe."""
     alpha = microscope.convergence_mrad * 1e-3

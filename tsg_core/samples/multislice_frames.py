@@ -52,7 +52,7 @@ class MultisliceFrame:
     @property
     def engine(self) -> str:
         """PRISM; or multislice where PRISM would need the whole box as its window, which would take longer."""
-        return "multislice" if self.microscope == "aberrated" else "prism"
+        return "abtem_multislice" if self.microscope == "aberrated" else "abtem_prism"
 
     @property
     def name(self) -> str:

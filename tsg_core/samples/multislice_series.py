@@ -96,5 +96,5 @@ def prism_series() -> tuple[TiltSeries, np.ndarray]:
     """
     with np.load(PRISM_FILE) as stored:
         frames, tilt_deg, pixel_size_A = stored["frames"], stored["tilt_deg"], float(stored["pixel_size_A"])
-        metadata = {"microscope": asdict(NON_ABERRATED), "engine": "prism"}
+        metadata = {"microscope": asdict(NON_ABERRATED), "engine": "abtem_prism"}
         return TiltSeries(frames, tilt_deg, pixel_size_A, metadata=metadata), stored["positions_A"].astype(float)

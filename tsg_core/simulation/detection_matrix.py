@@ -1,82 +1,101 @@
-"""Frames by multislice for any probe from one calculation: how much each pair of incident plane waves puts on the detector.
+"""Frames by multislice for any probe from one calculation: what each pair of incident plane waves puts on the detector.
 
 A wave incident on a box is a sum of plane waves with amplitudes c; what the detector collects of it is c* D c with the
 Hermitian detection matrix D = S* A S, where S propagates plane waves through the specimen (multislice) and A keeps the
-annulus. D depends on the specimen and its tilt alone, so that every probe position, focus and aberration costs a product
-with it. The matrix is that of Ophus (Adv. Struct. Chem. Imaging 3, 13, 2017), summed over the detector.
+annulus. D depends on the specimen and its tilt alone, so that every focus, aberration and aperture within the cone of
+incident waves is imaged from the same matrix. S is the scattering matrix of Ophus (Adv. Struct. Chem. Imaging 3, 13,
+2017).
 
-The box need not hold the probe. Only what passes through the specimen is scattered to a dark-field detector, so that the
-incident wave is cut, smoothly, to a box that holds the particle: a probe twice as wide as the box costs no more.
+The box need not hold the probe, only the particle. What passes beside the specimen is not scattered to a dark-field
+detector, so that the incident wave is cut, smoothly, to the box: a probe twice as wide costs no more propagation.
 """
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
-import abtem
 import numpy as np
+import psutil
 import torch
 from ase import Atoms
-from scipy.fft import dctn, idctn, next_fast_len
 
 from ..errors import TsgError
 from ..microscope import Microscope
-from ..optics.probe import probe_wave
-from .multislice import potential_sampling_A, tilted_cell
+from ..optics.pixels import PaddedFrame
+from ..optics.probe import source_transfer
+from ..optics.scattering import thermal_sigma_A
+from .matrix_scan import scan_spectrum
+from .plane_waves import Slices, fast_gpts, scattered, specimen_slices
+from .specimen import checked_sampling_A
 
-_TAPER = 0.18  # of the box's edge: what the window falls from 1 to 0 in, on both sides together
-_BATCH = 32  # plane waves at a time
-_PROBE_STEPS = 2  # of the probe's sampling per pixel
+FLANK_A = 1.5  # of the window, at each edge of the box
+MARGIN_A = 1.0  # between the atoms and the window's flanks
+CONE_mrad = 5.0  # of incident waves besides the microscope's convergence: what the window's flanks spread
+PARAMETRIZATIONS = ("lobato", "kirkland", "peng")  # of the atoms' potentials, by abTEM
+_BLOCKS = 8  # of rows of the matrix, of which only the upper triangle is computed
+_MOST_PASSES = 8
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class DetectionMatrix:
-    """What a detector collects of a specimen in a square box, the tilt axis in its middle.
+    """What a detector collects of a specimen in a rectangular box, the tilt axis in its middle.
 
     matrix        (n, n) complex64, Hermitian, for amplitudes of plane waves whose mean square over the box is their sum
-    waves         (n, 2) integers: frequencies (y, x) in units of 1 / extent_A
-    extent_A      edge of the box
+    waves         (n, 2) integers: frequencies (y, x) in units of 1 / box_A; phases are 0 in the box's middle
+    box_A         edges (y, x) of the box
     thickness_A   of the box along the beam; incident waves are those of its upper face
+    detector      of the microscope that it was made for, (inner, outer) mrad
+    cone_mrad     of the incident waves
     """
 
     matrix: torch.Tensor
     waves: np.ndarray
-    extent_A: float
+    box_A: tuple[float, float]
     thickness_A: float
+    energy_keV: float
+    detector_mrad: tuple[float, float]
+    cone_mrad: float
 
-    def frame(self, microscope: Microscope, *, n_pixels: int) -> np.ndarray:
-        """Square frame over the box, (n_pixels, n_pixels) means over pixels, as fractions of the incident beam.
+    def frame(self, microscope: Microscope, *, frame: PaddedFrame) -> np.ndarray:
+        """Frame (n_y, n_x) float32 of means over pixels, fractions of the incident beam, the tilt axis in its middle.
 
-        The focus is on the plane of the tilt axis. The probe may be wider than the box.
+        The focus is on the plane of the tilt axis. The probe may be wider than the box; it repeats itself with the
+        period of the padded frame. Raises TsgError where the matrix is of another detector, energy or a narrower cone.
         """
-        pixel_size_A = self.extent_A / n_pixels
-        image = sum(
-            share * self._scan(focused, n_pixels=n_pixels, pixel_size_A=pixel_size_A)
-            for share, focused in microscope.foci()
-        )
-        # the mean over a pixel, in the basis that mirrors the image at its edges
-        transfer = np.sinc(np.arange(n_pixels) / (2 * n_pixels))
-        return idctn(dctn(image, norm="ortho") * transfer[:, None] * transfer, norm="ortho").astype(np.float32)
+        field_A = (n * frame.pixel_size_A for n in frame.shape)
+        beyond_A = max(0.0, *((box - field) / 2 for box, field in zip(self.box_A, field_A, strict=True)))
+        frame = replace(frame, padding_A=frame.padding_A + beyond_A)  # copies of the probe stay outside the box, too
+        spectrum = self.spectrum(microscope, period_A=frame.extent_A)
+        m_y, m_x = (n // 2 for n in spectrum.shape)
+        k_y, k_x = frame.frequencies((m_y, m_x))
+        middle_y, middle_x = frame.middle_A
+        phase = torch.exp(-2j * torch.pi * (k_y * middle_y)[:, None]) * torch.exp(-2j * torch.pi * k_x * middle_x)
+        pixels = frame.image(spectrum[:, m_x:].to(torch.complex128) * phase * frame.pixel_transfer(k_y, k_x))
+        return (pixels * np.prod(frame.padded)).clamp(min=0).numpy().astype(np.float32)
 
-    def _scan(self, microscope: Microscope, *, n_pixels: int, pixel_size_A: float) -> np.ndarray:
-        probe = self._probe(microscope, step_A=pixel_size_A / _PROBE_STEPS)
-        n_grid, middle = _PROBE_STEPS * n_pixels, len(probe) // 2
-        window = _window(n_grid)
-        keep = tuple(self.waves.T % n_grid)
-        image = np.empty((n_pixels, n_pixels))
-        # grid point j lies at j steps, pixel i's centre at (i + 1/2) pixels
-        places = _PROBE_STEPS * np.arange(n_pixels) + _PROBE_STEPS // 2
-        for i, y in enumerate(places):
-            rows = slice(middle - y, middle - y + n_grid)
-            waves = np.stack([probe[rows, middle - x : middle - x + n_grid] for x in places]) * window
-            amplitudes = torch.fft.fft2(torch.as_tensor(waves, dtype=torch.complex64))[:, keep[0], keep[1]] / n_grid**2
-            collected = (amplitudes.conj() * (amplitudes @ self.matrix.T)).sum(dim=1).real
-            image[i] = collected.numpy() * self.extent_A**2
-        return image
-
-    def _probe(self, microscope: Microscope, *, step_A: float) -> np.ndarray:
-        """Wave on the upper face around the middle pixel, of integral |.|^2 = 1 over area, twice the box to each side."""
-        n = 4 * int(np.ceil(self.extent_A / step_A))
+    def spectrum(self, microscope: Microscope, *, period_A: tuple[float, float]) -> torch.Tensor:
+        """Fourier coefficients (2 m_y + 1, 2 m_x + 1) of the scanned image about the tilt axis, 1 / period apart."""
+        self._check(microscope)
         above = replace(microscope, defocus_A=microscope.defocus_A + self.thickness_A / 2)
-        return probe_wave(above, extent_A=(n * step_A,) * 2, gpts=(n, n)) / step_A
+        spectrum = scan_spectrum(
+            self.matrix, self.waves, microscope=above, box_A=self.box_A, flank_A=FLANK_A, period_A=period_A
+        ).cpu()
+        k_y, k_x = (
+            np.arange(-(n // 2), n // 2 + 1) / period for n, period in zip(spectrum.shape, period_A, strict=True)
+        )
+        return spectrum * torch.as_tensor(source_transfer(microscope, k_y[:, None] ** 2 + k_x**2))
+
+    def _check(self, microscope: Microscope) -> None:
+        detector_mrad = (microscope.detector_inner_mrad, microscope.detector_outer_mrad)
+        if (microscope.energy_keV, *detector_mrad) != (self.energy_keV, *self.detector_mrad):
+            raise TsgError(
+                f"the matrix is of {self.energy_keV:g} keV and a detector of {self.detector_mrad[0]:g} to "
+                f"{self.detector_mrad[1]:g} mrad; make another for this microscope"
+            )
+        if microscope.convergence_mrad > self.cone_mrad:
+            raise TsgError(
+                f"the matrix holds waves of up to {self.cone_mrad:g} mrad and the microscope converges by "
+                f"{microscope.convergence_mrad:g} mrad; make it with a wider cone_mrad"
+            )
 
 
 def detection_matrix(
@@ -84,82 +103,208 @@ def detection_matrix(
     *,
     microscope: Microscope,
     tilt_deg: float,
-    extent_A: float,
+    box_A: float | tuple[float, float] | None = None,
     cone_mrad: float | None = None,
-    gpts: int | None = None,
-    slice_thickness_A: float = 1.5,
-    parametrization: str = "kirkland",
+    sampling_A: float | None = None,
+    slice_thickness_A: float = 1.0,
+    parametrization: str = "lobato",
+    antialias: bool = True,
+    phonon_configurations: int = 0,
+    thermal_displacement_A: float | None = None,
+    phonon_seed: int = 0,
+    device: str | torch.device = "cpu",
+    memory_GB: float | None = None,
 ) -> DetectionMatrix:
-    """The matrix of the detector of `microscope` and the atoms (centred), tilted, in a box of `extent_A` squared.
+    """The matrix of the detector of `microscope` and the atoms, relative to the tilt axis, tilted.
 
-    `cone_mrad` bounds the incident plane waves: by default the convergence and 10 mrad for the edges of the window.
-    `gpts` of the potential are by default the fewest that reach the detector's outer angle.
-    Raises TsgError where the cone reaches the detector, or the particle the window's flanks.
+    box_A         edges, or a pair (y, x), by default what holds the particle at every tilt, see `box_of`
+    cone_mrad     bounds the incident plane waves: by default the convergence and 5 mrad; a wider one serves several
+                  microscopes of the same detector
+    sampling_A    of the potential, by default the coarsest that reaches the detector's outer angle, at most 0.1 A
+    antialias     see `plane_waves.specimen_slices`
+    memory_GB     to work in, by default what is free; less takes longer
+
+    Frozen phonons as in `abtem_engines.abtem_frames`: the matrix is the mean of those of the displaced atoms.
+    Raises TsgError where the beam reaches the detector, the particle the window's flanks, or the matrix does not fit
+    into memory.
     """
-    cone_mrad = microscope.convergence_mrad + 10 if cone_mrad is None else cone_mrad
-    if cone_mrad > microscope.detector_inner_mrad:
-        raise TsgError(f"cone_mrad={cone_mrad:g} reaches the detector, from {microscope.detector_inner_mrad:g} mrad on")
-    half_A, flat_A = np.abs(atoms.positions).max(), extent_A * (1 - _TAPER) / 2
-    if half_A > flat_A:
-        raise TsgError(
-            f"atoms {half_A:.1f} A from the middle do not fit a box of {extent_A:g} A, flat to {flat_A:.1f} A"
+    if len(atoms) == 0:
+        raise TsgError("there are no atoms to image")
+    sampling_A = checked_sampling_A(microscope, sampling_A)
+    _check_options(slice_thickness_A, parametrization, phonon_configurations, thermal_displacement_A)
+    box_A = box_of(atoms, sampling_A=sampling_A) if box_A is None else _checked_box(box_A, atoms)
+    cone_mrad = microscope.convergence_mrad + CONE_mrad if cone_mrad is None else cone_mrad
+    _check_angles(microscope, cone_mrad)
+    device = _checked_device(device)
+    n_configurations = max(1, phonon_configurations)
+    matrix = None
+    for configuration in range(n_configurations):
+        displaced = atoms
+        if phonon_configurations:
+            displaced = _displaced(atoms, thermal_displacement_A, seed=(phonon_seed, configuration))
+        slices = specimen_slices(
+            displaced,
+            microscope=microscope,
+            tilt_deg=tilt_deg,
+            extent_A=box_A,
+            sampling_A=sampling_A,
+            slice_thickness_A=slice_thickness_A,
+            parametrization=parametrization,
+            antialias=antialias,
+            device=device,
         )
-    gpts = next_fast_len(int(np.ceil(extent_A / potential_sampling_A(microscope)))) if gpts is None else gpts
-    cell = tilted_cell(atoms, tilt_deg=tilt_deg, extent_A=(extent_A, extent_A))
-    with abtem.config.set({"diagnostics.progress_bar": False}):
-        potential = abtem.Potential(
-            cell, gpts=gpts, slice_thickness=slice_thickness_A, parametrization=parametrization
-        ).build(lazy=False)
-        slices = potential.transmission_function(energy=microscope.energy_keV * 1e3).array
-    angle_mrad = _frequencies(gpts) * (microscope.wavelength_A / extent_A * 1e3)
-    slices = torch.as_tensor(np.ascontiguousarray(np.asarray(slices).swapaxes(1, 2)), dtype=torch.complex64)
-    annulus = (angle_mrad >= microscope.detector_inner_mrad) & (angle_mrad < microscope.detector_outer_mrad)
-    rows, columns = np.nonzero(angle_mrad <= cone_mrad)
-    distances_A = np.asarray(potential.slice_thickness)
-    propagators = {d: _propagator(angle_mrad, d, microscope.wavelength_A) for d in set(distances_A.tolist())}
-    detected = torch.cat(
-        [
-            _propagated(rows[i : i + _BATCH], columns[i : i + _BATCH], slices, [propagators[d] for d in distances_A])[
-                :, torch.as_tensor(annulus)
-            ]
-            for i in range(0, len(rows), _BATCH)
-        ]
-    )
-    signed = np.stack([np.where(k < gpts // 2, k, k - gpts) for k in (rows, columns)], axis=1)
+        if matrix is None:
+            waves = _waves_within(cone_mrad, box_A, microscope)
+            weights = _on_detector(slices, microscope)
+            n_passes = _passes(len(waves), int((weights > 0).sum()), slices, memory_GB=memory_GB)
+            matrix = torch.zeros(len(waves), len(waves), dtype=torch.complex64, device=device)
+        for part in _parts(weights, n_passes):
+            _add_collected(matrix, slices, waves, part)
     return DetectionMatrix(
-        matrix=detected.conj() @ detected.T, waves=signed, extent_A=extent_A, thickness_A=float(distances_A.sum())
+        matrix=_completed(matrix, waves).div_(n_configurations),
+        waves=waves,
+        box_A=box_A,
+        thickness_A=slices.thickness_A,
+        energy_keV=microscope.energy_keV,
+        detector_mrad=(microscope.detector_inner_mrad, microscope.detector_outer_mrad),
+        cone_mrad=cone_mrad,
     )
 
 
-def _propagated(rows, columns, slices, propagators) -> torch.Tensor:
-    """Fourier coefficients (n, gpts, gpts) behind the specimen of plane waves of unit amplitude."""
-    gpts = slices.shape[-1]
-    spectrum = torch.zeros(len(rows), gpts, gpts, dtype=torch.complex64)
-    spectrum[range(len(rows)), rows, columns] = 1
-    for transmission, propagator in zip(slices, propagators, strict=True):
-        spectrum = torch.fft.fft2(torch.fft.ifft2(spectrum) * transmission) * propagator
-    return spectrum
+def box_of(atoms: Atoms, *, sampling_A: float) -> tuple[float, float]:
+    """Edges (y, x) of the smallest box that holds the atoms at every tilt, a margin and the window's flanks.
 
-
-def _propagator(angle_mrad: np.ndarray, distance_A: float, wavelength_A: float) -> torch.Tensor:
-    """Fresnel's propagator, on the two thirds of the band that a product of two waves leaves free of aliasing.
-
-    The slices themselves are not limited to that band: at 0.1 A that took a tenth of the atoms' peaks, which then were
-    further from those at 0.05 A than with the little aliasing it prevents.
+    They are whole numbers of grid points whose transforms are fast: frames of all tilts are then sampled alike.
     """
-    kept = angle_mrad < 2 / 3 * angle_mrad[0].max()
-    phase = -np.pi * distance_A / wavelength_A * (angle_mrad * 1e-3) ** 2
-    return torch.as_tensor(np.where(kept, np.exp(1j * phase), 0), dtype=torch.complex64)
+    edges_A = (2 * (reach + MARGIN_A + FLANK_A) for reach in _reach_A(atoms))
+    return tuple(sampling_A * fast_gpts(edge, sampling_A=sampling_A) for edge in edges_A)
 
 
-def _frequencies(gpts: int) -> np.ndarray:
-    """|k| (gpts, gpts) in units of the box's lowest frequency."""
-    k = np.fft.fftfreq(gpts, 1 / gpts)
-    return np.hypot(k[:, None], k)
+def _reach_A(atoms: Atoms) -> tuple[float, float]:
+    x, y, z = atoms.positions.T
+    return float(np.abs(y).max()), float(np.hypot(x, z).max())
 
 
-def _window(n: int) -> np.ndarray:
-    """(n, n): 1 in the middle, falling to 0 at the box's edges as a squared cosine."""
-    flank = n * _TAPER / 2
-    along = np.sin(np.pi / 2 * np.minimum(1, (0.5 + np.minimum(np.arange(n), n - 1 - np.arange(n))) / flank)) ** 2
-    return along[:, None] * along
+def _checked_box(box_A, atoms: Atoms) -> tuple[float, float]:
+    box_A = tuple(map(float, box_A)) if np.ndim(box_A) else (float(box_A),) * 2
+    for axis, edge_A, reach_A in zip("yx", box_A, _reach_A(atoms), strict=True):
+        if not edge_A / 2 - FLANK_A >= reach_A:
+            raise TsgError(
+                f"a box of {edge_A:g} A along {axis} cuts the particle, whose atoms reach {reach_A:.1f} A from the "
+                f"tilt axis at one tilt or another; box_A={2 * (reach_A + MARGIN_A + FLANK_A):.1f} holds it"
+            )
+    return box_A
+
+
+def _check_angles(microscope: Microscope, cone_mrad: float) -> None:
+    if microscope.convergence_mrad > microscope.detector_inner_mrad:
+        raise TsgError(
+            f"the beam converges by {microscope.convergence_mrad:g} mrad and reaches the detector, from "
+            f"{microscope.detector_inner_mrad:g} mrad on; take the engine abtem_multislice"
+        )
+    if cone_mrad < microscope.convergence_mrad:
+        raise TsgError(
+            f"cone_mrad={cone_mrad:g} leaves out waves of the probe, which converges by "
+            f"{microscope.convergence_mrad:g} mrad; raise cone_mrad"
+        )
+
+
+def _check_options(slice_thickness_A, parametrization, phonon_configurations, thermal_displacement_A) -> None:
+    if not 0 < slice_thickness_A < np.inf:
+        raise TsgError(f"slice_thickness_A={slice_thickness_A:g} must be a positive number")
+    if parametrization not in PARAMETRIZATIONS:
+        raise TsgError(f"parametrization={parametrization!r} is not one of {', '.join(PARAMETRIZATIONS)}")
+    if phonon_configurations < 0 or phonon_configurations != int(phonon_configurations):
+        raise TsgError(f"phonon_configurations={phonon_configurations} must be a whole number, 0 for atoms at rest")
+    if thermal_displacement_A is not None and not 0 <= thermal_displacement_A < np.inf:
+        raise TsgError(f"thermal_displacement_A={thermal_displacement_A:g} must be zero or positive")
+
+
+def _checked_device(device) -> torch.device:
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:
+        raise TsgError(f"device={str(device)!r} is not there: {str(error).splitlines()[0]}") from error
+
+
+def _displaced(atoms: Atoms, thermal_displacement_A: float | None, *, seed) -> Atoms:
+    sigma_A = [
+        thermal_sigma_A(element) if thermal_displacement_A is None else thermal_displacement_A
+        for element in atoms.get_chemical_symbols()
+    ]
+    moved = atoms.copy()
+    moved.positions += np.random.default_rng(seed).normal(size=(len(atoms), 3)) * np.array(sigma_A)[:, None]
+    return moved
+
+
+def _waves_within(cone_mrad: float, box_A: tuple[float, float], microscope: Microscope) -> np.ndarray:
+    """Frequencies (n, 2) of the plane waves of the cone in the box."""
+    radius = cone_mrad * 1e-3 / microscope.wavelength_A
+    m_y, m_x = (int(edge * radius) for edge in box_A)
+    y, x = np.meshgrid(np.arange(-m_y, m_y + 1), np.arange(-m_x, m_x + 1), indexing="ij")
+    inside = np.hypot(y / box_A[0], x / box_A[1]) <= radius
+    return np.stack([y[inside], x[inside]], axis=1)
+
+
+def _on_detector(slices: Slices, microscope: Microscope) -> torch.Tensor:
+    """Share (n_y, n_x) of each of the grid's frequencies that lies on the annulus, whose edges cut through pixels."""
+    angles_mrad = slices.angles_mrad()
+    step_mrad = slices.wavelength_A * 1e3 / np.sqrt(np.prod(slices.extent_A))
+    inner, outer = (
+        np.clip((angles_mrad - edge) / step_mrad + 0.5, 0, 1)
+        for edge in (microscope.detector_inner_mrad, microscope.detector_outer_mrad)
+    )
+    return torch.as_tensor(inner - outer, dtype=torch.float32, device=slices.transmission.device)
+
+
+def _add_collected(matrix: torch.Tensor, slices: Slices, waves: np.ndarray, weights: torch.Tensor) -> None:
+    """Add the upper triangle, in blocks, of what some pixels of the detector collect."""
+    amplitudes = torch.empty(len(waves), int((weights > 0).sum()), dtype=torch.complex64, device=matrix.device)
+    for block, part in scattered(slices, waves, weights=weights):
+        amplitudes[block] = part
+    edges = np.linspace(0, len(waves), _BLOCKS + 1).astype(int).tolist()
+    for low, high in pairwise(edges):
+        # the product's rows are waves of the conjugate matrix
+        matrix[low:high, low:].addmm_(amplitudes[low:high], amplitudes[low:].mH)
+
+
+def _completed(matrix: torch.Tensor, waves: np.ndarray) -> torch.Tensor:
+    """The whole Hermitian matrix of the upper triangle of its conjugate, with phases 0 in the box's middle."""
+    edges = np.linspace(0, len(waves), _BLOCKS + 1).astype(int).tolist()
+    for low, high in pairwise(edges):
+        matrix[high:, low:high] = matrix[low:high, high:].mH
+    signs = torch.as_tensor(1.0 - 2.0 * (waves.sum(axis=1) % 2), dtype=torch.float32, device=matrix.device)
+    return matrix.conj_physical_().mul_(signs).mul_(signs[:, None])
+
+
+def _parts(weights: torch.Tensor, n_passes: int) -> list[torch.Tensor]:
+    """The detector's weights dealt out to so many passes."""
+    pixels = torch.nonzero(weights.ravel() > 0).ravel()
+    parts = []
+    for i in range(n_passes):
+        part = torch.zeros_like(weights).ravel()
+        part[pixels[i::n_passes]] = weights.ravel()[pixels[i::n_passes]]
+        parts.append(part.reshape(weights.shape))
+    return parts
+
+
+def _passes(n_waves: int, n_pixels: int, slices: Slices, *, memory_GB: float | None) -> int:
+    """In how many parts of the detector the waves' amplitudes fit into memory beside the matrix.
+
+    Raises TsgError where not even an eighth of them does.
+    """
+    available = 0.9 * _free_bytes(slices.transmission.device) if memory_GB is None else memory_GB * 1e9
+    kept = 8 * n_waves**2 * (1 + 1 / _BLOCKS) + 3e8  # the matrix, a block of it, and what the scan takes
+    amplitudes = 8 * n_waves * n_pixels
+    if kept + amplitudes / _MOST_PASSES > available:
+        y_A, x_A = slices.extent_A
+        raise TsgError(
+            f"the detection matrix of {n_waves} waves in a box of {y_A:.1f} x {x_A:.1f} A needs "
+            f"{(kept + amplitudes / _MOST_PASSES) / 1e9:.1f} GB of memory and has {available / 1e9:.1f} GB; a smaller "
+            "box_A or cone_mrad takes less"
+        )
+    return int(np.ceil(amplitudes / (available - kept)))
+
+
+def _free_bytes(device: torch.device) -> float:
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available

@@ -1,129 +1,78 @@
-"""The reference engines: abTEM's multislice and PRISM, scanned at Nyquist and brought onto the pixels exactly."""
+"""The multislice engine: frames by detection matrices."""
 
-from dataclasses import replace
-
-import abtem
 import numpy as np
-import torch
 from ase import Atoms
-from scipy.fft import next_fast_len
 
-from ..errors import TsgError
-from ..geometry import tilted_positions
 from ..microscope import Microscope
 from ..optics.pixels import PaddedFrame
-from ..optics.probe import abtem_lens, band_edge, probe_radius_A, source_transfer
-from ..optics.scattering import thermal_sigma_A
-
-# abTEM keeps two thirds of a grid's bandwidth free of aliasing
-_ANTIALIAS = 2 / 3
-_MARGIN_A = 2.0  # of vacuum above and below the atoms
+from ..optics.probe import clear_padding_A
+from .detection_matrix import detection_matrix
 
 
-def abtem_frames(
+def multislice_frames(
     atoms: Atoms,
     *,
-    engine: str,
     microscope: Microscope,
     tilt_deg: np.ndarray,
     frame: PaddedFrame,
-    scan_step_A: float | None = None,
+    progress=iter,
+    box_A: float | tuple[float, float] | None = None,
+    cone_mrad: float | None = None,
     sampling_A: float | None = None,
     slice_thickness_A: float = 1.0,
-    interpolation: int | None = None,
+    parametrization: str = "lobato",
+    antialias: bool = True,
     phonon_configurations: int = 0,
     thermal_displacement_A: float | None = None,
     phonon_seed: int = 0,
-    progress=iter,
+    device: str = "cpu",
+    memory_GB: float | None = None,
 ) -> np.ndarray:
-    """Frames (n_tilt, n_y, n_x), fractions of the incident beam, by abTEM's "prism" or "multislice".
+    """Frames (n_tilt, n_y, n_x), fractions of the incident beam, by multislice; options as in `detection_matrix`.
 
-    The whole periodic box is scanned in steps of at most `microscope.nyquist_sampling_A`, so that the image between the
-    scan points is known. The probe is focused (defocus 0) on the plane of the tilt axis. PRISM's `interpolation` is by
-    default the largest whose window still holds the probe. `sampling_A` of the potential is by default the coarsest that
-    reaches the detector's outer angle, at most 0.1 A; totals then depend on the sampling by several percent, the pattern
-    hardly. Half of it costs four times as much. `phonon_configurations` frozen sets of displacements are
-    averaged; 0 keeps the atoms at rest. `thermal_displacement_A` (one dimension, root mean square) replaces the
-    elements' own.
-    Raises TsgError for a scan step coarser than Nyquist or finer than the potential's sampling.
+    One matrix a tilt, in a box that holds the particle, whatever the frame and the probe.
     """
-    coarsest_A = potential_sampling_A(microscope)
-    sampling_A = coarsest_A if sampling_A is None else sampling_A
-    if not 0 < sampling_A <= coarsest_A * (1 + 1e-6):
-        raise TsgError(f"sampling_A={sampling_A:g} must be above 0 and at most {coarsest_A:.3f} A for this detector")
-    nyquist_A = microscope.nyquist_sampling_A
-    scan_step_A = nyquist_A if scan_step_A is None else scan_step_A
-    if not sampling_A <= scan_step_A <= nyquist_A * (1 + 1e-6):
-        raise TsgError(
-            f"scan_step_A={scan_step_A:g} must lie between the potential's sampling of {sampling_A:.3f} A and the "
-            f"Nyquist step of {nyquist_A:.3f} A"
-        )
-    sigma_A = {
-        element: thermal_sigma_A(element) if thermal_displacement_A is None else thermal_displacement_A
-        for element in set(atoms.get_chemical_symbols())
-    }
-    interpolation = interpolation or prism_interpolation(microscope, extent_A=frame.extent_A)
-    # PRISM keeps the beam's total only where its interpolation divides the grid
-    fewest = (int(np.ceil(extent / sampling_A / interpolation)) for extent in frame.extent_A[::-1])
-    gpts = tuple(interpolation * next_fast_len(n) for n in fewest)
-    steps = tuple(int(np.ceil(extent / scan_step_A)) for extent in frame.extent_A[::-1])
     frames = np.empty((len(tilt_deg), *frame.shape), np.float32)
-    with abtem.config.set({"diagnostics.progress_bar": False}):
-        for i in progress(range(len(tilt_deg))):
-            cell = tilted_cell(atoms, tilt_deg=tilt_deg[i], extent_A=frame.extent_A)
-            if phonon_configurations:
-                cell = abtem.FrozenPhonons(cell, phonon_configurations, sigma_A, seed=phonon_seed)
-            potential = abtem.Potential(cell, gpts=gpts, slice_thickness=slice_thickness_A, parametrization="lobato")
-            detector = abtem.AnnularDetector(microscope.detector_inner_mrad, microscope.detector_outer_mrad)
-            scan = abtem.GridScan((0, 0), frame.extent_A[::-1], gpts=steps, endpoint=False)
-            matrix = _scattering_matrix(potential, microscope, interpolation) if engine == "prism" else None
-            image = 0.0
-            for share, focused in microscope.foci():
-                lens = abtem_lens(replace(focused, defocus_A=focused.defocus_A + potential.box[2] / 2))
-                if matrix is not None:
-                    scanned = matrix.scan(scan=scan, detectors=detector, ctf=abtem.CTF(**lens))
-                else:
-                    scanned = abtem.Probe(**lens).scan(potential, scan=scan, detectors=detector)
-                image = image + share * np.asarray(scanned.compute().array).T
-            frames[i] = _onto_pixels(image, microscope=microscope, frame=frame)
+    for i in progress(range(len(tilt_deg))):
+        matrix = detection_matrix(
+            atoms,
+            microscope=microscope,
+            tilt_deg=float(tilt_deg[i]),
+            box_A=box_A,
+            cone_mrad=cone_mrad,
+            sampling_A=sampling_A,
+            slice_thickness_A=slice_thickness_A,
+            parametrization=parametrization,
+            antialias=antialias,
+            phonon_configurations=phonon_configurations,
+            thermal_displacement_A=thermal_displacement_A,
+            phonon_seed=phonon_seed,
+            device=device,
+            memory_GB=memory_GB,
+        )
+        frames[i] = matrix.frame(microscope, frame=frame)
     return frames
 
 
-def _scattering_matrix(potential, microscope: Microscope, interpolation: int) -> abtem.SMatrix:
-    cutoff = {key: value for key, value in abtem_lens(microscope).items() if key in ("energy", "semiangle_cutoff")}
-    return abtem.SMatrix(potential=potential, interpolation=interpolation, **cutoff)
+def frames_of_microscopes(
+    atoms: Atoms,
+    *,
+    microscopes: dict[str, Microscope],
+    tilt_deg: float,
+    shape: tuple[int, int],
+    pixel_size_A: float,
+    **options,
+) -> dict[str, np.ndarray]:
+    """A frame (n_y, n_x) of each microscope at one tilt from one detection matrix; options as in `detection_matrix`.
 
-
-def potential_sampling_A(microscope: Microscope) -> float:
-    """Sampling of the potential whose alias-free band reaches the detector's outer angle, at most 0.1 A."""
-    return min(0.1, 0.98 * _ANTIALIAS * microscope.wavelength_A / (2e-3 * microscope.detector_outer_mrad))
-
-
-def prism_interpolation(microscope: Microscope, *, extent_A: tuple[float, float]) -> int:
-    """Largest interpolation whose window, the box divided by it, still holds 99 % of the probe."""
-    return max(1, int(min(extent_A) / (2 * probe_radius_A(microscope, fraction=0.99))))
-
-
-def tilted_cell(atoms: Atoms, *, tilt_deg: float, extent_A: tuple[float, float]) -> Atoms:
-    """The tilted atoms in abTEM's box, the tilt axis in its middle; abTEM's beam runs along +z, ours along -z."""
-    x, y, z = tilted_positions(atoms.positions, tilt_deg=tilt_deg)[0].T
-    thickness_A = 2 * (np.abs(z).max() + _MARGIN_A)
-    positions = np.stack([x + extent_A[1] / 2, y + extent_A[0] / 2, thickness_A / 2 - z], axis=1)
-    return Atoms(atoms.numbers, positions=positions, cell=[extent_A[1], extent_A[0], thickness_A], pbc=True)
-
-
-def _onto_pixels(scan: np.ndarray, *, microscope: Microscope, frame: PaddedFrame) -> np.ndarray:
-    """Means over the frame's pixels of an image known at Nyquist over the whole box, (n_scan_y, n_scan_x)."""
-    band = tuple(
-        min(band_edge(microscope, extent_A=extent), (n - 1) // 2)
-        for extent, n in zip(frame.extent_A, scan.shape, strict=True)
-    )
-    k_y, k_x = frame.frequencies(band)
-    spectrum = torch.fft.fft2(torch.as_tensor(scan, dtype=torch.float64))
-    spectrum = spectrum[torch.arange(-band[0], band[0] + 1) % scan.shape[0], : band[1] + 1]
-    # the tilt axis is in the middle of abTEM's box and at middle_A from the frame's first pixel
-    shift_y, shift_x = (extent / 2 - middle for extent, middle in zip(frame.extent_A, frame.middle_A, strict=True))
-    phase = torch.exp(2j * torch.pi * (k_y * shift_y)[:, None]) * torch.exp(2j * torch.pi * k_x * shift_x)
-    source = torch.as_tensor(source_transfer(microscope, (k_y[:, None] ** 2 + k_x**2).numpy()))
-    pixels = frame.image(spectrum * phase * source * frame.pixel_transfer(k_y, k_x))
-    return (pixels * np.prod(frame.padded) / scan.size).clamp(min=0).numpy().astype(np.float32)
+    The microscopes have one energy and one detector; the cone is by default that of the widest beam.
+    Raises TsgError for microscopes of several detectors or energies, and what `detection_matrix` raises.
+    """
+    widest = max(microscopes.values(), key=lambda microscope: microscope.convergence_mrad)
+    matrix = detection_matrix(atoms, microscope=widest, tilt_deg=tilt_deg, **options)
+    frames = {}
+    for name, microscope in microscopes.items():
+        padding_A = clear_padding_A(microscope, field_A=min(shape) * pixel_size_A)
+        frame = PaddedFrame(shape=shape, pixel_size_A=pixel_size_A, padding_A=padding_A)
+        frames[name] = matrix.frame(microscope, frame=frame)
+    return frames

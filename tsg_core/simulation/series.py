@@ -16,18 +16,20 @@ from ..errors import TsgError
 from ..geometry import rotate_about_y
 from ..microscope import Microscope
 from ..optics.pixels import PaddedFrame
-from ..optics.probe import fraction_within, probe_radius_A
+from ..optics.probe import clear_padding_A, fraction_within, probe_radius_A
 from ..optics.scattering import scattering_factor_A
 from ..tilt_series import TiltSeries
 from ..tools.progress import track
+from .abtem_engines import abtem_frames
 from .incoherent import incoherent_frames
-from .multislice import abtem_frames
+from .multislice import multislice_frames
 from .noise import with_dose
 
 ENGINES: dict[str, Callable[..., np.ndarray]] = {
     "incoherent": incoherent_frames,
-    "prism": partial(abtem_frames, engine="prism"),
-    "multislice": partial(abtem_frames, engine="multislice"),
+    "multislice": multislice_frames,
+    "abtem_multislice": partial(abtem_frames, engine="multislice"),
+    "abtem_prism": partial(abtem_frames, engine="prism"),
 }
 _SET_HERE = {"atoms", "engine", "microscope", "tilt_deg", "frame", "progress"}
 PROBE_FRACTION = 0.99  # of the probe that the padding must hold
@@ -52,12 +54,13 @@ def simulate_tilt_series(
     shape            (n_y, n_x) pixels of a frame, or one number for both
     field_of_view_A  edge of the frame along x; pixels are square, field_of_view_A / n_x wide, and lie as
                      `geometry.pixel_centres_A` says: the tilt axis is in the middle of the frame
-    engine           "incoherent": |probe|^2 at every atom, milliseconds a frame; "prism" and "multislice": abTEM, the
-                     reference, minutes to hours a frame
+    engine           "incoherent": |probe|^2 at every atom, milliseconds a frame; "multislice": every electron wave
+                     through the specimen, seconds a frame; "abtem_multislice" and "abtem_prism": the same by abTEM,
+                     minutes to hours a frame
     dose_per_A2      electrons per square angstrom and frame: Poisson noise drawn from `seed` and the tilt angle
     padding_A        by how much the simulated box exceeds the frame so that images do not wrap round; by default the
                      radius that holds 99 % of the probe
-    engine_options   see `incoherent.incoherent_frames` and `multislice.abtem_frames`
+    engine_options   see `incoherent.incoherent_frames`, `multislice.multislice_frames` and `abtem_engines.abtem_frames`
 
     A frame depends on its own angle alone: any split of the tilts gives the same frames. The metadata records
     microscope, engine, padding and the fraction of the probe within it. Warns where that is below 99 %.
@@ -101,8 +104,7 @@ def simulate_tilt_series(
 def _padding(microscope: Microscope, *, padding_A: float | None, field_A: float) -> tuple[float, float]:
     """The padding and the fraction of the probe that stays clear of the frame's other side and of its own image."""
     if padding_A is None:
-        radius_A = probe_radius_A(microscope, fraction=PROBE_FRACTION)
-        padding_A = max(radius_A, 2 * radius_A - field_A)
+        padding_A = clear_padding_A(microscope, field_A=field_A, fraction=PROBE_FRACTION)
     elif not (math.isfinite(padding_A) and padding_A >= 0):
         raise TsgError(f"padding_A={padding_A} must be zero or positive")
     held = fraction_within(microscope, radius_A=min(padding_A, (field_A + padding_A) / 2))

@@ -1,0 +1,48 @@
+"""Sets of multislice tilt series: `python benchmarks/multislice_sets.py test` (45 minutes on one thread).
+
+Each tilt is kept as soon as it is done; an interrupted call goes on where it was. Tilts of wide spacings come first,
+and what is there is packed into one file at the end, or by `--pack-only` at any time.
+"""
+
+import time
+from pathlib import Path
+
+import click
+import dask
+import torch
+
+from tsg_core.errors import TsgError
+from tsg_core.samples.multislice_sets import SETS, make_tilt, missing_tilts, pack
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True, type=click.Choice(SETS))
+@click.option("--work", "folder", default="artifacts/multislice_sets", show_default=True, type=Path)
+@click.option("--workers", default=1, show_default=True, help="Processes of dask, each of one thread.")
+@click.option("--device", default="cpu", show_default=True, help="cpu, or cuda for a GPU.")
+@click.option("--pack-only", is_flag=True, help="Compute nothing.")
+def main(names, folder, workers, device, pack_only):
+    """Compute what is missing of the sets NAMES, one after the other, and pack each into FOLDER/NAME.npz."""
+    for name in names:
+        todo = [] if pack_only else missing_tilts(name, folder)
+        if workers == 1:
+            for n, task in enumerate(todo, start=1):
+                start = time.perf_counter()
+                path = make_tilt(name, *task, device=device)
+                click.echo(f"{name} {path.stem} {time.perf_counter() - start:6.1f} s, {n} of {len(todo)}")
+        elif todo:
+            jobs = [dask.delayed(_alone)(name, *task, device=device) for task in todo]
+            dask.compute(*jobs, scheduler="processes", num_workers=workers, chunksize=1)
+        try:
+            click.echo(f"{folder / name}.npz: {pack(name, folder, folder / f'{name}.npz')} tilts")
+        except TsgError as error:
+            click.echo(f"note: {error}")
+
+
+def _alone(name, *task, device):
+    torch.set_num_threads(1)
+    return str(make_tilt(name, *task, device=device))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+"""Sets of tilt series by multislice: particles to train on, to validate with and to test with, in both microscopes.
+
+`python benchmarks/multislice_sets.py` makes them; the test set is shipped with the package. One detection matrix a tilt
+serves both microscopes. Atoms at rest, Kirkland's potential in slices of 2 A, which no method of prediction knows.
+"""
+
+import os
+import uuid
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+
+from ..errors import TsgError
+from ..microscope import MICROSCOPES
+from ..simulation.multislice import frames_of_microscopes
+from ..structures import random_rotation, test_particles, training_particles
+from ..tilt_series import TiltSeries
+from .multislice_series import packed
+
+TILT_deg = np.arange(-90.0, 91.0, 2.0)
+N_PIXELS = 72
+FIELD_OF_VIEW_A = 18.0
+TEST_FILE = Path(__file__).with_name("multislice_test.npz")
+_LEVELS = 2**16 - 1
+_STEPS = (90, 30, 10, 2, 1)  # of the tilts that are computed first, each part of the next
+_MATRIX = {
+    "cone_mrad": 37.5,
+    "slice_thickness_A": 2.0,
+    "sampling_A": 0.1,
+    "parametrization": "kirkland",
+    "antialias": False,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Draw:
+    """How a set's particles are drawn: shapes and elements by `structures`, diameters in angstrom, seed."""
+
+    draw: object
+    n: int
+    seed: int
+    diameter_A: tuple[float, float]
+
+
+_SETS = {
+    "training": _Draw(draw=training_particles, n=24, seed=300, diameter_A=(8.0, 12.0)),
+    "validation": _Draw(draw=training_particles, n=4, seed=207, diameter_A=(8.0, 12.0)),
+    "test": _Draw(draw=test_particles, n=8, seed=148, diameter_A=(8.5, 12.5)),
+}
+SETS = tuple(_SETS)
+
+
+def set_particles(name: str) -> list[Atoms]:
+    """The centred particles of one of `SETS`, each turned at random, `info["name"]` says which.
+
+    "test" holds truncated fcc polyhedra of Yb, Ir, Xe and Al, the others icosahedra, decahedra and octahedra of Pt, Ag,
+    Au and Cu. Raises TsgError for another name.
+    """
+    if name not in _SETS:
+        raise TsgError(f"{name!r} is not one of the sets {', '.join(_SETS)}")
+    chosen = _SETS[name]
+    particles = chosen.draw(chosen.n, seed=chosen.seed, diameter_A=chosen.diameter_A)
+    return [random_rotation(atoms, seed=chosen.seed + i) for i, atoms in enumerate(particles)]
+
+
+def tilt_frames(atoms: Atoms, tilt_deg: float, *, device: str = "cpu") -> dict[str, np.ndarray]:
+    """A frame (n_y, n_x) of each of `MICROSCOPES`."""
+    return frames_of_microscopes(
+        atoms,
+        microscopes=MICROSCOPES,
+        tilt_deg=tilt_deg,
+        shape=(N_PIXELS, N_PIXELS),
+        pixel_size_A=FIELD_OF_VIEW_A / N_PIXELS,
+        device=device,
+        **_MATRIX,
+    )
+
+
+def tilt_order() -> list[float]:
+    """The tilts, those of wide spacings first: an unfinished set is a series of wider steps."""
+    rank = [next(n for n, step in enumerate(_STEPS) if i % step == 0) for i in range(len(TILT_deg))]
+    return TILT_deg[np.argsort(rank, kind="stable")].tolist()
+
+
+def missing_tilts(name: str, folder: Path) -> list[tuple[int, float, Path]]:
+    """Number of the particle, tilt and file of what is not there yet, in the order of `tilt_order`."""
+    n = _SETS[name].n if name in _SETS else len(set_particles(name))
+    wanted = [(i, tilt, tilt_file(folder, name, i, tilt)) for tilt in tilt_order() for i in range(n)]
+    return [(i, tilt, path) for i, tilt, path in wanted if not path.exists()]
+
+
+def tilt_file(folder: Path, name: str, i: int, tilt_deg: float) -> Path:
+    return Path(folder) / name / f"{i:02d} {tilt_deg:+05.1f}.npz"
+
+
+def make_tilt(name: str, i: int, tilt_deg: float, path: Path, *, device: str = "cpu") -> Path:
+    """Compute the frames of one particle at one tilt into a file, which is there whole or not at all."""
+    frames = tilt_frames(set_particles(name)[i], tilt_deg, device=device)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{uuid.uuid4().hex}.npz")
+    np.savez(partial, **frames)
+    os.replace(partial, path)
+    return path
+
+
+def pack(name: str, folder: Path, path: Path) -> int:
+    """Pack the tilts of a set that all of its particles have into a file of 16-bit levels; returns how many.
+
+    Raises TsgError where the tilts that are there are not evenly spaced from the first to the last.
+    """
+    n = len(set_particles(name))
+    tilts = [t for t in TILT_deg if all(tilt_file(folder, name, i, t).exists() for i in range(n))]
+    if len(tilts) < 2 or np.ptp(np.diff(tilts)) > 1e-6 or (tilts[0], tilts[-1]) != (TILT_deg[0], TILT_deg[-1]):
+        raise TsgError(f"{folder} holds {len(tilts)} whole tilts of {name}, not evenly spaced ones; make it further")
+    arrays = {"tilt_deg": np.array(tilts)}
+    for i in range(n):
+        frames = [np.load(tilt_file(folder, name, i, t)) for t in tilts]
+        for microscope in MICROSCOPES:
+            levels, peak = packed(np.stack([frame[microscope] for frame in frames]))
+            arrays[f"{i}, {microscope}"], arrays[f"{i}, {microscope}, peak"] = levels, peak
+    partial = Path(path).with_name(f".{Path(path).name}")
+    with partial.open("wb") as file:
+        np.savez_compressed(file, **arrays)
+    os.replace(partial, path)
+    return len(tilts)
+
+
+@dataclass(frozen=True, eq=False)
+class MultisliceSet:
+    """A packed set: `len`, `[i]`, `atoms(i)`. `[i]` is the tilt series of particle i in one microscope."""
+
+    path: Path
+    name: str
+    microscope: str
+
+    def __len__(self) -> int:
+        return _SETS[self.name].n
+
+    def __getitem__(self, i: int) -> TiltSeries:
+        if not -len(self) <= i < len(self):
+            raise IndexError(f"{self.name} holds {len(self)} particles; there is no number {i}")
+        stored, key = _stored(self.path), f"{i % len(self)}, {self.microscope}"
+        if key not in stored:
+            raise TsgError(f"{self.path} holds no series {key!r}; pack the set {self.name} again")
+        metadata = {
+            "microscope": asdict(MICROSCOPES[self.microscope]),
+            "engine": "multislice",
+            "particle": self.atoms(i).info,
+        }
+        frames = stored[key] * np.float32(float(stored[f"{key}, peak"]) / _LEVELS)
+        return TiltSeries(frames, stored["tilt_deg"], FIELD_OF_VIEW_A / N_PIXELS, metadata=metadata)
+
+    def atoms(self, i: int) -> Atoms:
+        """The particle as it was imaged at tilt 0."""
+        return set_particles(self.name)[i]
+
+
+def multislice_set(name: str, microscope: str, *, path: str | Path | None = None) -> MultisliceSet:
+    """One of `SETS` in a microscope of `MICROSCOPES`: the shipped one of "test", any of a file that `pack` wrote.
+
+    Raises TsgError for other names, for a missing file and for a set that is not shipped without its path.
+    """
+    if name not in _SETS:
+        raise TsgError(f"{name!r} is not one of the sets {', '.join(_SETS)}")
+    if microscope not in MICROSCOPES:
+        raise TsgError(f"microscope={microscope!r} is not one of {', '.join(MICROSCOPES)}")
+    if path is None and name != "test":
+        raise TsgError(
+            f"the set {name} is not shipped; `python benchmarks/multislice_sets.py {name}` makes it: give its path"
+        )
+    path = TEST_FILE if path is None else Path(path)
+    if not path.is_file():
+        raise TsgError(f"{path} does not exist; `python benchmarks/multislice_sets.py {name}` makes it")
+    return MultisliceSet(path, name, microscope)
+
+
+@lru_cache(maxsize=2)
+def _stored(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path) as stored:
+        return dict(stored)
