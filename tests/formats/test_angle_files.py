@@ -1,6 +1,7 @@
 """Files of tilt angles: every encoding and every way to write a number gives the same angles, or one clear line."""
 
 import codecs
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -34,7 +35,8 @@ def test_angles_return_from_any_encoding(tmp_path_factory, data):
     unit = data.draw(st.sampled_from(["", " ", "\u00b0", " deg"]))
     mark, end = data.draw(st.sampled_from(".,")), data.draw(st.sampled_from(["\n", "\r\n", "\r"]))
     comment = data.draw(st.sampled_from(["", "# Winkel in \u00b0, M\u00fcller" + end]))
-    assume(mark == "." or hundredths[0] not in range(200))  # `0,15`, `1,30`: a counter, or not?
+    steps = {after // 100 - before // 100 for before, after in pairwise(hundredths)}
+    assume(mark == "." or steps != {1})  # `0,15`, `1,30`: a counter and an angle, or an angle?
     lines = [f"{n / 100:.2f}".replace("-", minus).replace(".", mark) + unit for n in hundredths]
     text = comment + end.join(lines) + data.draw(st.sampled_from(["", end, end + end]))
     path = tmp_path_factory.mktemp("angles") / "a.rawtlt"
@@ -69,6 +71,8 @@ def test_ways_to_write_angles(tmp_path, content, angles):
     ("content", "words"),
     [
         (b"0,0\n1,3\n2,6\n", "'1,3' may be one number or two"),
+        (b"12,60\n13,57\n14,54\n", "'13,57' may be one number or two"),
+        (b"frame,tilt\n12,60\n13,57\n", "line 1: 'frame,tilt' heads several columns; keep the angles alone"),
         (b"0 -60.0\n1 -57.0\n", "line 1: '0 -60.0' is not a tilt angle in degrees: it holds 2 numbers"),
         (b"0;-60.0\n1;-57.0\n", "it holds 2 numbers, where one angle a line is read"),
         (b"-60\nforty\n", "line 2: 'forty' is not a tilt angle"),
@@ -106,7 +110,7 @@ def test_mdoc_of_montages_and_of_two_series(tmp_path):
         f"[ZValue = {i}]\nTiltAngle = {i // 2}\nPieceCoordinates = {i % 2 * 900} 0 {i // 2}\n" for i in range(4)
     )
     (tmp_path / "a.mdoc").write_text(pieces)
-    with pytest.raises(TsgError, match=r"lists the pieces of montages \(2 PieceCoordinates\); assemble each frame first"):
+    with pytest.raises(TsgError, match=r"pieces of montages \(2 PieceCoordinates\); assemble each frame first"):
         read_angles(tmp_path / "a.mdoc")
     (tmp_path / "a.mdoc").write_text("[ZValue = 0]\nTiltAngle = 0\n[ZValue = 0]\nTiltAngle = 3\n")
     with pytest.raises(TsgError, match="has the section 0 more than once"):

@@ -120,6 +120,21 @@ def test_a_list_that_contradicts_the_names_is_refused(tmp_path):
     check(tmp_path, tilts=ANGLES)
 
 
+def test_a_given_list_in_another_order_than_the_names_is_refused(tmp_path):
+    write(tmp_path, [f"f_{angle:+.0f}" for angle in ANGLES])  # in natural order f_+0, f_+10, f_+20, f_-10, f_-20
+    given = tmp_path / "angles.txt"
+    given.write_text("".join(f"{angle}\n" for angle in ANGLES))
+    words = "has the angles of the frames in another order: 20 deg for f_-20.tif, which is -20 deg by the names of the"
+    refused(f"angles.txt {words}", tmp_path, tilts=given)
+    refused(f"the list of tilts {words}", tmp_path, tilts=ANGLES)
+    given.write_text("0.1\n10.1\n20.1\n-9.9\n-19.9\n")
+    series = read_series(tmp_path, tilts=given, pixel_size_A=1)
+    assert series.frames[:, 0, 0].tolist() == [700, 800, 900, 1000, 1100] and series.tilt_deg[0] == -19.9
+    assert "angles.txt (in the order of the names, f_+0.tif first)" in series.history[0]
+    given.write_text("1\n2\n3\n4\n5\n")  # other angles are the user's to give
+    assert read_series(tmp_path, tilts=given, pixel_size_A=1).frames[:, 0, 0].tolist() == [900, 1000, 1100, 800, 700]
+
+
 def test_a_list_of_another_stack_and_a_broken_one_are_passed_over(tmp_path):
     write(tmp_path, [f"f_{i}_{angle:+.0f}" for i, angle in enumerate(ANGLES)])
     with mrcfile.new(tmp_path / "out.mrc") as file:

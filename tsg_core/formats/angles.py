@@ -34,7 +34,9 @@ def read_angles(path: str | Path) -> np.ndarray:
         if re.search("radian|[^a-z]rad[^a-z]", f" {lines[0][1]} ", re.IGNORECASE):
             raise TsgError(f"{path}, line {lines[0][0]}: {lines[0][1]!r} are no degrees; multiply them by 180/pi")
         if re.search("tilt|angle|deg|alpha|°", lines[0][1], re.IGNORECASE):
-            del lines[0]
+            number, heading = lines.pop(0)
+            if re.search("[,;\t]", heading):
+                raise TsgError(f"{path}, line {number}: {heading!r} heads several columns; keep the angles alone")
     _refuse_two_columns(path, [line for _, line in lines])
     return np.array([_angle(path, number, line) for number, line in lines])
 
@@ -54,7 +56,8 @@ def _refuse_two_columns(path: Path, lines: Sequence[str]) -> None:
     if len(lines) < 2 or None in parts:
         return
     counts = np.array([int(part[1]) for part in parts])
-    if counts[0] in (0, 1) and (np.diff(counts) == 1).all() and len({part[2] for part in parts}) > 1:
+    is_counter = (np.diff(counts) == 1).all() and (counts[0] in (0, 1) or len(counts) > 2)
+    if is_counter and len({part[2] for part in parts}) > 1:
         raise TsgError(f"{path}: {lines[1]!r} may be one number or two; write one angle a line, with a decimal dot")
 
 

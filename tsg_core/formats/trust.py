@@ -68,11 +68,30 @@ def find_angles(
 def _given(stack: Stack, path: Path, tilts: str | Path | Sequence[float] | None) -> tuple[np.ndarray, str] | None:
     if tilts is None:
         return None
-    if not isinstance(tilts, str | Path):
-        return np.asarray(tilts, float), "the list of tilts"
-    if stack.tilt_deg is not None and _names_itself(tilts, path):
+    is_file = isinstance(tilts, str | Path)
+    if is_file and stack.tilt_deg is not None and _names_itself(tilts, path):
         return np.asarray(stack.tilt_deg, float), f"{stack.angles_from} of {path}"
-    return read_angles(tilts), str(tilts)
+    given_deg = read_angles(tilts) if is_file else np.asarray(tilts, float)
+    where = str(tilts) if is_file else "the list of tilts"
+    if not stack.frame_names:
+        return given_deg, where
+    _refuse_misordered(stack, given_deg, where)
+    return given_deg, f"{where} (in the order of the names, {stack.frame_names[0]} first)"
+
+
+def _refuse_misordered(stack: Stack, given_deg: np.ndarray, where: str) -> None:
+    """TsgError where a list has the angles of single frames, but not in the order of their names."""
+    if stack.tilt_deg is None or given_deg.shape != np.shape(stack.tilt_deg):
+        return
+    own_deg = np.asarray(stack.tilt_deg, float)
+    has_the_same = np.abs(np.sort(own_deg) - np.sort(given_deg)).max() <= SAME_STAGE_deg
+    if has_the_same and disagreement(own_deg, given_deg, may_be_offset=False):
+        i = int(np.argmax(np.abs(own_deg - given_deg)))
+        raise TsgError(
+            f"{where} has the angles of the frames in another order: {given_deg[i]:g} deg for {stack.frame_names[i]}, "
+            f"which is {own_deg[i]:g} deg by {stack.angles_from.split(' (')[0]}; leave --tilts out, or list the angles "
+            f"in the natural order of the names, {stack.frame_names[0]} first"
+        )
 
 
 def _names_itself(tilts: str | Path, path: Path) -> bool:
