@@ -33,7 +33,7 @@
 # book is run; change them here when you run the notebook by hand.
 
 # %% tags=["parameters"]
-artifacts = "../artifacts/smoke"
+artifacts = "artifacts/smoke"
 n_training = 6
 n_validation = 2
 n_test = 4
@@ -190,30 +190,22 @@ plotting.show_plotly(
 # %% [markdown]
 # ## Keep them
 #
-# The particles go to the run's folder of artifacts, in the extended XYZ format that most atomistic programs read. Each artifact
-# carries the parameters that made it.
+# The particles go to the run's folder of artifacts, in the extended XYZ format that most atomistic programs read. `store.make` calls a function with a path and
+# with these parameters. It calls it again only when the function, its parameters or the code behind them have changed: whatever you do to the particles
+# above, the file holds what the pages show.
+
 
 # %%
-made = {
-    "n_training": n_training,
-    "n_validation": n_validation,
-    "n_test": n_test,
-    "diameter_A": diameter_A,
-    "seed": seed,
-}
+def write_particles(path, *, particles):
+    ase.io.write(path, particles, format="extxyz")
+
+
 for name, particles in (
     (names.TRAINING_PARTICLES, training[:n_training]),
     (names.VALIDATION_PARTICLES, training[n_training:]),
     (names.TEST_PARTICLES, test),
 ):
-    store.make(
-        name,
-        lambda path, particles=particles: ase.io.write(
-            path, particles, format="extxyz"
-        ),
-        parameters=made,
-        code=(structures,),
-    )
+    store.make(name, write_particles, parameters={"particles": particles})
 
 # %% [markdown]
 # ## Exercises

@@ -29,7 +29,7 @@
 # | **Next** | [Chapter 3](03_sparsity.ipynb) leaves most frames out |
 
 # %% tags=["parameters"]
-artifacts = "../artifacts/smoke"
+artifacts = "artifacts/smoke"
 n_pixels = 48
 field_of_view_A = 19.2
 tilt_step_deg = 2.0
@@ -462,18 +462,13 @@ for split, particle_file in SPLITS.items():
     for name, microscope in MICROSCOPES.items():
         store.make(
             names.series_name(split, name),
-            lambda path: datasets.write_dataset(
-                path, split_particles, microscope=microscope, seed=seed, **settings
-            ),
+            datasets.write_dataset,
             parameters={
-                "n_pixels": n_pixels,
-                "field_of_view_A": field_of_view_A,
-                "tilt_step_deg": tilt_step_deg,
-                "engine": engine,
+                "particles": split_particles,
+                "microscope": microscope,
                 "seed": seed,
+                **settings,
             },
-            inputs=(particle_file,),
-            code=(datasets,),
         )
 
 # %%

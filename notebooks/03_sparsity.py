@@ -29,7 +29,7 @@
 # | **Next** | [Chapter 4](04_model.ipynb) introduces a network that predicts the frames between |
 
 # %% tags=["parameters"]
-artifacts = "../artifacts/smoke"
+artifacts = "artifacts/smoke"
 gap = 3
 
 # %% tags=["hide-input"]

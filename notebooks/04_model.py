@@ -29,7 +29,7 @@
 # | **Next** | [Chapter 5](05_training.ipynb) trains it |
 
 # %% tags=["parameters"]
-artifacts = "../artifacts/smoke"
+artifacts = "artifacts/smoke"
 channels = [16, 24, 36, 48]
 
 # %% tags=["hide-input"]

@@ -29,7 +29,7 @@
 # | **Next** | [Chapter 6](06_prediction.ipynb) predicts the frames that were left out |
 
 # %% tags=["parameters"]
-artifacts = "../artifacts/smoke"
+artifacts = "artifacts/smoke"
 channels = [16, 24, 36, 48]
 motion_scaled = True
 n_steps = 60
@@ -126,28 +126,33 @@ settings = training.TrainingSettings(
     validate_every=validate_every,
     seed=seed,
 )
-network = {
+architecture = {
     "channels": tuple(channels),
     "linear_start": True,
     "motion_scaled": motion_scaled,
     "he_start": True,
 }
-store.make(
-    names.TSGNET,
-    lambda folder: training.train(
-        training_series,
-        validation=validation_series,
+
+
+def train_network(folder, *, series, validation, settings, architecture):
+    training.train(
+        series,
+        validation=validation,
         settings=settings,
         folder=folder,
-        model=TSGNet(**network),
-    ),
-    parameters={"settings": settings, "network": network},
-    inputs=[
-        names.series_name(split, m)
-        for split in ("training", "validation")
-        for m in MICROSCOPES
-    ],
-    code=(training,),
+        model=TSGNet(**architecture),
+    )
+
+
+store.make(
+    names.TSGNET,
+    train_network,
+    parameters={
+        "series": training_series,
+        "validation": validation_series,
+        "settings": settings,
+        "architecture": architecture,
+    },
 )
 history = pd.read_csv(store.path(names.TSGNET) / "history.csv")
 

@@ -29,7 +29,7 @@
 # | **Next** | [Chapter 7](07_reconstruction.ipynb) asks what better frames do for the volume |
 
 # %% tags=["parameters"]
-artifacts = "../artifacts/smoke"
+artifacts = "artifacts/smoke"
 methods = ["nearest", "linear", "cubic", "flow", "sirt_reprojection", "reprojection"]
 networks = ["small"]
 rates = [1, 3, 6, 12]
@@ -88,23 +88,14 @@ checkpoints = {
 # %%
 store.make(
     names.FRAME_METRICS,
-    lambda folder: frames_and_volumes.frame_metrics(
-        test,
-        folder,
-        methods=methods,
-        networks=checkpoints,
-        rates=rates,
-        n_offsets=n_offsets,
-    ),
+    frames_and_volumes.frame_metrics,
     parameters={
+        "data": test,
         "methods": methods,
-        "networks": networks,
+        "networks": checkpoints,
         "rates": rates,
         "n_offsets": n_offsets,
     },
-    inputs=[names.TSGNET] * ("trained" in networks)
-    + [names.series_name("test", m) for m in MICROSCOPES],
-    code=(frames_and_volumes,),
 )
 table = frames_and_volumes.read_table(store.path(names.FRAME_METRICS))
 recorded = results.recorded("frame_metrics")

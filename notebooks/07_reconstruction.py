@@ -28,7 +28,7 @@
 # | **Next** | [Chapter 8](08_your_own_sample.ipynb): your own series |
 
 # %% tags=["parameters"]
-artifacts = "../artifacts/smoke"
+artifacts = "artifacts/smoke"
 gaps = [2, 6, 12]
 n_offsets = 1
 mix_methods = ["tsgnet"]
@@ -62,7 +62,6 @@ store = Artifacts(artifacts)
 test = {
     m: datasets.Dataset(store.path(names.series_name("test", m))) for m in MICROSCOPES
 }
-inputs = [names.series_name("test", m) for m in MICROSCOPES]
 
 # %% [markdown]
 # ## SIRT
@@ -164,17 +163,9 @@ for surface in (False, True):
 # %%
 store.make(
     names.VOLUME_METRICS,
-    lambda folder: frames_and_volumes.volume_metrics(
-        test,
-        folder,
-        gaps=gaps,
-        n_offsets=n_offsets,
-        mix_methods=mix_methods,
-        n_iterations=n_iterations,
-        n_points=n_points,
-        seed=seed,
-    ),
+    frames_and_volumes.volume_metrics,
     parameters={
+        "data": test,
         "gaps": gaps,
         "n_offsets": n_offsets,
         "mix_methods": mix_methods,
@@ -182,8 +173,6 @@ store.make(
         "n_points": n_points,
         "seed": seed,
     },
-    inputs=inputs,
-    code=(frames_and_volumes,),
 )
 table = frames_and_volumes.read_table(store.path(names.VOLUME_METRICS))
 recorded = results.recorded("volume_metrics")
@@ -309,20 +298,13 @@ plotting.say(volume_tables.atoms_sentences(table, seed=seed))
 # %%
 store.make(
     names.EXAMPLE_SLICES,
-    lambda path: example_volumes.example_slices(
-        test,
-        path,
-        gaps=example_gaps,
-        method=mix_methods[-1],
-        n_iterations=n_iterations,
-    ),
+    example_volumes.example_slices,
     parameters={
+        "data": test,
         "gaps": example_gaps,
         "method": mix_methods[-1],
         "n_iterations": n_iterations,
     },
-    inputs=inputs,
-    code=(example_volumes,),
 )
 for microscope, dataset in test.items():
     volume_figures.slices_by_gap(
@@ -339,20 +321,13 @@ for microscope, dataset in test.items():
 example_gap = gaps[len(gaps) // 2]
 store.make(
     names.EXAMPLE_VOLUMES,
-    lambda path: example_volumes.example_volumes(
-        series,
-        path,
-        gap=example_gap,
-        method=mix_methods[-1],
-        n_iterations=n_iterations,
-    ),
+    example_volumes.example_volumes,
     parameters={
+        "series": series,
         "gap": example_gap,
         "method": mix_methods[-1],
         "n_iterations": n_iterations,
     },
-    inputs=[names.series_name("test", "non_aberrated")],
-    code=(example_volumes,),
 )
 with np.load(store.path(names.EXAMPLE_VOLUMES)) as stored:
     volumes = dict(stored)
@@ -416,28 +391,17 @@ volume_tables.resolutions_table(shells).style.hide(axis="index")
 # %%
 store.make(
     names.DOSE_METRICS,
-    lambda folder: dose.dose_metrics(
-        test,
-        folder,
-        total_doses_per_A2=total_doses_per_A2,
-        gaps=dose_gaps,
-        mix_methods=dose_methods,
-        n_particles=dose_particles,
-        n_iterations=n_iterations,
-        n_points=n_points,
-        seed=seed,
-    ),
+    dose.dose_metrics,
     parameters={
+        "data": test,
         "total_doses_per_A2": total_doses_per_A2,
-        "dose_gaps": dose_gaps,
-        "dose_methods": dose_methods,
-        "dose_particles": dose_particles,
+        "gaps": dose_gaps,
+        "mix_methods": dose_methods,
+        "n_particles": dose_particles,
         "n_iterations": n_iterations,
         "n_points": n_points,
         "seed": seed,
     },
-    inputs=inputs,
-    code=(dose,),
 )
 dosed = frames_and_volumes.read_table(store.path(names.DOSE_METRICS))
 volume_figures.against_dose(dosed, seed=seed)

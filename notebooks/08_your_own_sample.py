@@ -40,7 +40,7 @@
 # preparation, and the methods that compete.
 
 # %% tags=["parameters"]
-artifacts = "../artifacts/smoke"
+artifacts = "artifacts/smoke"
 series_path = ""
 tilts_path = ""
 pixel_size_A = 0.0
@@ -317,22 +317,22 @@ if truth and prepared.alignment:
 
 
 # %%
-def keep(folder):
+def keep(folder, *, aligned, dense, sigma, volume):
     folder.mkdir(exist_ok=True)
-    series.write(folder / "aligned.mrc", overwrite=True)
+    aligned.write(folder / "aligned.mrc", overwrite=True)
     dense.write(folder / "dense.mrc", overwrite=True)
-    if found.sigma is not None:
+    if sigma is not None:
         sigma_series = interpolation.sigma_series(
-            found.sigma,
+            sigma,
             tilt_deg=dense.tilt_deg,
             measured=dense.measured,
             pixel_size_A=dense.pixel_size_A,
         )
         sigma_series.write(folder / "dense_sigma.mrc", overwrite=True)
     formats.write_volume(
-        volumes["with predicted"],
+        volume,
         folder / "volume.mrc",
-        voxel_size_A=series.pixel_size_A,
+        voxel_size_A=aligned.pixel_size_A,
         overwrite=True,
     )
 
@@ -341,15 +341,12 @@ kept = store.make(
     names.OWN_SAMPLE,
     keep,
     parameters={
-        "series_path": series_path,
-        "tilts_path": tilts_path,
-        "pixel_size_A": pixel_size_A,
-        "step_deg": step_deg,
-        "method": method,
-        "candidates": candidates,
-        "n_iterations": n_iterations,
+        "aligned": series,
+        "dense": dense,
+        "sigma": found.sigma,
+        "volume": volumes["with predicted"],
     },
-    code=(steps, interpolation, reconstruction, formats, "tsg_core.samples.experiment"),
+    inputs=[series_path, tilts_path],
 )
 plotting.say("Kept: " + ", ".join(f"`{path.name}`" for path in sorted(kept.iterdir())))
 

@@ -27,7 +27,7 @@
 # | **You learn** | what each method assumes and how it fails; why what an object misses cannot always be carried over; what an inverse crime is worth; when atoms may be believed; whether stated uncertainties hold |
 
 # %% tags=["parameters"]
-artifacts = "../artifacts/smoke"
+artifacts = "artifacts/smoke"
 particles = ["Ag 75, decahedron"]
 microscopes = ["non_aberrated"]
 spacings_deg = [24.0]
@@ -321,42 +321,40 @@ carried.style.format(precision=2).hide(axis="index").set_caption(
 
 
 # %%
-def cases():
-    for microscope in microscopes:
-        for spacing_deg, particle in product(spacings_deg, particles):
-            yield off_model.SparseCase(
-                model="multislice",
-                particle=particle,
-                microscope=microscope,
-                spacing_deg=spacing_deg,
-                load=partial(multislice_series.reference_series, particle, microscope),
-            )
-        dataset = test[microscope]
+def multislice_cases():
+    for name, spacing_deg, particle in product(microscopes, spacings_deg, particles):
+        yield off_model.SparseCase(
+            model="multislice",
+            particle=particle,
+            microscope=name,
+            spacing_deg=spacing_deg,
+            load=partial(multislice_series.reference_series, particle, name),
+        )
+
+
+def incoherent_cases(test):
+    for microscope, dataset in test.items():
+        step_deg = float(np.diff(dataset.tilt_deg[:2])[0])
         for i, name in enumerate(dataset.names[:n_test_particles]):
             for rate in off_model.share_of(test_rates, to=i, each=test_rates_each):
                 yield off_model.SparseCase(
                     model="incoherent",
                     particle=f"{i} {name}",
                     microscope=microscope,
-                    spacing_deg=2 * rate * float(np.diff(dataset.tilt_deg[:2])[0]),
+                    spacing_deg=2 * rate * step_deg,
                     load=partial(dataset.__getitem__, i),
                 )
 
 
+def score_methods(folder, *, test, methods):
+    cases = [*multislice_cases(), *incoherent_cases(test)]
+    off_model.off_model_metrics(cases, folder, methods=methods)
+
+
 store.make(
     names.OFF_MODEL_METRICS,
-    lambda folder: off_model.off_model_metrics(cases(), folder, methods=methods),
-    parameters={
-        "particles": particles,
-        "microscopes": microscopes,
-        "spacings_deg": spacings_deg,
-        "n_test_particles": n_test_particles,
-        "test_rates": test_rates,
-        "test_rates_each": test_rates_each,
-        "methods": methods,
-    },
-    inputs=[names.series_name("test", m) for m in microscopes],
-    code=(off_model, multislice_series),
+    score_methods,
+    parameters={"test": test, "methods": methods},
 )
 table = off_model.read_off_model(store.path(names.OFF_MODEL_METRICS))
 recorded = results.recorded("off_model_metrics")
@@ -615,25 +613,17 @@ for whitened in (False, True):
 # %%
 store.make(
     names.OBJECT_VOLUMES,
-    lambda folder: frames_and_volumes.volume_metrics(
-        test,
-        folder,
-        gaps=volume_gaps,
-        n_offsets=1,
-        mix_methods=["linear", "tsgnet", "auto"],
-        n_iterations=100,
-        n_points=20_000,
-        n_particles=n_volume_particles,
-        seed=seed,
-    ),
+    frames_and_volumes.volume_metrics,
     parameters={
-        "microscopes": microscopes,
-        "volume_gaps": volume_gaps,
-        "n_volume_particles": n_volume_particles,
+        "data": test,
+        "gaps": volume_gaps,
+        "n_offsets": 1,
+        "mix_methods": ["linear", "tsgnet", "auto"],
+        "n_iterations": 100,
+        "n_points": 20_000,
+        "n_particles": n_volume_particles,
         "seed": seed,
     },
-    inputs=[names.series_name("test", m) for m in microscopes],
-    code=(frames_and_volumes,),
 )
 volumes = frames_and_volumes.read_table(store.path(names.OBJECT_VOLUMES))
 
@@ -677,26 +667,17 @@ results.show(
 # %%
 store.make(
     names.OBJECT_DOSE,
-    lambda folder: dose_arms.dose_metrics(
-        test,
-        folder,
-        total_doses_per_A2=total_doses_per_A2,
-        gaps=[1, *volume_gaps],
-        mix_methods=["auto"],
-        n_particles=n_volume_particles,
-        n_iterations=100,
-        n_points=20_000,
-        seed=seed,
-    ),
+    dose_arms.dose_metrics,
     parameters={
-        "microscopes": microscopes,
-        "volume_gaps": volume_gaps,
+        "data": test,
         "total_doses_per_A2": total_doses_per_A2,
-        "n_volume_particles": n_volume_particles,
+        "gaps": [1, *volume_gaps],
+        "mix_methods": ["auto"],
+        "n_particles": n_volume_particles,
+        "n_iterations": 100,
+        "n_points": 20_000,
         "seed": seed,
     },
-    inputs=[names.series_name("test", m) for m in microscopes],
-    code=(dose_arms,),
 )
 dosed = frames_and_volumes.read_table(store.path(names.OBJECT_DOSE))
 

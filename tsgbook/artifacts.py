@@ -1,64 +1,73 @@
 """The results that chapters hand on: one folder a profile, each artifact whole or not there, with what made it.
 
-Beside an artifact `NAME` lies `NAME.json`, written last: parameters, digests of the inputs, code and package versions,
-duration, date, size and checksum. Whether an artifact is current and whole is decided by that sidecar.
+Beside an artifact `NAME` lies `NAME.json`, written last: function, parameters, digests of the inputs, code and package
+versions, duration, date, size and checksum. Whether an artifact is current and whole is decided by that sidecar.
 """
 
 import json
+import os
+import random
+import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from tsg_core.errors import TsgError
-from tsg_core.tools.digests import _sizes, checksum, digest_of, disk_errors, plain, remove, write_json
-from tsg_core.tools.provenance import code_version, package_versions
+import numpy as np
 
-from .cells import running_code
+from tsg_core.errors import TsgError
+from tsg_core.tools.digests import _sizes, checksum, digest_of, disk_errors, remove, write_json
+from tsg_core.tools.provenance import package_versions
+
 from .chapters import maker_of
+from .contents import outside_file, recipe_of
+from .profiles import find_root
 
 
 class Artifacts:
-    """The artifacts in a folder, which is named after its profile; made where missing by the first `make`."""
+    """The artifacts in a folder, which is named after its profile; made where missing by the first `make`.
+
+    A relative folder lies in the repository, wherever the notebook runs. Raises TsgError for one that leads out of it.
+    """
 
     def __init__(self, folder: str | Path):
-        self.folder = Path(folder)
+        self.folder = in_repository(folder)
 
     def make(
         self,
         name: str,
-        build: Callable[[Path], Any],
+        function: Callable[..., Any],
         *,
-        parameters: Mapping[str, Any],
-        inputs: Iterable[str] = (),
-        code: Sequence[ModuleType | str] = (),
+        parameters: Mapping[str, Any] | None = None,
+        inputs: Iterable[str | Path] = (),
+        code: Iterable[ModuleType | str] = (),
     ) -> Path:
-        """The path of an artifact, built first unless the one that is there is current.
+        """The path of an artifact, made by `function(path, **parameters)` unless the one that is there is current.
 
-        `build(path)` writes a file or a folder at a path that is the same after an interruption and keeps the suffix
-        of `name`. A folder that an interrupted build left is still there then, so that the build can go on from it; a
-        file is not. The artifact is current when `parameters`, the contents of the artifacts named in `inputs` and
-        the code of the `tsg_core` modules in `code` (and of those they import) are what they were, and, while the
-        pipeline runs a chapter, the code in the notebook that this call depends on too.
+        The function writes a file or a folder at a path that is the same after an interruption and keeps the suffix of
+        `name`. A folder that an interrupted call left is still there then, so that the function can go on from it; a
+        file is not. It starts from fixed states of the global generators of random numbers, which are put back after.
 
-        Raises TsgError for a missing or truncated input, a full disk and a folder that cannot be written.
+        The artifact is current when all that `recipe_of` tells is what it was: the function's source and what it reads,
+        the parameters (numbers, text, lists, arrays, dataclasses, atoms, functions by their contents; a path or a data
+        set by what lies there), the project's modules that it uses or that `code` names; and the contents of `inputs`,
+        names of artifacts or paths of files and folders that it opens by itself.
+
+        Raises TsgError for a missing or truncated input, what cannot be told by its contents, a full disk and a folder
+        that cannot be written.
         """
-        recipe = {
-            "parameters": plain(parameters),
-            "inputs": {other: self._whole(other)["sha256"] for other in inputs},
-            "code": code_version(code),
-        }
-        code_cells = running_code()
-        cells = None if code_cells is None else digest_of(code_cells)
-        if self._current(name, recipe, cells):
+        recipe = recipe_of(function, parameters or {}, code=code)
+        recipe["inputs"] = self._inputs(str(other) for other in inputs if str(other))
+        if self._current(name, recipe):
             return self.folder / name
-        partial = self._partial(name, digest_of([recipe, cells]))
+        partial = self._partial(name, digest_of(recipe))
         with disk_errors(f"writing {name} in {self.folder}"):
             self.folder.mkdir(parents=True, exist_ok=True)
-            duration_s = self._build(partial, build)
-            self._finish(name, partial, recipe | {"cells": cells, "duration_s": duration_s})
+            duration_s = self._build(partial, function, parameters or {})
+            self._finish(name, partial, recipe | {"duration_s": duration_s})
         return self.folder / name
 
     def path(self, name: str) -> Path:
@@ -104,11 +113,20 @@ class Artifacts:
             raise TsgError(f"{path} is not what was written (its checksum differs); {self._remedy(name)}")
         return sidecar
 
-    def _current(self, name: str, recipe: dict, cells: str | None) -> bool:
+    def _inputs(self, names: Iterable[str]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for name in names:
+            if maker_of(name) or self._sidecar(name):
+                found[name] = self._whole(name)["sha256"]
+            else:
+                outside = outside_file(name, "an input")
+                same_name = found.get(outside["file"], "")  # of another folder
+                found[outside["file"]] = digest_of([same_name, outside["sha256"]]) if same_name else outside["sha256"]
+        return found
+
+    def _current(self, name: str, recipe: dict) -> bool:
         sidecar = self._sidecar(name)
-        if sidecar is None or any(sidecar.get(key) != value for key, value in recipe.items()):
-            return False
-        if cells is not None and sidecar.get("cells") not in (None, cells):
+        if sidecar is None or any(digest_of(sidecar.get(key)) != digest_of(value) for key, value in recipe.items()):
             return False
         try:
             self._whole(name)
@@ -116,7 +134,7 @@ class Artifacts:
             return False
         return True
 
-    def _build(self, partial: Path, build: Callable[[Path], Any]) -> float:
+    def _build(self, partial: Path, function: Callable[..., Any], parameters: Mapping[str, Any]) -> float:
         clock = partial.with_name(f"{partial.name}.seconds")
         if not partial.is_dir():
             remove(partial)
@@ -124,7 +142,8 @@ class Artifacts:
         earlier_s = float(clock.read_text()) if clock.exists() else 0.0
         started = time.perf_counter()
         try:
-            build(partial)
+            with _fixed_random_numbers():
+                function(partial, **parameters)
         except BaseException:
             if partial.is_dir():
                 clock.write_text(str(earlier_s + time.perf_counter() - started))
@@ -182,3 +201,35 @@ class Artifacts:
         if chapter is None:
             return "no chapter makes it"
         return f"chapter {chapter} makes it: tsg run --profile {self.folder.name} --only {chapter} --force"
+
+
+def in_repository(folder: str | Path) -> Path:
+    """A folder whose relative path counts from the repository's root; TsgError for one that leads out of it."""
+    if Path(folder).is_absolute():
+        return Path(folder)
+    root = find_root()
+    path = Path(os.path.normpath(root / folder))
+    if not path.is_relative_to(root):
+        raise TsgError(f"artifacts={str(folder)!r} leads out of the repository; give it from its root, or in full")
+    return path
+
+
+@contextmanager
+def _fixed_random_numbers() -> Iterator[None]:
+    """Global generators of random numbers in the same state whatever was drawn before; put back afterwards.
+
+    What was drawn before is in no recipe, so a result must not depend on it.
+    """
+    torch = sys.modules.get("torch")
+    states = random.getstate(), np.random.get_state(), torch and torch.get_rng_state()
+    random.seed(0)
+    np.random.seed(0)
+    if torch:
+        torch.manual_seed(0)
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        if torch:
+            torch.set_rng_state(states[2])

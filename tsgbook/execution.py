@@ -1,14 +1,12 @@
 """Executing one notebook by papermill, in a kernel of this very Python."""
 
 import asyncio
-import json
 import logging
 import os
 import re
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +14,6 @@ from nbformat import NotebookNode
 
 from tsg_core.errors import TsgError
 from tsg_core.tools.progress import FILE_VARIABLE
-
-from .cells import RUN_VARIABLE
 
 _POLL_s = 0.2
 _GRACE_s = 20.0  # for a kernel to leave its work in order after Ctrl-C
@@ -81,8 +77,12 @@ def execute(
         except BaseException as error:
             failure.append(error)
 
-    with _environment({RUN_VARIABLE: json.dumps({"parameters": list(parameters)}), FILE_VARIABLE: str(progress_file)}):
+    before = os.environ.get(FILE_VARIABLE)
+    os.environ[FILE_VARIABLE] = str(progress_file)  # the kernel takes it over
+    try:
         _run_interruptibly(work, kernel, on_tick)
+    finally:
+        os.environ.pop(FILE_VARIABLE) if before is None else os.environ.update({FILE_VARIABLE: before})
     if not failure:
         return executed[0]
     error = failure[0]
@@ -122,17 +122,3 @@ def _run_interruptibly(work: Callable[[], None], kernel, on_tick: Callable[[], N
 def _signal(kernel, number: int) -> None:
     if kernel.provisioner is not None and kernel.provisioner.has_process:
         asyncio.run(kernel.provisioner.send_signal(number))
-
-
-@contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name)
-            else:
-                os.environ[name] = value

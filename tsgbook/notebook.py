@@ -14,9 +14,7 @@ from nbformat import NotebookNode
 
 from tsg_core.errors import TsgError
 from tsg_core.tools.digests import digest_of
-from tsg_core.tools.provenance import imported_modules, source_of
-
-from .cells import cell_text
+from tsg_core.tools.provenance import code_text, imported_modules, source_of
 
 INJECTED = "injected-parameters"
 _HEADING = re.compile(r"^#+\s+(.*?)\s*$", re.MULTILINE)
@@ -53,7 +51,14 @@ def source_digest(notebook: NotebookNode) -> str:
 
 def code_texts(notebook: NotebookNode) -> list[str]:
     """What each code cell computes, whatever its comments and layout; the cell of parameters is left out."""
-    return [cell_text(cell.source) for cell in code_cells(notebook) if "parameters" not in tags(cell)]
+    return [_cell_text(cell.source) for cell in code_cells(notebook) if "parameters" not in tags(cell)]
+
+
+def _cell_text(source: str) -> str:
+    try:
+        return code_text(ast.parse(source))
+    except SyntaxError:  # a magic or a mistake
+        return source.strip()
 
 
 def code_cells(notebook: NotebookNode) -> list[NotebookNode]:

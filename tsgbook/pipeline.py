@@ -15,7 +15,7 @@ from typing import Any, TextIO
 import nbformat
 
 from tsg_core.errors import TsgError
-from tsg_core.tools.digests import digest_of, disk_errors, plain, remove, write_json
+from tsg_core.tools.digests import checksum, digest_of, disk_errors, plain, remove, write_json
 from tsg_core.tools.provenance import code_version, package_versions
 
 from .artifacts import Artifacts
@@ -59,7 +59,7 @@ class Run:
         self.notebooks = self.root / "notebooks"
         self.folder = self.root / "artifacts" / profile.name
         self.executed = self.folder / "executed"
-        self.store = Artifacts(os.path.relpath(self.folder))
+        self.store = Artifacts(self.folder)
 
     def plan(self, *, only: str | None = None, force: bool = False) -> list[Step]:
         """What `run` would do, as far as can be known before the chapters have run."""
@@ -129,6 +129,9 @@ class Run:
             return "its code cells changed"
         if now["code"] != before["code"]:
             return "the code in tsg_core that it uses changed"
+        if now["outside"] != before["outside"]:
+            keys = [key for key in now["outside"] if now["outside"][key] != before["outside"].get(key)]
+            return f"what lies at {', '.join(keys)} changed"
         if now["needs"] != before["needs"]:
             keys = sorted(now["needs"].keys() | before["needs"].keys())
             return f"{', '.join(k for k in keys if now['needs'].get(k) != before['needs'].get(k))} changed"
@@ -149,6 +152,7 @@ class Run:
             "parameters": plain(self.profile.parameters[chapter.name]),
             "cells": digest_of(code_texts(notebook)),
             "code": code_version(modules, figures=True),
+            "outside": {key: _digest_with_companions(path) for key, path in self._outside(chapter).items()},
             "recorded": self._recorded_digest() if "tsgbook.results" in modules else None,
             "needs": {
                 name: digest
@@ -157,6 +161,11 @@ class Run:
                 for name, digest in self._made_by(earlier).items()
             },
         }
+
+    def _outside(self, chapter: Chapter) -> dict[str, Path]:
+        """Files and folders outside the store that the chapter reads: parameters called `..._path`."""
+        parameters = self.profile.parameters[chapter.name].items()
+        return {key: self.root / value for key, value in parameters if key.endswith("_path") and value}
 
     def _recorded_digest(self) -> str:
         files = sorted((self.root / "book" / "results").glob("*"))
@@ -175,6 +184,9 @@ class Run:
                         f"profile {self.profile.name} sets {chapter.name}.{key}, but the notebook's cell of parameters "
                         f"holds {', '.join(known) or 'nothing'}"
                     )
+            for key, path in self._outside(chapter).items():
+                if not path.exists():
+                    raise TsgError(f"{chapter.name}.{key} is {str(path)!r}, which does not exist")
 
     def _check_needs(self, chapter: Chapter) -> None:
         for need in (c for c in self.chapters if c.name in chapter.needs):
@@ -212,8 +224,11 @@ class Run:
         partial, failed = target.with_suffix(".partial.ipynb"), target.with_suffix(".failed.ipynb")
         remove(self._stamp_path(chapter.name))
         recipe, began, started = self._recipe(chapter), datetime.now(UTC), time.perf_counter()
-        artifacts = Path(os.path.relpath(self.folder, self.notebooks)).as_posix()
-        parameters = {**self.profile.parameters[chapter.name], "artifacts": artifacts}
+        parameters = {
+            **self.profile.parameters[chapter.name],
+            **{key: str(path) for key, path in self._outside(chapter).items()},
+            "artifacts": self.folder.relative_to(self.root).as_posix(),
+        }
         n_cells = len(code_cells(source))
 
         def on_cell(index: int) -> None:  # in a notebook with one injected cell more
@@ -292,6 +307,14 @@ def describe(steps: list[Step]) -> str:
     words = {"run": "runs", "refresh": "takes in its new text", "skip": "is skipped"}
     width = max(len(step.chapter) for step in steps)
     return "\n".join(f"{step.chapter:{width}}  {words[step.action]}: {step.why}" for step in steps)
+
+
+def _digest_with_companions(path: Path) -> str:
+    """Hash of the contents at a path, and of the files beside it that share its stem, which may hold its angles."""
+    if not path.exists():
+        return ""
+    files = [path] if path.is_dir() else sorted(f for f in path.parent.glob("*") if f.name.startswith(f"{path.stem}."))
+    return digest_of([[file.name, checksum(file)] for file in files])
 
 
 def _parameters_index(notebook) -> int:

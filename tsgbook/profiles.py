@@ -1,6 +1,7 @@
 """Profiles: the parameters of every chapter, from a YAML file, with single values replaced on the command line."""
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from tsg_core.sparsity import MAX_GAP
 
 from .chapters import CHAPTERS, Chapter, find_chapter
 
-BOUNDED = ("gap", "gaps", "rate", "rates")  # values that are strides of frames
+STRIDES = re.compile(r"(^|_)(gap|rate)s?$")  # parameters that are strides of frames, alone or in a list
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +45,9 @@ def load_profile(
 ) -> Profile:
     """The profile of this name (or in the YAML file of this path), with overrides "key=value" or "chapter.key=value".
 
-    Raises TsgError for an unknown profile, a malformed file or override, an unknown or ambiguous key, a value of
-    another type than the one it replaces, and gaps and rates outside 1..12.
+    An override of text is taken as it stands. Relative paths in overrides count from the working directory, those in the
+    file from the repository's root. Raises TsgError for an unknown profile, a malformed file or override, an unknown or
+    ambiguous key, a value of another type than the one it replaces, and gaps and rates outside 1..12.
     """
     path = _profile_path(name, (root or find_root()) / "notebooks" / "profiles")
     content = _read(path)
@@ -98,13 +100,24 @@ def _override(text: str, parameters: dict[str, dict[str, Any]], chapters: tuple[
     if len(holders) > 1:
         choices = ", ".join(f"{chapter}.{key}" for chapter in holders)
         raise TsgError(f"--set {text!r}: several chapters have {key!r}; say which: {choices}")
+    chapter = holders[0]
+    default = parameters[chapter][key]
+    parameters[chapter][key] = _text(key, value_text) if isinstance(default, str) else _value(default, value_text, text)
+    return f"{chapter}.{key}"
+
+
+def _text(key: str, text: str) -> str:
+    """Text as it was given; that of a path counts from the working directory."""
+    return str(Path.cwd() / Path(text).expanduser()) if text and key.endswith("_path") else text
+
+
+def _value(default: Any, value_text: str, text: str) -> Any:
+    of_text = isinstance(default, list) and default and isinstance(default[0], str)
     try:
-        value = yaml.safe_load(value_text)
+        value = yaml.load(value_text, Loader=yaml.BaseLoader if of_text else yaml.SafeLoader)  # the former: all is text
     except yaml.YAMLError as error:
         raise TsgError(f"--set {text!r}: {value_text!r} is not a value: {_one_line(error)}") from None
-    chapter = holders[0]
-    parameters[chapter][key] = _like(parameters[chapter][key], value, text)
-    return f"{chapter}.{key}"
+    return _like(default, value, text)
 
 
 def _like(default: Any, value: Any, text: str) -> Any:
@@ -124,7 +137,7 @@ def _like(default: Any, value: Any, text: str) -> Any:
 
 
 def _check_bounds(name: str, key: str, value: Any) -> None:
-    if key not in BOUNDED:
+    if not STRIDES.search(key) or key == "learning_rate":
         return
     for item in value if isinstance(value, list) else [value]:
         if isinstance(item, bool) or not isinstance(item, int) or not 1 <= item <= MAX_GAP:

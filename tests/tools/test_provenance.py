@@ -103,10 +103,11 @@ def test_a_reader_of_files_counts_only_where_it_is_named():
 
 
 def test_what_draws_counts_for_figures_alone():
-    code = ["tsgbook.figures.plotting"]
-    assert modules_used(code) == [] and "tsgbook.figures.plotting" in modules_used(code, figures=True)
+    """Or where it is named itself."""
     drawing = ["tsgbook.experiments.claims"]
     assert not [name for name in modules_used(drawing) if name.startswith("tsgbook.figures")]
+    assert "tsgbook.figures.plotting" in modules_used(["tsgbook.figures.plotting"])
+    assert modules_used(["tsgbook.pipeline"]) == []
 
 
 def test_modules_are_given_as_objects_too():

@@ -1,7 +1,11 @@
+"""Artifacts: whole or not there, with what made them, from one folder wherever the notebook runs."""
+
 import errno
+import os
 
 import numpy as np
 import pytest
+from conftest import ROOT
 
 from tsg_core.errors import TsgError
 from tsg_core.microscope import ABERRATED
@@ -14,21 +18,22 @@ def store(tmp_path):
     return Artifacts(tmp_path / "smoke")
 
 
-def text(content):
-    return lambda path: path.write_text(content)
+def write(path, *, content="1", **_):
+    path.write_text(str(content))
 
 
-def folder(**files):
-    def build(path):
-        path.mkdir(exist_ok=True)
-        for name, content in files.items():
-            (path / name).write_text(content)
-
-    return build
+def write_folder(path, **files):
+    path.mkdir(exist_ok=True)
+    for name, content in files.items():
+        (path / name).write_text(content)
 
 
-def never(path):
-    raise AssertionError("built anew")
+def made(store, name, function=write, **options):
+    """Whether `make` called the function, and what it wrote."""
+    sidecar = store.folder / f"{name}.json"
+    before = sidecar.stat().st_mtime_ns if sidecar.exists() else None
+    path = store.make(name, function, **options)
+    return sidecar.stat().st_mtime_ns != before, path.read_text() if path.is_file() else None
 
 
 def leftovers(store):
@@ -36,38 +41,90 @@ def leftovers(store):
 
 
 def test_made_once_while_nothing_changes(store):
-    path = store.make("test_particles.extxyz", text("a"), parameters={"n": 3})
+    path = store.make("test_particles.extxyz", write, parameters={"content": "a"})
     assert path.read_text() == "a"
-    assert store.make("test_particles.extxyz", never, parameters={"n": 3}) == path
+    assert made(store, "test_particles.extxyz", parameters={"content": "a"}) == (False, "a")
     assert store.path("test_particles.extxyz") == path
     assert leftovers(store) == []
     assert store.names() == ["test_particles.extxyz"]
 
 
-@pytest.mark.parametrize("changed", [{"parameters": {"n": 4}}, {"code": ("tsg_core.sparsity",)}])
-def test_made_anew_when_what_makes_it_changes(store, changed):
-    store.make("frame_metrics", text("old"), parameters={"n": 3})
-    path = store.make("frame_metrics", text("new"), **{"parameters": {"n": 3}, **changed})
-    assert path.read_text() == "new"
+def test_the_function_is_called_with_the_parameters(store):
+    assert made(store, "frame_metrics", parameters={"content": "a"}) == (True, "a")
+    assert made(store, "frame_metrics", parameters={"content": "b"}) == (True, "b")
+    with pytest.raises(TypeError, match="contents"):
+        store.make("frame_metrics", os.mkdir, parameters={"contents": "a"})
 
 
-def test_made_anew_when_the_content_of_an_input_changes(store):
-    for content, built in (("a", "1"), ("b", "2")):
-        store.make("test_a.zarr", folder(chunk=content), parameters={"content": content})
-        path = store.make("frame_metrics", text(built), parameters={}, inputs=("test_a.zarr",))
-        assert path.read_text() == built
-    store.make("test_a.zarr", folder(chunk="b"), parameters={"content": "another way to b"})
-    store.make("frame_metrics", never, parameters={}, inputs=("test_a.zarr",))
+def test_named_code_counts(store):
+    assert made(store, "frame_metrics") == (True, "1")
+    assert made(store, "frame_metrics", code=("tsg_core.sparsity",)) == (True, "1")
+    assert made(store, "frame_metrics", code=("tsg_core.sparsity",)) == (False, "1")
+
+
+def test_made_anew_when_the_content_of_an_artifact_changes(store):
+    for content in "ab":
+        store.make("test_a.zarr", write_folder, parameters={"chunk": content})
+        assert made(store, "frame_metrics", inputs=("test_a.zarr",))[0]
+
+    def another_way(path):
+        write_folder(path, chunk="b")
+
+    store.make("test_a.zarr", another_way)
+    assert not made(store, "frame_metrics", inputs=("test_a.zarr",))[0]
+
+
+@pytest.mark.parametrize("as_text", [True, False])
+def test_a_file_outside_the_store_counts_by_its_content(store, tmp_path, as_text):
+    """The same name and size, other content, as when a recording is replaced."""
+    recording = tmp_path / "rec.mrc"
+    given = str(recording) if as_text else recording
+    recording.write_bytes(b"one")
+    assert made(store, "own_sample", inputs=[given, ""])[0]
+    before = recording.stat()
+    recording.write_bytes(b"two")
+    os.utime(recording, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert made(store, "own_sample", inputs=[given, ""])[0]
+    assert not made(store, "own_sample", inputs=[given, ""])[0]
+    assert str(tmp_path) not in (store.folder / "own_sample.json").read_text()
+    recording.unlink()
+    with pytest.raises(TsgError, match=r"rec.mrc does not exist"):
+        store.make("own_sample", write, inputs=[given])
+
+
+def test_folders_outside_count_by_content_and_files_of_one_name_are_told_apart(store, tmp_path):
+    for folder in ("a", "b"):
+        write_folder(tmp_path / folder, **{"rec.mrc": folder})
+    assert made(store, "own_sample", inputs=[tmp_path / "a"])[0]
+    write_folder(tmp_path / "a", **{"rec.mrc": "c"})
+    assert made(store, "own_sample", inputs=[tmp_path / "a"])[0]
+    both = [tmp_path / "a" / "rec.mrc", tmp_path / "b" / "rec.mrc"]
+    assert made(store, "own_sample", inputs=both)[0]
+    write_folder(tmp_path / "a", **{"rec.mrc": "d"})
+    assert made(store, "own_sample", inputs=both)[0]
+    assert not made(store, "own_sample", inputs=both)[0]
+
+
+def test_a_path_among_the_parameters_counts_by_content(store, tmp_path):
+    def copy(path, *, source):
+        path.write_text(source.read_text())
+
+    for content in "ab":
+        (tmp_path / "table.csv").write_text(content)
+        assert made(store, "frame_metrics", copy, parameters={"source": tmp_path / "table.csv"}) == (True, content)
 
 
 def test_provenance_says_what_made_it(store):
-    store.make("tsgnet", folder(history="1"), parameters={"microscope": ABERRATED, "rates": (1, 2), "n": np.int64(3)})
+    parameters = {"microscope": ABERRATED, "rates": (1, 2), "n": np.int64(3)}
+    store.make("tsgnet", write, parameters=parameters)
     sidecar = store.provenance("tsgnet")
     assert sidecar["parameters"]["microscope"]["Cs_um"] == 100
     assert sidecar["parameters"]["rates"] == [1, 2] and sidecar["parameters"]["n"] == 3
     assert {"python", "numpy", "torch", "tsg"} <= set(sidecar["versions"])
-    assert sidecar["duration_s"] >= 0 and sidecar["made"] and sidecar["files"] == {"history": 1}
-    store.make("tsgnet", never, parameters={"microscope": ABERRATED, "rates": [1, 2], "n": 3})
+    assert sidecar["duration_s"] >= 0 and sidecar["made"] and sidecar["function"]["name"] == "write"
+    assert not made(store, "tsgnet", parameters={"microscope": ABERRATED, "rates": [1, 2], "n": 3})[0]
+    store.make("test_a.zarr", write_folder, parameters={"history": "1"})
+    assert store.provenance("test_a.zarr")["files"] == {"history": 1}
 
 
 def test_missing_artifact_names_chapter_and_command(store):
@@ -75,22 +132,22 @@ def test_missing_artifact_names_chapter_and_command(store):
                                        r"tsg run --profile smoke --only 05_training --force"):  # fmt: skip
         store.path("tsgnet")
     with pytest.raises(TsgError, match="missing; chapter 02_simulation"):
-        store.make("tsgnet", never, parameters={}, inputs=("test_aberrated.zarr",))
+        store.make("tsgnet", write, inputs=("test_aberrated.zarr",))
 
 
 def test_truncated_file_is_named(store):
-    path = store.make("frame_metrics", text("1,2,3"), parameters={})
+    path = store.make("frame_metrics", write, parameters={"content": "1,2,3"})
     path.write_text("1,2")
     with pytest.raises(TsgError, match=r"frame_metrics is 3 bytes long instead of 5; chapter 06_prediction"):
         store.path("frame_metrics")
     path.write_text("1,2,4")
     with pytest.raises(TsgError, match="checksum"):
         store.path("frame_metrics")
-    assert store.make("frame_metrics", text("1,2,3"), parameters={}).read_text() == "1,2,3"
+    assert made(store, "frame_metrics", parameters={"content": "1,2,3"}) == (True, "1,2,3")
 
 
 def test_truncated_file_in_a_folder_is_named(store):
-    path = store.make("test_a.zarr", folder(c0="123", c1="456"), parameters={})
+    path = store.make("test_a.zarr", write_folder, parameters={"c0": "123", "c1": "456"})
     (path / "c1").write_text("4")
     with pytest.raises(TsgError, match=r"test_a.zarr/c1 is 1 bytes long instead of 3"):
         store.path("test_a.zarr")
@@ -100,28 +157,27 @@ def test_truncated_file_in_a_folder_is_named(store):
 
 
 def test_unfinished_artifact_does_not_count(store):
-    path = store.make("frame_metrics", text("1"), parameters={})
+    path = store.make("frame_metrics", write)
     path.with_name("frame_metrics.json").unlink()
     with pytest.raises(TsgError, match="was not finished"):
         store.path("frame_metrics")
 
 
-def test_interrupted_folder_goes_on_and_interrupted_file_starts_anew(store):
-    def interrupted(path):
-        folder(first="1")(path)
-        raise KeyboardInterrupt
-
-    def goes_on(path):
-        assert (path / "first").read_text() == "1"
-        folder(second="2")(path)
+def test_interrupted_folder_goes_on_and_interrupted_file_starts_anew(store, tmp_path):
+    def in_steps(path, *, n_steps):
+        if not path.exists():
+            write_folder(path, first=str(n_steps))
+            raise KeyboardInterrupt
+        assert (path / "first").read_text() == str(n_steps)
+        write_folder(path, second="2")
 
     with pytest.raises(KeyboardInterrupt):
-        store.make("tsgnet", interrupted, parameters={"steps": 2})
+        store.make("tsgnet", in_steps, parameters={"n_steps": 2})
     assert not (store.folder / "tsgnet").exists()
     assert len(leftovers(store)) == 2  # the folder, and how long it took so far
     with pytest.raises(KeyboardInterrupt):
-        store.make("tsgnet", interrupted, parameters={"steps": 3})
-    path = store.make("tsgnet", goes_on, parameters={"steps": 2})
+        store.make("tsgnet", in_steps, parameters={"n_steps": 3})
+    path = store.make("tsgnet", in_steps, parameters={"n_steps": 2})
     assert sorted(file.name for file in path.iterdir()) == ["first", "second"]
     assert leftovers(store) == []  # those of the other parameters neither
 
@@ -130,14 +186,18 @@ def test_interrupted_folder_goes_on_and_interrupted_file_starts_anew(store):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        store.make("frame_metrics", half, parameters={})
+        store.make("frame_metrics", half)
     assert leftovers(store) == []
 
 
+def fail(path):
+    raise ZeroDivisionError
+
+
 def test_the_old_artifact_stays_until_the_new_one_is_whole(store):
-    path = store.make("frame_metrics", text("old"), parameters={"n": 1})
+    path = store.make("frame_metrics", write, parameters={"content": "old"})
     with pytest.raises(ZeroDivisionError):
-        store.make("frame_metrics", lambda path: 1 / 0, parameters={"n": 2})
+        store.make("frame_metrics", fail)
     assert path.read_text() == "old"
     assert store.path("frame_metrics") == path
 
@@ -146,7 +206,7 @@ def test_the_old_artifact_stays_until_the_new_one_is_whole(store):
     ("number", "message"), [(errno.ENOSPC, "the disk is full"), (errno.EROFS, "no permission to write")]
 )
 def test_full_disk_and_closed_folder_are_one_line(store, number, message):
-    def build(path):
+    def full(path, *, number):
         path.write_text("half")
         try:
             raise OSError(number, "from deep inside")
@@ -154,7 +214,7 @@ def test_full_disk_and_closed_folder_are_one_line(store, number, message):
             raise RuntimeError("wrapped by a library") from error
 
     with pytest.raises(TsgError, match=message) as caught:
-        store.make("frame_metrics", build, parameters={})
+        store.make("frame_metrics", full, parameters={"number": number})
     assert "frame_metrics" in str(caught.value) and "\n" not in str(caught.value)
     assert list(store.folder.iterdir()) == []
 
@@ -171,12 +231,34 @@ def test_parameters_that_cannot_be_recorded_are_refused():
         plain({"x": object()})
 
 
-def test_code_cells_count_while_the_pipeline_runs_a_chapter(store, monkeypatch):
-    def make(content, cells):
-        monkeypatch.setattr("tsgbook.artifacts.running_code", lambda: cells)
-        return store.make("frame_metrics", text(content), parameters={}).read_text()
+def draw(path):
+    import random
 
-    assert make("first", ["a"]) == "first"
-    assert make("second", ["a"]) == "first"
-    assert make("second", None) == "first"  # by hand, in whatever order
-    assert make("second", ["b"]) == "second"
+    import torch
+
+    path.write_text(f"{random.random()} {np.random.normal()} {torch.rand(1).item()}")
+
+
+def test_a_result_does_not_depend_on_what_was_drawn_before(store):
+    """Global generators are in no recipe: seeding them, or drawing from them, must not change what is made."""
+    import random
+
+    import torch
+
+    found = []
+    for seed in (3, 4):
+        random.seed(seed), np.random.seed(seed), torch.manual_seed(seed)
+        expected = np.random.RandomState(seed).normal()
+        found.append(made(store, "frame_metrics", draw)[1])
+        assert np.random.normal() == expected  # and the notebook goes on with its own
+        store.forget("frame_metrics")
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("where", [ROOT, ROOT / "notebooks", ROOT.parent, "/"])
+def test_a_relative_folder_lies_in_the_repository_from_wherever(where, monkeypatch):
+    monkeypatch.chdir(where)
+    assert Artifacts("artifacts/smoke").folder == ROOT / "artifacts" / "smoke"
+    assert Artifacts("/elsewhere/smoke").folder.as_posix() == "/elsewhere/smoke"
+    with pytest.raises(TsgError, match=r"artifacts='../artifacts/smoke' leads out of the repository"):
+        Artifacts("../artifacts/smoke")

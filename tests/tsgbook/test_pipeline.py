@@ -29,7 +29,7 @@ FIRST = """\
 # Some prose.
 
 # %% tags=["parameters"]
-artifacts = "../artifacts/none"
+artifacts = "artifacts/none"
 n = 1
 
 # %%
@@ -40,7 +40,10 @@ store = Artifacts(artifacts)
 # ## Make them
 
 # %%
-store.make("numbers.txt", lambda path: path.write_text(" ".join(map(str, range(n)))), parameters={"n": n})
+def write(path, *, n):
+    path.write_text(" ".join(map(str, range(n))))
+
+store.make("numbers.txt", write, parameters={"n": n})
 print("made", n)
 """
 SECOND = """\
@@ -51,8 +54,10 @@ power = 1
 # %%
 from tsgbook.artifacts import Artifacts
 store = Artifacts(artifacts)
-total = sum(int(word) ** power for word in store.path("numbers.txt").read_text().split())
-store.make("sum_a.txt", lambda path: path.write_text(str(total)), parameters={"power": power}, inputs=["numbers.txt"])
+def write_sum(path, *, power, numbers):
+    path.write_text(str(sum(int(word) ** power for word in numbers.read_text().split())))
+
+store.make("sum_a.txt", write_sum, parameters={"power": power, "numbers": store.path("numbers.txt")})
 """
 THIRD = "# %%\nimport sys\nprint(sys.executable)\nmessage = 'third'\nprint(message)\n"
 PROFILE = "chapters: {01_first: {n: 3}, 02_second: {power: 2}}"
@@ -135,7 +140,7 @@ def test_executed_notebooks_are_whole_and_hold_no_path_of_the_machine(run_once, 
             assert place not in text
         assert "papermill" not in notebook.metadata and notebook.metadata["tsg"]["duration_s"] > 0
     injected = [c for c in checkout.executed("01_first").cells if INJECTED in c.metadata.get("tags", [])]
-    assert 'artifacts = "../artifacts/tiny"' in injected[0].source and "n = 3" in injected[0].source
+    assert 'artifacts = "artifacts/tiny"' in injected[0].source and "n = 3" in injected[0].source
     assert sorted(p.name for p in (checkout.artifacts / "executed").iterdir()) == sorted(
         f"{name}.{suffix}" for name in ("01_first", "02_second", "03_third") for suffix in ("ipynb", "json")
     )
@@ -192,6 +197,62 @@ def test_new_prose_and_comments_are_taken_in_without_running(checkout, monkeypat
     assert after.cells[-1].outputs == before.cells[-1].outputs != []
     assert [c.metadata.get("tags") for c in after.cells][1:3] == [["parameters", "x"], [INJECTED]]
     assert checkout.actions() == ["skip"] * 3
+
+
+READER = """\
+# %% tags=["parameters"]
+artifacts = ""
+series_path = ""
+
+# %%
+from pathlib import Path
+print(Path(series_path).read_text() if series_path else "none")
+"""
+
+
+def test_a_file_outside_counts_by_its_content_with_the_angles_beside_it(checkout, tmp_path, monkeypatch):
+    """Replaced under the same name and with the same length and date."""
+    checkout.write("03_third", READER)
+    (checkout.notebooks / "profiles" / "tiny.yaml").write_text(f"{PROFILE[:-1]}, 03_third: {{series_path: ''}}}}")
+    monkeypatch.chdir(tmp_path)
+    recording, angles = tmp_path / "rec.mrc", tmp_path / "rec.rawtlt"
+    recording.write_text("one")
+    (tmp_path / "rec_dense.mrc").write_text("a result")
+    checkout.run("series_path=rec.mrc", only="third")
+    assert "one" in str(checkout.executed("03_third").cells[-1].outputs)
+    (tmp_path / "rec_dense.mrc").write_text("another result")
+    assert checkout.plan("series_path=rec.mrc")["03_third"] == ("skip", "current")
+    before = recording.stat()
+    recording.write_text("two")
+    os.utime(recording, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert checkout.plan("series_path=rec.mrc")["03_third"] == ("run", "what lies at series_path changed")
+    checkout.run("series_path=rec.mrc", only="third")
+    assert "two" in str(checkout.executed("03_third").cells[-1].outputs)
+    angles.write_text("-60 0 60")
+    assert checkout.plan("series_path=rec.mrc")["03_third"] == ("run", "what lies at series_path changed")
+    with pytest.raises(TsgError, match="03_third.series_path is .*missing.mrc', which does not exist"):
+        checkout.run("series_path=missing.mrc", only="third")
+
+
+def by_papermill(checkout, name, where, tmp_path):
+    """The chapter run by the command papermill, as a reader would, without the pipeline."""
+    jupytext.write(jupytext.read(checkout.notebooks / f"{name}.py"), tmp_path / f"{name}.ipynb")
+    command = [sys.executable, "-m", "papermill", str(tmp_path / f"{name}.ipynb"), str(tmp_path / "out.ipynb")]
+    subprocess.run([*command, "-k", "python3"], cwd=where, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("where", [".", "notebooks"])
+def test_papermill_makes_what_the_changed_notebook_says(checkout, tmp_path, where):
+    """Into the repository, wherever it was started; and anew, when a cell changes what the parameters hold."""
+    checkout.write("01_first", FIRST.replace("artifacts/none", "artifacts/tiny").replace("n = 1", "n = 3"))
+    by_papermill(checkout, "01_first", checkout.root / where, tmp_path)
+    made = checkout.artifacts / "numbers.txt"
+    assert made.read_text() == "0 1 2"
+    text = (checkout.notebooks / "01_first.py").read_text().replace("store.make(", "n = n + 1\nstore.make(")
+    checkout.write("01_first", text)
+    by_papermill(checkout, "01_first", checkout.root / where, tmp_path)
+    assert made.read_text() == "0 1 2 3"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["01_first.ipynb", "c", "out.ipynb"]
 
 
 @pytest.mark.parametrize("damage", [lambda path: path.write_text("0"), lambda path: path.unlink()])
@@ -322,7 +383,7 @@ def test_ctrl_c_ends_the_kernel_and_the_next_run_goes_on(checkout, tmp_path):
 
 
 def test_parameter_defaults_are_read_without_running():
-    assert parameter_defaults(jupytext.reads(FIRST, "py:percent")) == {"artifacts": "../artifacts/none", "n": 1}
+    assert parameter_defaults(jupytext.reads(FIRST, "py:percent")) == {"artifacts": "artifacts/none", "n": 1}
 
 
 def test_stamps_hold_no_machine_path(run_once, checkout):

@@ -1,4 +1,5 @@
 import pytest
+from conftest import ROOT
 
 from tsg_core.errors import TsgError
 from tsgbook.chapters import CHAPTERS, find_chapter, maker_of
@@ -9,7 +10,7 @@ description: A small one.
 chapters:
   01_structures: {n_training: 6, diameter_A: [9.0, 15.0], seed: 1}
   05_training: {learning_rate: 1.0e-4, n_steps: 60, seed: 1, resume: true}
-  06_prediction: {rates: [1, 12], method: linear}
+  06_prediction: {rates: [1, 12], method: linear, methods: [linear], test_rates_each: 20}
 """
 
 
@@ -26,7 +27,7 @@ def test_every_chapter_has_its_parameters(load):
     profile = load()
     assert (profile.name, profile.description, profile.changed) == ("smoke", "A small one.", ())
     assert list(profile.parameters) == [chapter.name for chapter in CHAPTERS]
-    assert profile.parameters["06_prediction"] == {"rates": [1, 12], "method": "linear"}
+    assert profile.parameters["06_prediction"] ["rates"] == [1, 12]
     assert profile.parameters["03_sparsity"] == {}
 
 
@@ -42,6 +43,12 @@ def test_every_chapter_has_its_parameters(load):
         ("learning_rate=1", "05_training", "learning_rate", 1.0),
         ("rates=[2]", "06_prediction", "rates", [2]),
         ("method=a=b", "06_prediction", "method", "a=b"),
+        ("method=3", "06_prediction", "method", "3"),
+        ("method=20240711", "06_prediction", "method", "20240711"),
+        ("method=a #b: [c", "06_prediction", "method", "a #b: [c"),
+        ("method=", "06_prediction", "method", ""),
+        ("methods=[linear, 20240711, no]", "06_prediction", "methods", ["linear", "20240711", "no"]),
+        ("test_rates_each=30", "06_prediction", "test_rates_each", 30),
         ("resume=false", "05_training", "resume", False),
     ],
 )
@@ -65,7 +72,7 @@ def test_single_values_are_replaced(load, override, chapter, key, value):
         ("n_steps=true", "must give a whole number, as 60 is, not true or false"),
         ("n_steps=", "must give a whole number"),
         ("n_steps=[1", "is not a value"),
-        ("method=3", "must give text"),
+        ("methods=linear", "must give a list"),
         ("diameter_A=[a, 2]", "must give a number"),
         ("rates=[0, 3]", "06_prediction.rates holds 0; each must be a whole number from 1 to 12"),
         ("rates=[13]", "holds 13"),
@@ -76,6 +83,14 @@ def test_a_wrong_override_is_one_clear_line(load, override, message):
     with pytest.raises(TsgError) as caught:
         load(override)
     assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_paths_on_the_command_line_count_from_where_it_is_given(tmp_path, monkeypatch):
+    (tmp_path / "20240711").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for given, expected in (("20240711/#1.mrc", tmp_path / "20240711" / "#1.mrc"), ("/x.mrc", "/x.mrc"), ("", "")):
+        profile = load_profile("smoke", overrides=[f"series_path={given}"], root=ROOT)
+        assert profile.parameters["08_your_own_sample"]["series_path"] == str(expected)
 
 
 def test_unknown_profile_lists_those_there(load):
@@ -93,6 +108,10 @@ def test_unknown_profile_lists_those_there(load):
         ("", "must hold"),
         ("chapters: {09_more: {}}", "'09_more', which the book has not"),
         ("chapters: {06_prediction: {gaps: [13]}}", "gaps holds 13"),
+        ("chapters: {07_reconstruction: {dose_gaps: [1, 13]}}", "07_reconstruction.dose_gaps holds 13"),
+        ("chapters: {09_one_object: {volume_gaps: [0]}}", "volume_gaps holds 0"),
+        ("chapters: {09_one_object: {test_rates: [2.5]}}", "test_rates holds 2.5"),
+        ("chapters: {07_reconstruction: {example_gaps: []}}", "example_gaps is empty"),
     ],
 )
 def test_a_profile_of_ones_own_is_checked(load, tmp_path, text, message):

@@ -88,7 +88,8 @@ def write_dataset(
 class Dataset:
     """Read access to a finished store: `len`, `[i]` -> TiltSeries, `.atoms(i)`, `.names`, `.microscope`.
 
-    Raises TsgError if there is no such store at the path, or if it is unfinished.
+    Where a path is asked for, it stands for its folder. Raises TsgError if there is no such store at the path, or if it
+    is unfinished.
     """
 
     def __init__(self, path: str | Path):
@@ -109,6 +110,9 @@ class Dataset:
         self.microscope = Microscope(**self.manifest["microscope"])
         self.tilt_deg = np.array(self.manifest["tilt_deg"])
         self.names = [particle["info"].get("name", f"particle {i}") for i, particle in enumerate(self._particles)]
+
+    def __fspath__(self) -> str:
+        return str(self.path)
 
     def __len__(self) -> int:
         return len(self._particles)

@@ -36,8 +36,9 @@ def code_version(modules: Iterable[ModuleType | str], *, figures: bool = False) 
 def modules_used(modules: Iterable[ModuleType | str], *, figures: bool = False) -> list[str]:
     """Full names, sorted, of these modules and of the project's modules that they import.
 
-    Folders on which no number depends are left out: tools, file formats and commands unless they are among `modules`
-    themselves, drawing unless `figures` is set, and what runs the book always. Raises ValueError for an unknown module.
+    Folders on which no number depends are left out: tools, file formats, commands and drawing unless they are among
+    `modules` themselves (drawing: or `figures` is set), and what runs the book always. Raises ValueError for an unknown
+    module.
     """
     named = {module if isinstance(module, str) else module.__name__ for module in modules}
     unknown = [name for name in sorted(named) if not source_of(name)]
@@ -50,6 +51,11 @@ def modules_used(modules: Iterable[ModuleType | str], *, figures: bool = False) 
             seen.add(name)
             waiting.extend(_module(name)[1])
     return sorted(seen)
+
+
+def runs_the_book(name: str) -> bool:
+    """Whether a module only runs, records or builds the book, so that no number depends on it."""
+    return name.split(".")[0] == "tsgbook" and not _inside(name, NUMBERS_OF_THE_BOOK | FIGURES)
 
 
 def imported_modules(tree: ast.AST, *, package: str = "") -> set[str]:
@@ -92,9 +98,9 @@ def package_versions() -> dict[str, str]:
 
 def _counts(name: str, named: set[str], figures: bool) -> bool:
     if _inside(name, FIGURES):
-        return figures
+        return figures or name in named
     if name.split(".")[0] == "tsgbook":
-        return _inside(name, NUMBERS_OF_THE_BOOK)
+        return not runs_the_book(name)
     # naming a package includes its modules: `formats` includes the readers
     return not _inside(name, GROUND) or _inside(name, frozenset(named))
 

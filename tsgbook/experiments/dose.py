@@ -18,8 +18,8 @@ from .frames_and_volumes import write_particle_by_particle, yardstick_of
 
 
 def dose_metrics(
-    data: Mapping[str, Dataset],
     folder: Path,
+    data: Mapping[str, Dataset],
     *,
     total_doses_per_A2: Sequence[float],
     gaps: Sequence[int],

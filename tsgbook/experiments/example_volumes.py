@@ -13,7 +13,7 @@ from .arms import FILLS, mix, reference, sparse
 
 
 def example_volumes(
-    series: TiltSeries, path: Path, *, gap: int, method: str, n_iterations: int, checkpoint=None
+    path: Path, series: TiltSeries, *, gap: int, method: str, n_iterations: int, checkpoint=None
 ) -> None:
     """Write Reference, Sparse and both Mix volumes of a series at a gap to an .npz file, named by their arms."""
     dense = {"Reference": reference(series), "Sparse": sparse(series, gap=gap)}
@@ -23,7 +23,7 @@ def example_volumes(
 
 
 def example_slices(
-    data: Mapping[str, Dataset], path: Path, *, gaps: Sequence[int], method: str, n_iterations: int, checkpoint=None
+    path: Path, data: Mapping[str, Dataset], *, gaps: Sequence[int], method: str, n_iterations: int, checkpoint=None
 ) -> None:
     """Write the middle slice across the tilt axis of the first particle of each data set to an .npz file (Fig. 4).
 

@@ -31,8 +31,8 @@ def spread_offsets(period: int, *, n: int) -> np.ndarray:
 
 
 def frame_metrics(
-    data: Mapping[str, Dataset],
     folder: Path,
+    data: Mapping[str, Dataset],
     *,
     methods: Sequence[str],
     rates: Sequence[int],
@@ -78,8 +78,8 @@ def midpoint_metrics(
 
 
 def volume_metrics(
-    data: Mapping[str, Dataset],
     folder: Path,
+    data: Mapping[str, Dataset],
     *,
     gaps: Sequence[int],
     n_offsets: int,

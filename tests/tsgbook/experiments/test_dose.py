@@ -40,7 +40,7 @@ SETTINGS = {"gaps": [1, 2, 4], "mix_methods": ["linear"], "n_particles": 1, "n_i
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
     folder = tmp_path_factory.mktemp("dose")
-    dose.dose_metrics({"m": Data()}, folder, total_doses_per_A2=[3e4, 1e8], **SETTINGS)
+    dose.dose_metrics(folder, {"m": Data()}, total_doses_per_A2=[3e4, 1e8], **SETTINGS)
     return read_table(folder)
 
 
@@ -66,13 +66,13 @@ def test_all_spreads_receive_the_same_dose(monkeypatch, tmp_path):
         return original(series, **options)
 
     monkeypatch.setattr(dose, "with_series_dose", noted)
-    dose.dose_metrics({"m": Data()}, tmp_path, total_doses_per_A2=[1e6], **{**SETTINGS, "n_particles": 2}, seed=5)
+    dose.dose_metrics(tmp_path, {"m": Data()}, total_doses_per_A2=[1e6], **{**SETTINGS, "n_particles": 2}, seed=5)
     assert given == [(n, 1e6, seed) for seed in (5, 6) for n in (25, 13, 7)]  # noise of its own for each particle
 
 
 def test_all_frames_must_be_among_the_spreads(tmp_path):
     with pytest.raises(TsgError, match=r"gaps=\[2, 4\] must include 1"):
-        dose.dose_metrics({"m": Data()}, tmp_path, total_doses_per_A2=[1e6], **{**SETTINGS, "gaps": [2, 4]})
+        dose.dose_metrics(tmp_path, {"m": Data()}, total_doses_per_A2=[1e6], **{**SETTINGS, "gaps": [2, 4]})
 
 
 def rows(values):

@@ -57,7 +57,7 @@ def test_offsets_are_spread_over_a_period():
 
 def test_frame_metrics_are_those_of_the_midpoints(tmp_path):
     frames_and_volumes.frame_metrics(
-        {"m": Data(1)}, tmp_path / "f", methods=["linear", "cubic"], rates=[1, 3], n_offsets=1
+        tmp_path / "f", {"m": Data(1)}, methods=["linear", "cubic"], rates=[1, 3], n_offsets=1
     )
     table = frames_and_volumes.read_table(tmp_path / "f")
     assert table[["method", "rate"]].drop_duplicates().shape == (4, 2) and len(table) == 4
@@ -79,7 +79,7 @@ def volumes(tmp_path_factory):
         )
         folder = tmp_path_factory.mktemp("volumes")
         settings = {"mix_methods": ["linear"], "n_iterations": 10, "n_points": 500}
-        frames_and_volumes.volume_metrics({"m": Data(1)}, folder, gaps=[1, 2, 4], n_offsets=2, **settings)
+        frames_and_volumes.volume_metrics(folder, {"m": Data(1)}, gaps=[1, 2, 4], n_offsets=2, **settings)
     return frames_and_volumes.read_table(folder), made
 
 
@@ -89,7 +89,7 @@ SIRT = frames_and_volumes.sirt
 def test_networks_stand_among_the_methods_under_their_names(tmp_path):
     untrained = TSGNet(channels=(4, 6, 8, 10), linear_start=True).eval()
     frames_and_volumes.frame_metrics(
-        {"m": Data(1)}, tmp_path, methods=["linear"], rates=[2], n_offsets=1,
+        tmp_path, {"m": Data(1)}, methods=["linear"], rates=[2], n_offsets=1,
         networks={"tsgnet": "small", "tsgnet trained": save_model(untrained, tmp_path / "model.safetensors")},
     )  # fmt: skip
     psnr_dB = frames_and_volumes.read_table(tmp_path).set_index("method").psnr_dB
@@ -146,10 +146,10 @@ def test_an_interrupted_experiment_goes_on_with_the_next_particle(tmp_path):
 
     settings = {"methods": ["linear"], "rates": [2], "n_offsets": 1}
     with pytest.raises(KeyboardInterrupt):
-        frames_and_volumes.frame_metrics({"m": Interrupted(3)}, tmp_path / "f", **settings)
+        frames_and_volumes.frame_metrics(tmp_path / "f", {"m": Interrupted(3)}, **settings)
     rest = Data(3)
-    frames_and_volumes.frame_metrics({"m": rest}, tmp_path / "f", **settings)
+    frames_and_volumes.frame_metrics(tmp_path / "f", {"m": rest}, **settings)
     assert rest.read == [1, 2]
     straight = Data(3)
-    frames_and_volumes.frame_metrics({"m": straight}, tmp_path / "g", **settings)
+    frames_and_volumes.frame_metrics(tmp_path / "g", {"m": straight}, **settings)
     assert frames_and_volumes.read_table(tmp_path / "f").equals(frames_and_volumes.read_table(tmp_path / "g"))

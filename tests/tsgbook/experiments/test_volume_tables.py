@@ -131,11 +131,11 @@ class Data:
 
 def test_examples_are_slices_of_the_volumes(tmp_path):
     settings = {"method": "linear", "n_iterations": 5}
-    example_volumes.example_volumes(Data()[0], tmp_path / "volumes.npz", gap=3, **settings)
+    example_volumes.example_volumes(tmp_path / "volumes.npz", Data()[0], gap=3, **settings)
     with np.load(tmp_path / "volumes.npz") as stored:
         volumes = dict(stored)
     assert list(volumes) == ["Reference", "Sparse", "Mix (midpoint)", "Mix (all)"]
-    example_volumes.example_slices({"m": Data(), "n": Data()}, tmp_path / "slices.npz", gaps=[1, 3], **settings)
+    example_volumes.example_slices(tmp_path / "slices.npz", {"m": Data(), "n": Data()}, gaps=[1, 3], **settings)
     slices = example_volumes.read_slices(tmp_path / "slices.npz", "n")
     assert {arm: list(row) for arm, row in slices.items()} == {"Sparse": [1, 3], "Mix (all)": [1, 3]}
     np.testing.assert_allclose(slices["Sparse"][1], volumes["Reference"][3], rtol=1e-4, atol=1e-6)
