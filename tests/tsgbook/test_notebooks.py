@@ -47,7 +47,7 @@ def test_notebooks_hold_no_outputs(name):
 @pytest.mark.parametrize("profile", ["smoke", "book", "paper"])
 def test_profiles_set_exactly_the_parameters_of_each_chapter(name, profile):
     defaults = parameter_defaults(read_chapter(NOTEBOOKS, name))
-    assert defaults.pop("artifacts") == "../artifacts/smoke"
+    assert defaults.pop("artifacts") == "artifacts/smoke"
     values = load_profile(profile, root=ROOT).parameters[name]
     assert defaults.keys() == values.keys()
     assert {k: type(v) for k, v in defaults.items()} == {k: type(v) for k, v in values.items()}
