@@ -9,7 +9,6 @@ import importlib.util
 import inspect
 import os
 import sys
-import sysconfig
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -22,9 +21,9 @@ from tsg_core.errors import TsgError
 from tsg_core.tools.digests import checksum, digest_of
 from tsg_core.tools.provenance import PACKAGES, code_text, code_version, imported_modules, runs_the_book, source_of
 
-_STANDARD_LIBRARY = tuple(sysconfig.get_paths()[key] for key in ("stdlib", "platstdlib"))
-_CODE = (FunctionType, BuiltinFunctionType, np.ufunc, type, ModuleType)
+_FUNCTIONS = (FunctionType, BuiltinFunctionType, np.ufunc, type)
 _SHORT = 32  # arrays of up to so many numbers are recorded as they are
+_REMEDY = "give the values that it holds as parameters, or a path, or let the function make it"
 
 
 def recipe_of(
@@ -37,29 +36,42 @@ def recipe_of(
     the contents of the values, functions and modules that it reads. Raises TsgError for what cannot be told by its
     contents, such as a lambda, a generator of random numbers or an open file.
     """
-    contents = _Contents(code)
-    if not isinstance(function, _CODE) or isinstance(function, ModuleType):
+    if not isinstance(function, _FUNCTIONS):
         raise TsgError(f"{_kind(function)} cannot make a result; give a function that is defined with `def`")
+    contents = _Contents(code)
     made_by = contents.of(function, "the function")
     given = {key: contents.of(value, f"the parameter {key}") for key, value in parameters.items()}
     return {"function": made_by, "parameters": given, "code": code_version(contents.modules)}
 
 
+def outside_file(path: str | os.PathLike, what: str) -> dict[str, str]:
+    """A file or folder by its name and contents; TsgError where it is missing or cannot be read."""
+    path = Path(path)
+    try:
+        if not path.exists():
+            raise TsgError(f"{what}: {path} does not exist")
+        return {"file": path.resolve().name, "sha256": checksum(path)}
+    except OSError as error:
+        raise TsgError(f"{what}: {path} cannot be read: {error.strerror}") from error
+
+
 class _Contents:
     def __init__(self, code: Iterable[ModuleType | str]):
         self.modules = {module if isinstance(module, str) else module.__name__ for module in code}
-        self.seen: set[int] = set()  # functions and modules, which may call one another in a circle
+        self.seen: set[int] = set()  # functions, which may call one another in a circle
 
     def of(self, value: Any, what: str) -> Any:
         """The value as JSON; `what` names it in the error where that cannot be done."""
         if value is None or type(value) in (bool, int, float, str):
             return value
-        if isinstance(value, _CODE):
-            return self.of_code(value, what)
+        if isinstance(value, ModuleType):
+            return self.of_module(value.__name__, what)
+        if isinstance(value, _FUNCTIONS):
+            return self.of_function(value, what)
         if isinstance(value, np.generic):
             return self.of(value.item(), what)
         if isinstance(value, np.ndarray) and value.dtype != object:
-            return self.of_array(value)
+            return _of_array(value)
         if isinstance(value, Mapping):
             return {str(key): self.of(item, what) for key, item in value.items()}
         if isinstance(value, (set, frozenset)):
@@ -74,77 +86,61 @@ class _Contents:
             fields = value.todict()
         else:
             raise TsgError(f"{what} is {_kind(value)}, which is not known by its contents; {_REMEDY}")
-        return {"type": self.of_code(type(value), what)} | self.of(fields, what)
+        return {"type": self.of_function(type(value), what)} | self.of(fields, what)
 
-    def of_array(self, array: np.ndarray) -> Any:
-        if array.size <= _SHORT and array.dtype.kind in "biufU":
-            return array.tolist()
-        digest = hashlib.sha256(array.tobytes()).hexdigest()[:16]
-        return {"dtype": str(array.dtype), "shape": list(array.shape), "digest": digest}
-
-    def of_code(self, value: Any, what: str) -> Any:
-        """A name, where the project's or an installed package's code says the rest; else digests of source."""
-        if not isinstance(getattr(value, "__self__", None), (ModuleType, type(None))):
-            raise TsgError(f"{what} uses a method of {_kind(value.__self__)}; {_REMEDY}")
-        module = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None) or "builtins"
-        name = module if isinstance(value, ModuleType) else f"{module}.{getattr(value, '__qualname__', value.__name__)}"
-        if module.split(".")[0] in PACKAGES:
-            if runs_the_book(module):
+    def of_module(self, name: str, what: str) -> Any:
+        """A module's name, and where it is neither installed nor of this project the code in its folder."""
+        if name.split(".")[0] in PACKAGES:
+            if runs_the_book(name):
                 raise TsgError(f"{what} uses {name}, which runs the book and is no part of a result; {_REMEDY}")
-            self.modules.add(module)
-            if "<" not in name:
-                return name
-        elif _installed(module) and "<" not in name:
+            self.modules.add(name)
             return name
-        if isinstance(value, FunctionType):
-            return self.of_function(value)
-        file = getattr(sys.modules.get(module), "__file__", None)
-        if file is None or "<" in name:
-            raise TsgError(f"{what} uses {name}, which is defined in a notebook or at a prompt; put it into a .py file")
-        return {"name": name} | self.of_module(module, Path(file))
+        folder = _own_folder(name)
+        return {"name": name, "code": checksum_of_code(folder)} if folder else name
 
-    def of_function(self, function: FunctionType) -> Any:
-        name = function.__qualname__
+    def of_function(self, function: Any, what: str) -> Any:
+        """A function or a class: its name, and where its module does not say all of it, its source and what it reads."""
+        if not isinstance(getattr(function, "__self__", None), (ModuleType, type(None))):
+            raise TsgError(f"{what} uses a method of {_kind(function.__self__)}; {_REMEDY}")
+        module = getattr(function, "__module__", None) or "builtins"
+        name = f"{module}.{getattr(function, '__qualname__', function.__name__)}"
+        found = {"name": name, "module": None if module == "__main__" else self.of_module(module, what)}
+        if found["module"] == module and "<" not in name:
+            return name
+        if not isinstance(function, FunctionType):
+            if module == "__main__" or "<" in name:
+                raise TsgError(f"{what} uses the class {name}, which is defined in a notebook; put it into a .py file")
+            return found
         if id(function) in self.seen:
             return name
         self.seen.add(id(function))
-        try:
-            tree = ast.parse(textwrap.dedent(inspect.getsource(function.__code__)))
-        except (OSError, SyntaxError):
-            tree = None
-        if tree is None or function.__name__ == "<lambda>":
-            raise TsgError(f"the source of {name} is not known; write it as a function with `def`")
+        tree = _tree(function)
         reads = {key: self.of(value, f"{key}, which {name} reads,") for key, value in _values_read(function)}
-        files = self.imported(tree, package="")
-        return {"name": name, "source": digest_of(code_text(tree)), "reads": reads} | files
-
-    def of_module(self, name: str, file: Path) -> dict[str, Any]:
-        """A module beside the notebook: its file, and the modules that it imports."""
-        if name in self.seen:
-            return {}
-        self.seen.add(name)
-        package = name if file.name == "__init__.py" else name.rpartition(".")[0]
-        tree = ast.parse(file.read_text(encoding="utf-8"))
-        return {"source": checksum(file)} | self.imported(tree, package=package)
-
-    def imported(self, tree: ast.AST, *, package: str) -> dict[str, Any]:
-        self.modules |= {name for name in imported_modules(tree) if source_of(name) and not runs_the_book(name)}
-        own = {name: _file_of(name) for name in _names_imported(tree, package) if not _installed(name)}
-        return {f"import {name}": self.of_module(name, file) for name, file in sorted(own.items()) if file}
+        self.modules |= {m for m in imported_modules(tree) if source_of(m) and not runs_the_book(m)}
+        imports = {top: self.of_module(top, what) for top in sorted(_imports(tree))}
+        return found | {"source": digest_of(code_text(tree)), "reads": reads, "imports": imports}
 
 
-_REMEDY = "give the values that it holds as parameters, or a path, or let the function make it"
+def checksum_of_code(folder: Path) -> str:
+    """Hash of the Python files of a package, or of those that lie beside a module."""
+    files = folder.rglob("*.py") if (folder / "__init__.py").exists() else folder.glob("*.py")
+    return digest_of([[file.relative_to(folder).as_posix(), checksum(file)] for file in sorted(files)])
 
 
-def outside_file(path: str | os.PathLike, what: str) -> dict[str, str]:
-    """A file or folder by its name and contents; TsgError where it is missing or cannot be read."""
-    path = Path(path)
+def _of_array(array: np.ndarray) -> Any:
+    if array.size <= _SHORT and array.dtype.kind in "biufU":
+        return array.tolist()
+    digest = hashlib.sha256(array.tobytes()).hexdigest()[:16]
+    return {"dtype": str(array.dtype), "shape": list(array.shape), "digest": digest}
+
+
+def _tree(function: FunctionType) -> ast.Module:
     try:
-        if not path.exists():
-            raise TsgError(f"{what}: {path} does not exist")
-        return {"file": path.resolve().name, "sha256": checksum(path)}
-    except OSError as error:
-        raise TsgError(f"{what}: {path} cannot be read: {error.strerror}") from error
+        if function.__name__ != "<lambda>":
+            return ast.parse(textwrap.dedent(inspect.getsource(function.__code__)))
+    except (OSError, SyntaxError):
+        pass
+    raise TsgError(f"the source of {function.__qualname__} is not known; write it as a function with `def`")
 
 
 def _values_read(function: FunctionType) -> Iterator[tuple[str, Any]]:
@@ -164,34 +160,30 @@ def _globals_read(code: CodeType) -> set[str]:
     return here.union(*(_globals_read(inner) for inner in code.co_consts if isinstance(inner, CodeType)))
 
 
-def _names_imported(tree: ast.AST, package: str) -> set[str]:
-    names = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            origin = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
-            names |= {origin, *(f"{origin}.{alias.name}" for alias in node.names)}
-    return names
+def _imports(tree: ast.AST) -> set[str]:
+    """Top-level names, but for this project's, of what a function imports."""
+    nodes = list(ast.walk(tree))
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+    return {name.split(".")[0] for name in names} - set(PACKAGES)
 
 
-def _file_of(name: str) -> Path | None:
-    try:
-        spec = importlib.util.find_spec(name)
-    except (ImportError, ValueError):  # an attribute, or a script
+def _own_folder(module: str) -> Path | None:
+    """Where a module lies that comes neither with Python nor with an installed package, whose version is recorded."""
+    top = module.split(".")[0]
+    if top in sys.stdlib_module_names:
         return None
-    return Path(spec.origin) if spec and spec.has_location and spec.origin.endswith(".py") else None
-
-
-def _installed(module: str) -> bool:
-    """Whether a module comes with Python or an installed package, whose version is recorded."""
-    top = module.partition(".")[0]
-    if top == "__main__":
-        return False
-    if top in sys.builtin_module_names or top in PACKAGES:
-        return True
-    file = getattr(sys.modules.get(top), "__file__", None) or str(_file_of(top) or "")
-    return {"site-packages", "dist-packages"} & set(Path(file).parts) != set() or file.startswith(_STANDARD_LIBRARY)
+    loaded = sys.modules.get(module) or sys.modules.get(top)
+    spec = None if getattr(loaded, "__file__", None) else importlib.util.find_spec(top)
+    file = Path(spec.origin if spec and spec.origin else getattr(loaded, "__file__", None) or "")
+    if {"site-packages", "dist-packages"} & set(file.parts):
+        return None
+    if not file.is_absolute():
+        raise TsgError(f"the code of {module} is not known; put it into a .py file")
+    folder = file.parent
+    while (folder.parent / "__init__.py").exists():
+        folder = folder.parent
+    return folder
 
 
 def _kind(value: Any) -> str:

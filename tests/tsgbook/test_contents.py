@@ -233,7 +233,7 @@ def test_what_cannot_be_told_by_its_contents_is_refused(tmp_path):
 def test_functions_that_call_one_another_in_a_circle(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "circle.py").write_text("def a(path):\n    return b(path)\ndef b(path):\n    return a(path)\n")
-    assert recipe(__import__("circle").a)["function"]["reads"]["b"]["reads"]["a"] == "a"
+    assert recipe(__import__("circle").a)["function"]["reads"]["b"]["reads"]["a"] == "circle.a"
 
 
 def test_a_data_set_stands_for_its_folder(tmp_path):
