@@ -99,7 +99,7 @@ class _Contents:
         return {"name": name, "code": checksum_of_code(folder)} if folder else name
 
     def of_function(self, function: Any, what: str) -> Any:
-        """A function or a class: its name, and where its module does not say all of it, its source and what it reads."""
+        """A function's or a class's name, and where its module does not say all of it, its source and what it reads."""
         if not isinstance(getattr(function, "__self__", None), (ModuleType, type(None))):
             raise TsgError(f"{what} uses a method of {_kind(function.__self__)}; {_REMEDY}")
         module = getattr(function, "__module__", None) or "builtins"

@@ -14,15 +14,16 @@ from .chapters import CHAPTERS, maker_of
 from .profiles import Profile
 
 Parameters = Mapping[str, Mapping[str, Any]]
-SIZES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
+SIZES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1, "B"))
+TIMES = ((365 * 86400, "years"), (86400, "days"), (3600, "h"), (60, "min"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
     """What a chapter has to do: in words, as an amount that its time is proportional to, and the pixels it stores."""
 
-    text: str
-    amount: float
+    text: str = ""
+    amount: float = 1.0
     pixels: float = 0.0
 
 
@@ -32,12 +33,10 @@ def estimate(profile: Profile, *, root: Path) -> str:
     rows, total_s, total_bytes = [("chapter", "work", "disk", "time")], 0.0, 0.0
     for chapter in CHAPTERS:
         work = work_of(chapter.name, profile.parameters)
-        stored = 4.0 * work.pixels
         seconds = _seconds(chapter.name, work, profile.parameters, stamps, root / "artifacts" / source)
-        total_bytes += stored
+        total_bytes += 4.0 * work.pixels
         total_s += seconds or 0
-        time = "?" if seconds is None else _time(seconds)
-        rows.append((chapter.name, work.text, _size(stored) if stored else "", time))
+        rows.append((chapter.name, work.text, _size(4.0 * work.pixels), "?" if seconds is None else _time(seconds)))
     rows.append(("all", "", _size(total_bytes), _time(total_s) if stamps else "?"))
     widths = [max(len(row[k]) for row in rows) for k in range(4)]
     lines = ["  ".join(text.ljust(w) for text, w in zip(row, widths, strict=True)).rstrip() for row in rows]
@@ -56,73 +55,58 @@ def estimate(profile: Profile, *, root: Path) -> str:
 
 def work_of(chapter: str, parameters: Parameters) -> Work:
     """The work of a chapter with these parameters of all chapters."""
-    if chapter == "02_simulation":
-        return _simulation(parameters)
-    if chapter == "05_training":
-        return _training(parameters[chapter])
-    if chapter == "06_prediction":
-        return _prediction(parameters)
-    if chapter == "07_reconstruction":
-        return _reconstruction(parameters)
-    if chapter == "09_one_object":
-        return _off_model(parameters)
-    return Work(text="", amount=1.0)
+    formula = {
+        "02_simulation": _simulation,
+        "05_training": _training,
+        "06_prediction": _prediction,
+        "07_reconstruction": _reconstruction,
+        "09_one_object": _off_model,
+    }.get(chapter)
+    return formula(parameters, parameters[chapter]) if formula else Work()
 
 
-def _simulation(parameters: Parameters) -> Work:
-    settings, counts = parameters["02_simulation"], parameters["01_structures"]
-    n_particles = counts["n_training"] + counts["n_validation"] + counts["n_test"]
+def _simulation(parameters: Parameters, own: Mapping[str, Any]) -> Work:
+    n_particles = sum(parameters["01_structures"][f"n_{split}"] for split in ("training", "validation", "test"))
     frames = n_particles * len(MICROSCOPES) * _n_tilt(parameters)
-    n_pixels = settings["n_pixels"]
-    text = f"{frames:,} frames of {n_pixels} x {n_pixels} px ({settings['engine']})"
+    n_pixels = own["n_pixels"]
+    text = f"{frames:,} frames of {n_pixels} x {n_pixels} px ({own['engine']})"
     return Work(text=text, amount=frames * n_pixels**2, pixels=frames * n_pixels**2)
 
 
-def _training(settings: Mapping[str, Any]) -> Work:
-    n_steps, batch, crop = settings["n_steps"], settings["batch_size"], settings["crop_px"]
-    per_pixel = sum(c * c / 4**level for level, c in enumerate(settings["channels"]))
+def _training(parameters: Parameters, own: Mapping[str, Any]) -> Work:
+    n_steps, batch, crop = own["n_steps"], own["batch_size"], own["crop_px"]
+    per_pixel = sum(c * c / 4**level for level, c in enumerate(own["channels"]))
     return Work(text=f"{n_steps:,} steps of {batch} x {crop} x {crop} px", amount=n_steps * batch * crop**2 * per_pixel)
 
 
-def _prediction(parameters: Parameters) -> Work:
-    settings = parameters["06_prediction"]
+def _prediction(parameters: Parameters, own: Mapping[str, Any]) -> Work:
     n_series, n_tilt = _n_test_series(parameters), _n_tilt(parameters)
-    sets = [(rate, min(settings["n_offsets"], 2 * rate)) for rate in settings["rates"]]
+    sets = [(rate, min(own["n_offsets"], 2 * rate)) for rate in own["rates"]]
     predicted = sum(offsets * max(n_tilt // (2 * rate), 1) for rate, offsets in sets) * n_series
+    n_methods = len(own["methods"]) + len(own["networks"])
     n_sets = sum(offsets for _, offsets in sets) * n_series
-    n_methods = len(settings["methods"]) + len(settings["networks"])
     text = f"{predicted:,} frames by each of {n_methods} methods, from {n_sets:,} sparse series"
     return Work(text=text, amount=predicted * n_methods * parameters["02_simulation"]["n_pixels"] ** 3)
 
 
-def _reconstruction(parameters: Parameters) -> Work:
-    settings = parameters["07_reconstruction"]
-    n_series, n_tilt = _n_test_series(parameters), _n_tilt(parameters)
-    n_pixels = parameters["02_simulation"]["n_pixels"]
-    n_mix = len(settings["mix_methods"])
-    volumes, frames = 1, float(n_tilt)
-    for gap in (g for g in settings["gaps"] if g > 1):
-        offsets = min(settings["n_offsets"], gap)
+def _reconstruction(parameters: Parameters, own: Mapping[str, Any]) -> Work:
+    n_pixels, volumes = parameters["02_simulation"]["n_pixels"], 1
+    for gap in (g for g in own["gaps"] if g > 1):
         fills = 1 if gap == 2 else 2  # one and the same series where a midpoint is all that is missing
-        volumes += offsets * (1 + fills * n_mix)
-        frames += offsets * (n_tilt / gap + n_mix * (n_tilt + (fills - 1) * 2 * n_tilt / gap))
-    volumes, frames = volumes * n_series, frames * n_series
-    dosed = len(settings["total_doses_per_A2"]) * len(MICROSCOPES) * settings["dose_particles"]
-    for gap in settings["dose_gaps"]:
-        n_mix = len(settings["dose_methods"]) if gap > 1 else 0
-        volumes += dosed * (1 + n_mix)
-        frames += dosed * n_tilt * (1 / gap + n_mix)
+        volumes += min(own["n_offsets"], gap) * (1 + fills * len(own["mix_methods"]))
+    volumes *= _n_test_series(parameters)
+    of_dose = sum(1 + (len(own["dose_methods"]) if gap > 1 else 0) for gap in own["dose_gaps"])
+    volumes += len(own["total_doses_per_A2"]) * len(MICROSCOPES) * own["dose_particles"] * of_dose
     text = f"{volumes:,} SIRT volumes of {n_pixels} x {n_pixels} x {n_pixels} voxels"
-    return Work(text=text, amount=frames * n_pixels**3 * settings["n_iterations"])
+    return Work(text=text, amount=volumes * _n_tilt(parameters) * n_pixels**3 * own["n_iterations"])
 
 
-def _off_model(parameters: Parameters) -> Work:
-    settings = parameters["09_one_object"]
-    n_test = min(settings["n_test_particles"], parameters["01_structures"]["n_test"])
-    n_multislice = len(settings["particles"]) * len(settings["spacings_deg"])
-    n_series = (n_multislice + n_test * settings["test_rates_each"]) * len(settings["microscopes"])
-    text = f"{len(settings['methods'])} methods on {n_series:,} sparse series"
-    return Work(text=text, amount=n_series * len(settings["methods"]))
+def _off_model(parameters: Parameters, own: Mapping[str, Any]) -> Work:
+    n_test = min(own["n_test_particles"], parameters["01_structures"]["n_test"])
+    n_multislice = len(own["particles"]) * len(own["spacings_deg"])
+    n_series = (n_multislice + n_test * own["test_rates_each"]) * len(own["microscopes"])
+    text = f"{len(own['methods'])} methods on {n_series:,} sparse series"
+    return Work(text=text, amount=n_series * len(own["methods"]))
 
 
 def _n_tilt(parameters: Parameters) -> int:
@@ -148,7 +132,7 @@ def _seconds(
     """Time for the artifacts scaled by the work, and for the rest of the chapter (its figures) as it was."""
     if not stamps:
         return None
-    before = {name: stamp["recipe"]["parameters"] for name, stamp in stamps.items()}
+    before = {name: stamp["parameters"] for name, stamp in stamps.items()}
     store = Artifacts(folder)
     artifacts_s = sum(store.provenance(n)["duration_s"] for n in store.names() if maker_of(n) == chapter)
     rest_s = max(stamps[chapter]["duration_s"] - artifacts_s, 0.0)
@@ -162,14 +146,8 @@ def _seconds(
 
 
 def _size(n_bytes: float) -> str:
-    for unit, name in SIZES:
-        if n_bytes >= unit:
-            return f"{n_bytes / unit:.3g} {name}"
-    return f"{n_bytes:.0f} B"
+    return next((f"{n_bytes / unit:.3g} {name}" for unit, name in SIZES if n_bytes >= unit), "")
 
 
 def _time(seconds: float) -> str:
-    for unit, name in ((365 * 86400, "years"), (86400, "days"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * unit:
-            return f"{seconds / unit:.3g} {name}"
-    return f"{seconds:.0f} s"
+    return next((f"{seconds / unit:.3g} {name}" for unit, name in TIMES if seconds >= 2 * unit), f"{seconds:.0f} s")

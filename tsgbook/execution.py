@@ -6,9 +6,8 @@ import os
 import re
 import signal
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from nbformat import NotebookNode
 
@@ -32,13 +31,12 @@ def execute(
     notebook: NotebookNode,
     *,
     output: Path,
-    parameters: Mapping[str, Any],
     folder: Path,
     progress_file: Path,
     on_cell: Callable[[int], None] = lambda index: None,
     on_tick: Callable[[], None] = lambda: None,
 ) -> NotebookNode:
-    """The notebook executed in `folder` with `parameters` injected; `output` holds it so far after every cell.
+    """The notebook executed in `folder`; `output` holds it so far after every cell.
 
     `on_cell(index)` is called as each cell begins, `on_tick()` several times a second. Ctrl-C interrupts the cell,
     ends the kernel and raises KeyboardInterrupt. Raises CellFailed where a cell raises, TsgError where the kernel dies.
@@ -62,7 +60,6 @@ def execute(
                 papermill.execute_notebook(
                     notebook,
                     str(output).replace("{", "{{").replace("}", "}}"),  # papermill takes it for a format
-                    parameters=dict(parameters),
                     kernel_name="python3",
                     language="python",
                     progress_bar=False,

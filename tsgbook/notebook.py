@@ -1,4 +1,4 @@
-"""A chapter's notebook as a document: reading the pair, what counts as a change, and what is kept of an executed one."""
+"""A chapter's notebook as a document: reading the pair, what counts as a change, what is kept of an executed one."""
 
 import ast
 import copy
@@ -6,7 +6,9 @@ import json
 import os
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import jupytext
 import nbformat
@@ -90,6 +92,23 @@ def parameter_defaults(notebook: NotebookNode) -> dict[str, object]:
                 targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
                 defaults.update({t.id: ast.literal_eval(node.value) for t in targets if isinstance(t, ast.Name)})
     return defaults
+
+
+def with_parameters(notebook: NotebookNode, parameters: Mapping[str, Any]) -> NotebookNode:
+    """The notebook with papermill's cell of these parameters after its own."""
+    from papermill.parameterize import parameterize_notebook
+
+    notebook = copy.deepcopy(notebook)
+    notebook.metadata["papermill"] = {}  # both as papermill has them once it has read a file
+    for cell in notebook.cells:
+        cell.metadata.setdefault("tags", [])
+    return parameterize_notebook(notebook, dict(parameters), kernel_name="python3", language="python")
+
+
+def place_of(notebook: NotebookNode, index: int) -> tuple[int, int]:
+    """Which of the author's code cells the cell at an index is, or follows, and how many there are."""
+    before = nbformat.v4.new_notebook(cells=notebook.cells[: index + 1])
+    return len(code_cells(before)), len(code_cells(notebook))
 
 
 def cell_title(notebook: NotebookNode, index: int) -> str:

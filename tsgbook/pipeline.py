@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import nbformat
+from filelock import FileLock, Timeout
 
 from tsg_core.errors import TsgError
 from tsg_core.tools.digests import checksum, digest_of, disk_errors, plain, remove, write_json
@@ -24,21 +25,23 @@ from .display import Display
 from .execution import CellFailed, execute
 from .notebook import (
     cell_title,
-    code_cells,
     code_texts,
     in_step,
     modules_of,
     parameter_defaults,
+    place_of,
     read_chapter,
     refreshed,
     source_digest,
+    with_parameters,
     without_paths,
     write_executed,
 )
 from .profiles import Profile, find_root
 
 TRACEBACK_LINES = 12
-NEW_RESULTS = "the recorded results changed"
+RESULTS = "the recorded results"
+NEW_RESULTS = f"{RESULTS} changed"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,20 +124,9 @@ class Run:
         if stamp is None or not (self.executed / f"{chapter.name}.ipynb").is_file():
             return "not run yet"
         now, before = self._recipe(chapter), stamp["recipe"]
-        if now["parameters"] != before["parameters"]:
-            keys = sorted(now["parameters"].keys() | before["parameters"].keys())
-            changed = [k for k in keys if now["parameters"].get(k) != before["parameters"].get(k)]
-            return f"{', '.join(changed)} changed"
-        if now["cells"] != before["cells"]:
-            return "its code cells changed"
-        if now["code"] != before["code"]:
-            return "the code in tsg_core that it uses changed"
-        if now["outside"] != before["outside"]:
-            keys = [key for key in now["outside"] if now["outside"][key] != before["outside"].get(key)]
-            return f"what lies at {', '.join(keys)} changed"
-        if now["needs"] != before["needs"]:
-            keys = sorted(now["needs"].keys() | before["needs"].keys())
-            return f"{', '.join(k for k in keys if now['needs'].get(k) != before['needs'].get(k))} changed"
+        changed = [key for key in {**now, **before} if now.get(key) != before.get(key)]
+        if changed and changed != [RESULTS]:
+            return f"{', '.join(key for key in changed if key != RESULTS)} changed"
         for name, digest in stamp["artifacts"].items():
             try:
                 self.store.path(name)
@@ -142,24 +134,20 @@ class Run:
                 return str(error).split(";")[0]
             if self.store.provenance(name)["sha256"] != digest:
                 return f"{name} changed"
-        return NEW_RESULTS if now["recorded"] != before["recorded"] else ""
+        return NEW_RESULTS if changed else ""
 
     def _recipe(self, chapter: Chapter) -> dict[str, Any]:
-        """Everything that a chapter's outputs depend on."""
+        """Everything that a chapter's outputs depend on, under names for the reader."""
         notebook = read_chapter(self.notebooks, chapter.name)
         modules = modules_of(notebook)
+        needed = [earlier for earlier in self.chapters if earlier.name in chapter.needs]
         return {
-            "parameters": plain(self.profile.parameters[chapter.name]),
-            "cells": digest_of(code_texts(notebook)),
-            "code": code_version(modules, figures=True),
-            "outside": {key: _digest_with_companions(path) for key, path in self._outside(chapter).items()},
-            "recorded": self._recorded_digest() if "tsgbook.results" in modules else None,
-            "needs": {
-                name: digest
-                for earlier in self.chapters
-                if earlier.name in chapter.needs
-                for name, digest in self._made_by(earlier).items()
-            },
+            **plain(self.profile.parameters[chapter.name]),
+            "its code cells": digest_of(code_texts(notebook)),
+            "the code in tsg_core that it uses": code_version(modules, figures=True),
+            **{f"what lies at {key}": _with_companions(path) for key, path in self._outside(chapter).items()},
+            **{name: digest for earlier in needed for name, digest in self._made_by(earlier).items()},
+            RESULTS: self._recorded_digest() if "tsgbook.results" in modules else None,
         }
 
     def _outside(self, chapter: Chapter) -> dict[str, Path]:
@@ -229,24 +217,22 @@ class Run:
             **{key: str(path) for key, path in self._outside(chapter).items()},
             "artifacts": self.folder.relative_to(self.root).as_posix(),
         }
-        n_cells = len(code_cells(source))
+        ready = with_parameters(source, parameters)
 
-        def on_cell(index: int) -> None:  # in a notebook with one injected cell more
-            place = index - 1 if index > _parameters_index(source) else index
-            if source.cells[place].cell_type == "code":
-                number = len(code_cells(nbformat.v4.new_notebook(cells=source.cells[: place + 1])))
-                display.at_cell(number, n_cells, cell_title(source, place))
+        def on_cell(index: int) -> None:
+            if ready.cells[index].cell_type == "code":
+                display.at_cell(*place_of(ready, index), cell_title(ready, index))
 
         try:
             notebook = execute(
-                source, output=partial, parameters=parameters, folder=self.notebooks, progress_file=progress_file,
-                on_cell=on_cell, on_tick=display.tick,
+                ready, output=partial, folder=self.notebooks, progress_file=progress_file, on_cell=on_cell,
+                on_tick=display.tick,
             )  # fmt: skip
         except CellFailed as error:
             so_far = nbformat.read(partial, as_version=4)
             write_executed(so_far, failed, root=self.root, record={"chapter": chapter.name, "failed": True})
             display.end("failed")
-            raise TsgError(self._failure(chapter, source, error, failed)) from None
+            raise TsgError(self._failure(chapter, ready, error, failed)) from None
         finally:
             remove(partial)
         seconds = time.perf_counter() - started
@@ -268,13 +254,13 @@ class Run:
         }
         write_executed(notebook, target, root=self.root, record=record)
         remove(failed)
-        stamp = {**record, "recipe": recipe, "source": source_digest(source), "artifacts": made}
+        own = plain(self.profile.parameters[chapter.name])
+        stamp = {**record, "parameters": own, "recipe": recipe, "source": source_digest(source), "artifacts": made}
         write_json(self._stamp_path(chapter.name), stamp)
 
-    def _failure(self, chapter: Chapter, source, error: CellFailed, failed: Path) -> str:
-        index = error.index - 1 if error.index > _parameters_index(source) else error.index
-        number = len(code_cells(nbformat.v4.new_notebook(cells=source.cells[: index + 1])))
-        where = f"{chapter.name}, cell {number} of {len(code_cells(source))}"
+    def _failure(self, chapter: Chapter, notebook, error: CellFailed, failed: Path) -> str:
+        number, n_cells = place_of(notebook, error.index)
+        where = f"{chapter.name}, cell {number} of {n_cells}"
         if error.kind == "TsgError":
             return f"{where}: {error.message}"
         first = next((line for line in error.source.splitlines() if line.strip()), "")
@@ -289,17 +275,12 @@ class Run:
     def _lock(self) -> Iterator[None]:
         """One run at a time writes to the folder; the lock ends with the process, however that ends."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / ".lock").open("w") as file:
-            try:
-                import fcntl
-
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except ImportError:  # a system without these locks
-                pass
-            except BlockingIOError:
-                where = os.path.relpath(self.folder)
-                raise TsgError(f"another run is at work in {where}; wait for it or stop it") from None
-            yield
+        try:
+            with FileLock(self.folder / ".lock", timeout=0):
+                yield
+        except Timeout:
+            where = os.path.relpath(self.folder)
+            raise TsgError(f"another run is at work in {where}; wait for it or stop it") from None
 
 
 def describe(steps: list[Step]) -> str:
@@ -309,14 +290,9 @@ def describe(steps: list[Step]) -> str:
     return "\n".join(f"{step.chapter:{width}}  {words[step.action]}: {step.why}" for step in steps)
 
 
-def _digest_with_companions(path: Path) -> str:
+def _with_companions(path: Path) -> str:
     """Hash of the contents at a path, and of the files beside it that share its stem, which may hold its angles."""
     if not path.exists():
         return ""
     files = [path] if path.is_dir() else sorted(f for f in path.parent.glob("*") if f.name.startswith(f"{path.stem}."))
     return digest_of([[file.name, checksum(file)] for file in files])
-
-
-def _parameters_index(notebook) -> int:
-    """Index after which papermill injects its cell."""
-    return next((i for i, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", [])), -1)

@@ -45,8 +45,8 @@ def load_profile(
 ) -> Profile:
     """The profile of this name (or in the YAML file of this path), with overrides "key=value" or "chapter.key=value".
 
-    An override of text is taken as it stands. Relative paths in overrides count from the working directory, those in the
-    file from the repository's root. Raises TsgError for an unknown profile, a malformed file or override, an unknown or
+    An override of text is taken as it stands. Relative paths in overrides count from the working directory, those in
+    the file from the repository's root. Raises TsgError for an unknown profile, a malformed file or override, an unknown or
     ambiguous key, a value of another type than the one it replaces, and gaps and rates outside 1..12.
     """
     path = _profile_path(name, (root or find_root()) / "notebooks" / "profiles")

@@ -16,7 +16,7 @@ def work(stream, tmp_path):
         shown.at_cell(7, 15, "Train [once]")
         progress.write_text("training step 120/600, 3:10 left")
         shown.tick()
-        line = shown._line()
+        line = shown.line()
         shown.end()
     return line
 

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from conftest import ROOT
 
@@ -17,12 +19,12 @@ def root(tmp_path):
     """A checkout where the profile smoke has run: 100 s a chapter, 90 s of it for the artifacts where there are."""
     store = Artifacts(tmp_path / "artifacts" / "smoke")
     for name in ("test_aberrated.zarr", TSGNET, FRAME_METRICS, VOLUME_METRICS):
-        store.make(name, lambda path: path.write_text(""), parameters={})
+        store.make(name, Path.touch)
         write_json(store.folder / f"{name}.json", store.provenance(name) | {"duration_s": 90.0})
     parameters = profile("smoke").parameters
     (store.folder / "executed").mkdir()
     for chapter in CHAPTERS:
-        stamp = {"duration_s": 100.0, "recipe": {"parameters": parameters[chapter.name]}}
+        stamp = {"duration_s": 100.0, "parameters": parameters[chapter.name]}
         write_json(store.folder / "executed" / f"{chapter.name}.json", stamp)
     return tmp_path
 

@@ -7,6 +7,7 @@ import nbformat
 import pytest
 
 from tsgbook.execution import execute
+from tsgbook.notebook import with_parameters
 
 
 def test_the_kernel_is_this_python_and_ends_with_the_notebook(tmp_path):
@@ -15,8 +16,8 @@ def test_the_kernel_is_this_python_and_ends_with_the_notebook(tmp_path):
         nbformat.v4.new_code_cell("import os, sys\nprint(a, os.getpid(), sys.executable)"),
     ]
     notebook = execute(
-        nbformat.v4.new_notebook(cells=cells), output=tmp_path / "out.ipynb", parameters={"a": 3}, folder=tmp_path,
-        progress_file=tmp_path / "progress",
+        with_parameters(nbformat.v4.new_notebook(cells=cells), {"a": 3}), output=tmp_path / "out.ipynb",
+        folder=tmp_path, progress_file=tmp_path / "progress",
     )  # fmt: skip
     a, pid, python = notebook.cells[-1].outputs[0].text.split()
     assert a == "3" and os.path.samefile(python, sys.executable)

@@ -388,5 +388,5 @@ def test_parameter_defaults_are_read_without_running():
 
 def test_stamps_hold_no_machine_path(run_once, checkout):
     stamp = json.loads((checkout.artifacts / "executed" / "01_first.json").read_text())
-    assert stamp["recipe"]["parameters"] == {"n": 3} and stamp["artifacts"].keys() == {"numbers.txt"}
+    assert stamp["parameters"] == {"n": 3} and stamp["artifacts"].keys() == {"numbers.txt"}
     assert str(run_once[0]) not in json.dumps(stamp)
