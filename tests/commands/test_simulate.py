@@ -9,7 +9,7 @@ from ase.build import bulk
 from ase.cluster import Octahedron
 from tsg_command import one_line, tsg  # noqa: F401
 
-from tsg_core.microscope import Microscope
+from tsg_core.microscope import ABERRATED, Microscope
 from tsg_core.simulation import simulate_tilt_series
 from tsg_core.simulation.from_files import microscope_from, particle_from
 from tsg_core.tilt_series import TiltSeries
@@ -43,6 +43,23 @@ def test_without_a_field_of_view_the_particle_fits_at_every_tilt(tsg, silver, tm
     assert tsg("simulate", silver, "-o", tmp_path / "out.mrc", *SMALL)[0] == 0
     series = TiltSeries.read(tmp_path / "out.mrc")
     assert len(series) == 5 and (series.frames[:, 12, [0, -1]] < 0.2 * series.frames.max()).all()
+
+
+def test_multislice_with_its_options(tsg, silver, tmp_path):
+    (tmp_path / "angles.txt").write_text("20\n")
+    options = ("--tilts", tmp_path / "angles.txt", "--shape", 16, "--field-of-view", 12, "--engine", "multislice")
+    status, _, error = tsg("simulate", silver, "-o", tmp_path / "out.npz", *options, "--box", 13, "--phonons", 1)
+    assert (status, error) == (0, "")
+    expected = simulate_tilt_series(
+        particle_from(silver), microscope=ABERRATED, tilt_deg=[20], shape=16, field_of_view_A=12, engine="multislice",
+        box_A=13.0, phonon_configurations=1,
+    )  # fmt: skip
+    frames = TiltSeries.read(tmp_path / "out.npz").frames
+    np.testing.assert_allclose(frames, expected.frames, atol=1e-5 * frames.max())
+    status, _, error = tsg("simulate", silver, "-o", tmp_path / "cut.npz", *options, "--box", 6)
+    assert status == 2 and "a box of 6 A along" in error and "cuts the particle" in error and one_line(error)
+    status, _, error = tsg("simulate", silver, "-o", tmp_path / "no.npz", *options, "--memory", 0.01)
+    assert status == 2 and "GB of memory and has 0.0 GB" in error and one_line(error)
 
 
 def test_channelling_changes_the_frames(tsg, silver, tmp_path):

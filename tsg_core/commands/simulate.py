@@ -23,10 +23,14 @@ ENGINES = ("incoherent", "multislice", "abtem_multislice", "abtem_prism")
 @click.option("--dose", "dose_per_A2", type=float, metavar="E/A2", help="Electrons per A^2 and frame; else no noise.")
 @click.option("--engine", type=click.Choice(ENGINES), default="incoherent", show_default=True)
 @click.option("--channelling", is_flag=True, help="Atoms in columns beneath one another shine more; incoherent only.")
+@click.option("--box", "box_A", type=float, metavar="A", help="Edge of the box of the engine multislice; else what fits.")
+@click.option("--phonons", "phonon_configurations", type=int, metavar="N", help="Frozen phonons to average; else none.")
+@click.option("--memory", "memory_GB", type=float, metavar="GB", help="For the engine multislice; else what is free.")
+@click.option("--device", metavar="NAME", help="Of the engine multislice: cpu, or cuda for a GPU.")
 @click.option("--seed", default=0, show_default=True, help="Of the noise and of sites occupied in part.")
 def simulate(
     source, output, overwrite, microscope, tilts, step, range_deg, shape, field_of_view_A, diameter_A, dose_per_A2,
-    engine, channelling, seed,
+    engine, channelling, seed, **engine_options,
 ) -> None:  # fmt: skip
     """Simulate the tilt series of a structure.
 
@@ -35,6 +39,7 @@ def simulate(
     `tsg_core.microscope.Microscope`, say `convergence_mrad: 30`.
     """
     check_output(output, sources=(source,), overwrite=overwrite)
+    options = {"channelling": channelling, **engine_options}
     if channelling and engine != "incoherent":
         raise TsgError(f"--channelling is for the engine incoherent; {engine} has it by itself")
     from ..formats import check_writable
@@ -57,7 +62,7 @@ def simulate(
         engine=engine,
         dose_per_A2=dose_per_A2,
         seed=seed,
-        **({"channelling": True} if channelling else {}),
+        **{name: value for name, value in options.items() if value not in (None, False)},
     )
     for sentence in [*made, f"Simulated of {source.name} ({atoms.get_chemical_formula()}) by the engine {engine}"]:
         series = series.noted(sentence)

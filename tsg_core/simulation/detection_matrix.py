@@ -94,7 +94,7 @@ class DetectionMatrix:
         if microscope.convergence_mrad > self.cone_mrad:
             raise TsgError(
                 f"the matrix holds waves of up to {self.cone_mrad:g} mrad and the microscope converges by "
-                f"{microscope.convergence_mrad:g} mrad; make it with a wider cone_mrad"
+                f"{microscope.convergence_mrad:g} mrad; make it with a wider cone"
             )
 
 
@@ -191,7 +191,7 @@ def _checked_box(box_A, atoms: Atoms) -> tuple[float, float]:
         if not edge_A / 2 - FLANK_A >= reach_A:
             raise TsgError(
                 f"a box of {edge_A:g} A along {axis} cuts the particle, whose atoms reach {reach_A:.1f} A from the "
-                f"tilt axis at one tilt or another; box_A={2 * (reach_A + MARGIN_A + FLANK_A):.1f} holds it"
+                f"tilt axis at one tilt or another; one of {2 * (reach_A + MARGIN_A + FLANK_A):.1f} A holds it"
             )
     return box_A
 
@@ -200,12 +200,12 @@ def _check_angles(microscope: Microscope, cone_mrad: float) -> None:
     if microscope.convergence_mrad > microscope.detector_inner_mrad:
         raise TsgError(
             f"the beam converges by {microscope.convergence_mrad:g} mrad and reaches the detector, from "
-            f"{microscope.detector_inner_mrad:g} mrad on; take the engine abtem_multislice"
+            f"{microscope.detector_inner_mrad:g} mrad on; take abTEM's multislice"
         )
     if cone_mrad < microscope.convergence_mrad:
         raise TsgError(
             f"cone_mrad={cone_mrad:g} leaves out waves of the probe, which converges by "
-            f"{microscope.convergence_mrad:g} mrad; raise cone_mrad"
+            f"{microscope.convergence_mrad:g} mrad; widen it"
         )
 
 
@@ -301,7 +301,7 @@ def _passes(n_waves: int, n_pixels: int, slices: Slices, *, memory_GB: float | N
         raise TsgError(
             f"the detection matrix of {n_waves} waves in a box of {y_A:.1f} x {x_A:.1f} A needs "
             f"{(kept + amplitudes / _MOST_PASSES) / 1e9:.1f} GB of memory and has {available / 1e9:.1f} GB; a smaller "
-            "box_A or cone_mrad takes less"
+            "box, down to what holds the particle, or a narrower cone takes less"
         )
     return int(np.ceil(amplitudes / (available - kept)))
 

@@ -46,7 +46,7 @@ def incoherent_frames(
     if microscope.detector_inner_mrad < microscope.convergence_mrad:
         raise TsgError(
             f"detector_inner_mrad={microscope.detector_inner_mrad:g} lies inside the convergent beam of "
-            f"{microscope.convergence_mrad:g} mrad, where images are not incoherent; take the engine abtem_multislice"
+            f"{microscope.convergence_mrad:g} mrad, where images are not incoherent; take abTEM's multislice"
         )
     if thermal_displacement_A is not None and not 0 <= thermal_displacement_A < math.inf:
         raise TsgError(f"thermal_displacement_A={thermal_displacement_A} must be zero or a positive number of angstrom")
