@@ -29,6 +29,7 @@ def write_mrc(
     stated: tuple[float, float] = (0, -1),
     labels: tuple[str, ...] = (),
     is_stamped: bool = True,
+    version: int = 0,
 ) -> Path:
     """An MRC file with every part of its header as it is wanted.
 
@@ -54,7 +55,7 @@ def write_mrc(
     header["extra2"] = np.void(bytes(extra))
     if is_stamped:
         header["map"], header["machst"] = b"MAP ", [0x44, 0x44, 0, 0] if order == "<" else [0x11, 0x11, 0, 0]
-    header["nlabl"] = len(labels)
+    header["nlabl"], header["nversion"] = len(labels), version
     header["label"][: len(labels)] = [label.encode() for label in labels]
     path.write_bytes(header.tobytes() + extended + frames.astype(frames.dtype.newbyteorder(order)).tobytes())
     return path

@@ -214,7 +214,7 @@ def test_show_tells_where_everything_comes_from(tmp_path, tsg):  # noqa: F811
     assert told == {
         "tilt angles from": "a.rawtlt",
         "pixel size from": "the header",
-        "intensity from": "integers of int16 as they are stored: so says their type",
+        "intensity from": "integers of int16, as they are stored: so says their type",
         "tilt axis from": "the convention, vertical, where a title states 3.5 deg from the vertical",
     }
     options = ("--tilts", path.with_suffix(".rawtlt"), "--pixel-size", 3)

@@ -58,6 +58,19 @@ def test_frames_that_say_nothing():
         assert order_fault(np.ones_like(noise), np.arange(shape[0]), rng.permutation(shape[0])) == ""
 
 
+@pytest.mark.parametrize("n", [7, 13])
+def test_a_bad_frame_among_right_ones_is_no_other_order(n):
+    angles, rng = np.linspace(-60, 60, n), np.random.default_rng(0)
+    for is_flat in (False, True):
+        frames = particle(angles, noise=0.1, is_flat=is_flat)
+        for i in range(n):
+            for bad in (np.zeros((64, 64)), rng.normal(0, 1, (64, 64)), frames[(i + n // 2) % n, ::-1]):
+                spoilt = frames.copy()
+                spoilt[i] = bad
+                for scheme in SCHEMES:
+                    assert order_fault(spoilt, angles, np.argsort(scheme(n))) == ""
+
+
 @pytest.mark.parametrize("noise", [0.0, 0.2])
 @pytest.mark.parametrize("scheme", [dose_symmetric, bidirectional])
 def test_a_stack_that_was_sorted_after_its_angles_were_noted(tmp_path, scheme, noise):

@@ -49,7 +49,8 @@ def test_sixteen_bits_in_either_type(tmp_path, order, stated, truth, true_kind, 
     series = read(write_mrc(tmp_path / "a.mrc", stored, order=order, stated=limits), truth)
     told = [sentence for sentence in series.history if sentence.startswith(f"Integers of {stored.dtype} were read")]
     assert len(told) == (true_kind != stored_kind)
-    assert f"integers of {numbers.dtype} as they are stored" in series.metadata["sources"]["intensity"]
+    how = "as they are stored" if true_kind == stored_kind else f"read as {numbers.dtype}"
+    assert series.metadata["sources"]["intensity"].startswith(f"integers of {stored.dtype}, {how}: ")
 
 
 def test_the_remark_says_what_decided(tmp_path):
@@ -106,6 +107,12 @@ def test_bytes_of_which_only_the_header_tells(tmp_path):
     stored = np.where(np.arange(320).reshape(5, 8, 8) % 2, 200, 3).astype(np.uint8)
     read(write_mrc(tmp_path / "a.mrc", stored.view(np.int8), stated=(3, 200)), stored)
     read(write_mrc(tmp_path / "b.mrc", stored.view(np.int8), stated=(-56, 3)), stored.view(np.int8))
+
+
+@pytest.mark.parametrize("version, dtype", [(0, np.uint8), (20140, np.int8), (20141, np.int8)])
+def test_bytes_of_which_nothing_tells_are_those_of_the_version(tmp_path, version, dtype):
+    stored = np.where(np.arange(320).reshape(5, 8, 8) % 2, 200, 3).astype(np.uint8).view(np.int8)
+    read(write_mrc(tmp_path / "a.mrc", stored, version=version), stored.view(dtype))
 
 
 def test_other_formats_and_volumes_are_read_alike(tmp_path):

@@ -21,6 +21,7 @@ from .trust import find_pixel_size
 
 SUFFIXES = (".mrc", ".st", ".ali", ".rec", ".mrcs")
 _IMOD_STAMP = 1146047817
+_VERSION_OF_SIGNED_BYTES = 20140  # MRC2014: before, programs did not agree, and most took bytes without a sign
 _UPRIGHT = math.sin(math.radians(5))
 _LABEL_LENGTH, _N_LABELS = 80, 10
 _ROUNDED = "tsg: angles in this header are rounded; those of .rawtlt are not"  # and so they are passed over here
@@ -31,6 +32,8 @@ def read_mrc(path: Path) -> Stack:
     """Frames as the axis map has them; angles of the extended header; flags and history of an own .mdoc beside it."""
     header, extended, offset = read_header(path)
     dtype = mrcfile.utils.data_dtype_from_header(header)
+    if dtype == np.int8 and int(header.nversion) < _VERSION_OF_SIGNED_BYTES:
+        dtype = np.dtype(np.uint8)
     shape = tuple(map(int, mrcfile.utils.data_shape_from_header(header)))
     shape = (1, *shape) if len(shape) == 2 else shape
     stack = Stack(frames=RawFrames(path, offset, shape, dtype), kind="MRC file")

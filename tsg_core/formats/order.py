@@ -14,6 +14,7 @@ _MANY = 5  # pairs of frames of which the mean tells something
 _SURE = 4.0  # standard errors
 _UNLIKE, _UNLIKE_OF_FEW = 1.3, 3.0  # ratio of differences where many or few tell
 _LIKE_FAR_APART = 0.6  # share of what frames far apart in angle differ by, above those that look most alike
+_ODD = 3.0  # how much more than usual a frame differs from all next to it to be left aside
 _FINEST = 0.12  # cycles a pixel: finer detail is noise, and lost between pixels
 
 
@@ -21,14 +22,16 @@ def order_fault(frames: np.ndarray, tilt_deg: np.ndarray, order: np.ndarray) -> 
     """What shows that `frames` (n_tilt, n_y, n_x), sorted by angle, do not fit `tilt_deg`; empty where nothing does.
 
     `order` (n_tilt,) says where in the file each frame lies. Frames at opposite angles are not compared: those of an
-    object that is its own mirror image are alike.
+    object that is its own mirror image are alike. Frames like no other are left aside.
     """
     if len(frames) < _FEWEST or min(frames.shape[1:]) < _SMALLEST:
         return ""
     spectra = _spectra(frames)
-    in_angle = np.stack([np.arange(len(frames) - 1), np.arange(1, len(frames))], axis=1)
-    by_place = np.argsort(order)
-    in_file = np.sort(np.stack([by_place[:-1], by_place[1:]], axis=1), axis=1)
+    usual = _usual(spectra, order)
+    spectra, tilt_deg, order = spectra[usual], tilt_deg[usual], order[usual]
+    if len(order) < _FEWEST:
+        return ""
+    in_angle, in_file = _next(np.arange(len(order))), _next(np.argsort(order))
     only_angle = [pair for pair in in_angle.tolist() if pair not in in_file.tolist()]
     step_deg = np.sort(np.diff(tilt_deg))[len(tilt_deg) // 2 - 1]
     only_file = [(i, j) for i, j in in_file.tolist() if j - i > 1 and abs(tilt_deg[i] + tilt_deg[j]) > step_deg / 2]
@@ -38,11 +41,26 @@ def order_fault(frames: np.ndarray, tilt_deg: np.ndarray, order: np.ndarray) -> 
         if far.mean() - near.mean() > least and _is_unlike(far, near, neighbours):
             return f"frames next to each other in the file are {_ratio(far, near)} more alike than frames next in angle"
     every_second = _differences(spectra, in_angle[:-1] + np.array([0, 1]))
-    far_apart = _differences(spectra, [(i, (i + len(frames) // 3) % len(frames)) for i in range(len(frames))])
+    far_apart = _differences(spectra, [(i, (i + len(order) // 3) % len(order)) for i in range(len(order))])
     excess, most = neighbours.mean() - every_second.mean(), far_apart.mean() - every_second.mean()
     if excess > max(least, _LIKE_FAR_APART * most) and _is_larger(neighbours, every_second):
         return f"every second frame is {_ratio(neighbours, every_second)} more alike than frames next in angle"
     return ""
+
+
+def _next(sequence: np.ndarray) -> np.ndarray:
+    """Pairs (n - 1, 2) of what is next to each other in a sequence, the smaller number first."""
+    return np.sort(np.stack([sequence[:-1], sequence[1:]], axis=1), axis=1)
+
+
+def _usual(spectra: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """(n_tilt,) False for frames that are like none next to them, in angle or in the file: empty ones, say."""
+    least = np.full(len(order), np.inf)
+    for pairs in (_next(np.arange(len(order))), _next(np.argsort(order))):
+        differences = _differences(spectra, pairs)
+        for column in pairs.T:
+            np.minimum.at(least, column, differences)
+    return least <= _ODD * np.sort(least)[len(least) // 2]
 
 
 def _is_unlike(in_angle: np.ndarray, in_file: np.ndarray, neighbours: np.ndarray) -> bool:

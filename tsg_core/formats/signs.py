@@ -40,15 +40,15 @@ def settle_signs(stack: Stack) -> None:
         return
     reading = read_signs(frames, stated=stack.stated_range, is_flagged_signed=stack.is_flagged_signed)
     against = f", against {reading.against}" if reading.against else ""
+    how = "as they are stored"
     if reading.dtype.kind != frames.dtype.kind:
-        stack.frames = recast(frames, reading.dtype)
-        said = f"Integers of {frames.dtype.name} were read as {reading.dtype.name}"
+        stack.frames, how = recast(frames, reading.dtype), f"read as {reading.dtype.name}"
+        said = f"Integers of {frames.dtype.name} were {how}"
         stack.remarks += (f"{said}: {reading.why}{against}.",)
     elif against:
         stack.remarks += (f"Integers were read as {reading.dtype.name}: {reading.why}{against}.",)
-    stack.intensity_from = (
-        stack.intensity_from or f"integers of {reading.dtype.name} as they are stored: {reading.why}{against}"
-    )
+    if not stack.intensity_from:
+        stack.intensity_from = f"integers of {frames.dtype.name}, {how}: {reading.why}{against}"
 
 
 def read_signs(
