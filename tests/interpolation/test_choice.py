@@ -1,6 +1,7 @@
 """The automatic choice: the right method on cases that decide it, the trend behind it, and honest intervals."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,15 @@ from phantoms import spot_series
 from tsg_core.errors import TsgError
 from tsg_core.interpolation import densify, methods
 from tsg_core.interpolation.choice import choose, predict_automatically
-from tsg_core.interpolation.leave_out import ErrorTrend, LeftOut, effective_spacing_deg, error_trend, folds, leave_out
+from tsg_core.interpolation.leave_out import (
+    ErrorTrend,
+    LeftOut,
+    carried_gain_dB,
+    effective_spacing_deg,
+    error_trend,
+    folds,
+    leave_out,
+)
 from tsg_core.interpolation.uncertainty import coverage
 from tsg_core.tilt_series import TiltSeries
 
@@ -60,8 +69,13 @@ def test_noise_around_a_constant_says_that_linear_is_as_good():
     )
 
 
-@pytest.mark.parametrize(("cubic_mse", "linear_is_taken"), [(1.3, True), (0.9, False)])
-def test_a_gain_that_no_left_out_frame_shows_is_not_taken(monkeypatch, cubic_mse, linear_is_taken):
+@pytest.mark.parametrize(
+    ("cubic_mse", "carried_dB", "linear_is_taken"),
+    [(1.3, (2.0, 1.8), True), (1.3, (2.0, 0.3), False), (0.9, (2.0, 1.8), False)],
+)
+def test_a_gain_that_no_left_out_frame_shows_is_taken_where_all_agree(
+    monkeypatch, cubic_mse, carried_dB, linear_is_taken
+):
     trend = ErrorTrend(
         spacing_deg=6.0,
         mse=np.array([1.0, cubic_mse]),
@@ -70,9 +84,29 @@ def test_a_gain_that_no_left_out_frame_shows_is_not_taken(monkeypatch, cubic_mse
         correlation=np.array([[1.0, 0.95], [0.95, 1.0]]),
     )
     monkeypatch.setattr("tsg_core.interpolation.choice.error_trend", lambda _: trend)
-    choice = choose(waves(TILT_deg[::2]), methods=("linear", "cubic"))
+    monkeypatch.setattr("tsg_core.interpolation.choice.carried_gain_dB", lambda *_, **__: carried_dB)
+    choice = choose(waves(TILT_deg), methods=("linear", "cubic"))  # 3 deg apart
     assert (choice.method == "linear") == choice.verdict.startswith("linear is as good") == linear_is_taken
     assert trend.at(3.0)[1] < 0.5 * trend.at(3.0)[0]
+
+
+def test_a_gain_is_carried_to_smaller_spacings_as_far_as_frames_agree():
+    """Errors of the second method fall by 6 dB where those of the first fall by 3: half of the spacing, 3 dB more."""
+    spacing_deg = np.repeat([4.0, 8.0], 6)
+    size = np.stack([np.sqrt(spacing_deg / 4), 1.2 * spacing_deg / 4])
+    size *= 1 + 0.05 * np.sin(np.arange(12))  # frames differ in what no method foretells; the gain does not
+    left_out = LeftOut(
+        tilt_deg=np.tile(np.arange(6.0), 2), spacing_deg=spacing_deg, near=spacing_deg < 5,
+        truth=np.zeros((12, 1, 1)), predicted=size[..., None, None],
+    )  # fmt: skip
+    near_dB = -20 * np.log10(1.2)
+    gain_dB, error_dB = carried_gain_dB(left_out, np.array([0.0, 1.0]), over=0, spacing_deg=2.0)
+    assert gain_dB == pytest.approx(near_dB + 10 * np.log10(2)) and error_dB < 1e-6
+    few = replace(left_out, tilt_deg=np.arange(12.0))  # no frame is left out twice
+    assert carried_gain_dB(few, np.array([0.0, 1.0]), over=0, spacing_deg=2.0) == (pytest.approx(near_dB), np.inf)
+    predicted = size * np.where(np.arange(12) % 2, 1.5, 1)[None] ** np.array([[0], [1]])
+    torn = replace(left_out, predicted=predicted[..., None, None])
+    assert carried_gain_dB(torn, np.array([0.0, 1.0]), over=0, spacing_deg=2.0)[1] > 0.5
 
 
 def test_densify_records_the_choice():

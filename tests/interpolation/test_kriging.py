@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tsg_core.interpolation.angles import cubic, linear
-from tsg_core.interpolation.kriging import kriged
+from tsg_core.interpolation.kriging import kriged, smooth
 from tsg_core.tilt_series import TiltSeries
 
 MEASURED_deg = np.arange(-60.0, 61.0, 5.0)
@@ -62,3 +62,21 @@ def test_few_empty_and_small_frames_are_predicted(n):
     angles = np.linspace(-10, 10, n)
     assert np.isfinite(kriged(np.zeros((n, 6, 5)), measured_deg=angles, tilt_deg=np.array([1.0]))).all()
     assert kriged(np.ones((n, 6, 5)), measured_deg=angles, tilt_deg=np.array([1.0])) == pytest.approx(1, abs=1e-2)
+
+
+def test_frames_are_smoothed_over_the_angle_as_their_noise_asks():
+    """Linear interpolation carries half of its neighbours' noise; frames that change slowly have many neighbours."""
+    rng = np.random.default_rng(5)
+    clean, true = (frames_with(angles_deg, changing=0.02) for angles_deg in (MEASURED_deg, MIDDLES_deg))
+    for noise, gain in ((0.0, 4), (0.3, 2)):
+        series = TiltSeries(clean + noise * rng.normal(size=clean.shape), MEASURED_deg, 1.0)
+        errors = [error(method(series, MIDDLES_deg), true) for method in (smooth, linear, cubic)]
+        assert errors[0] * gain < errors[1] and (noise == 0 or errors[0] * gain < errors[2])
+
+
+def test_smoothing_leaves_alone_what_only_two_frames_show():
+    frames = np.random.default_rng(0).random((2, 8, 8))
+    series = TiltSeries(frames, [0.0, 4.0], 1.0)
+    assert np.isfinite(smooth(series, np.array([2.0]))).all()
+    even = TiltSeries(np.full((4, 8, 8), 3.0), [0.0, 4.0, 8.0, 12.0], 1.0)
+    np.testing.assert_allclose(smooth(even, np.array([2.0])), 3.0, rtol=1e-3)

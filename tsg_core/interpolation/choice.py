@@ -12,12 +12,13 @@ from ..evaluation.metrics import psnr_dB
 from ..reconstruction.extent import with_extent
 from ..tilt_series import TiltSeries
 from .large_series import AFFORDABLE_px, hand_back_memory, is_large, judged_part, judged_rows
-from .leave_out import ErrorTrend, Predict, effective_spacing_deg, error_trend, leave_out
+from .leave_out import ErrorTrend, Predict, carried_gain_dB, effective_spacing_deg, error_trend, leave_out
 from .methods import SINGLE_METHODS, predict
 from .uncertainty import PixelErrors, learn_pixel_errors
 
-CANDIDATES = ("linear", "cubic", "reprojection", "kriging", "tsgnet", "informed", "atoms")
+CANDIDATES = ("linear", "cubic", "smooth", "reprojection", "kriging", "tsgnet", "informed", "atoms")
 AS_GOOD_dB = 0.2  # a gain below this over linear is not worth a method that assumes more
+UNSHOWN_dB = 0.5  # least gain, less its standard error, that is taken though no left-out frame itself shows any
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -120,7 +121,8 @@ def choose(
     `candidates_of`. Left-out frames have twice the spacing: a power law between two and four times the spacing carries
     each method's error on to the real one. The weights minimise the expected squared error of the blend, for every
     target by its own distance to the measured frames. Linear interpolation is taken where nothing is expected to gain
-    0.2 dB over it, or where the gain is that of the power law alone, and left-out frames do not show it.
+    0.2 dB over it, or where left-out frames do not show the gain, which then is that of the power law alone, and the
+    frames disagree on it.
     `predict_by(method, series, tilt_deg)` stands in for `methods.predict` where predictions are kept or watched.
     Raises TsgError for an unknown method, and where none of the methods applies.
     """
@@ -141,11 +143,11 @@ def choose(
     weights, expected = trend.blend(spacing_deg)
     alone = dict(zip(applying, trend.at(spacing_deg), strict=True))
     fixed = None
-    if "linear" in alone and not (
-        alone["linear"] > expected * 10 ** (AS_GOOD_dB / 10)
-        and trend.mse[applying.index("linear")] > trend.blended(weights, trend.spacing_deg)  # left-out frames show it
-    ):
-        fixed = weights = np.array([float(m == "linear") for m in applying])
+    if "linear" in alone:
+        linear, gain_dB = applying.index("linear"), 10 * np.log10(alone["linear"] / max(expected, 1e-300))
+        shown = trend.mse[linear] > trend.blended(weights, trend.spacing_deg)
+        if gain_dB <= AS_GOOD_dB or not (shown or _sure(left_out, weights, linear, spacing_deg, gain_dB)):
+            fixed = weights = np.array([float(m == "linear") for m in applying])
     method = applying[int(np.argmax(weights))]
     return Choice(
         table=_table(series, trend, applying, failed, weights, spacing_deg),
@@ -179,6 +181,12 @@ def _check_methods(methods: Sequence[str]) -> None:
             raise TsgError(f"method {method!r} cannot be chosen from; there are {', '.join(SINGLE_METHODS)}")
     if not methods:
         raise TsgError(f"no methods to choose from; there are {', '.join(SINGLE_METHODS)}")
+
+
+def _sure(left_out, weights: np.ndarray, linear: int, spacing_deg: float, gain_dB: float) -> bool:
+    """Whether frames agree on a gain over linear that appears only at the spacing of the whole series."""
+    carried_dB, error_dB = carried_gain_dB(left_out, weights, over=linear, spacing_deg=spacing_deg)
+    return min(gain_dB, carried_dB - error_dB) > UNSHOWN_dB
 
 
 def _weights(choice: Choice, spacing_deg: float) -> np.ndarray:

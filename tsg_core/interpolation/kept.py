@@ -20,7 +20,7 @@ from .methods import predict
 
 # kriging and informed go on from the object that reprojection has fitted
 COST = {"reprojection": 1e4, "sirt_reprojection": 5e3, "atoms": 1e4}
-COST |= {"kriging": 1e3, "informed": 1e3, "tsgnet": 1e3, "flow": 100}
+COST |= {"kriging": 1e3, "informed": 1e3, "tsgnet": 1e3, "smooth": 300, "flow": 100}
 WIDE_COST = COST | {"sirt_reprojection": 5e4, "kriging": 2e3, "informed": 1e4, "tsgnet": 2e4}  # of wide frames
 LEAST_COST = 1  # of the methods that are not named: weighted sums of frames
 

@@ -4,15 +4,18 @@ What a model of the object misses may change slowly from tilt to tilt, or be ano
 wide probe it is: the probe's halo shows how strongly the crystal scatters beams inclined by up to the convergence angle,
 and frames further apart than twice that angle share none of it. A spline through such values is further from the truth
 than their mean. Kriging finds from the measured frames how long each band of spatial frequencies keeps its value,
-follows it within that range, and falls back to the mean beyond.
+follows it within that range, and falls back to the mean beyond. Of whole frames it makes the method `smooth`: a spline
+through two noisy neighbours carries their noise, and frames further away tell the noise from what changes.
 """
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.fft import dctn, idctn
 
+from ..tilt_series import TiltSeries
 from .large_series import is_large
 
 EDGES = (0.03, 0.06, 0.12, 0.25, 0.5)  # of the Nyquist frequency, radially; the mean of a frame is a band of its own
@@ -30,16 +33,50 @@ RANGES = (
 LASTING = (0.0, 0.2, 0.4, 0.6, 0.8, 0.95)  # share of the variance that all frames have in common
 AT_ONCE = 16384  # coefficients of each spectrum, in double precision
 NOISE = (1e-4, 1e-3, 1e-2, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0)  # over the variance
+SHAPES = {  # of the covariance over the distance in ranges: Rasmussen and Williams, equations 4.9, 4.14 and 4.17
+    "gaussian": lambda d: np.exp(-0.5 * d**2),
+    "matern": lambda d: (1 + np.sqrt(3) * d) * np.exp(-np.sqrt(3) * d),
+    "exponential": lambda d: np.exp(-d),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Covariances:
+    """The covariances among which the likeliest is found: all combinations of these."""
+
+    shapes: tuple[str, ...] = ("gaussian",)
+    ranges: tuple[float, ...] = RANGES
+    lasting: tuple[float, ...] = LASTING
+    noise: tuple[float, ...] = NOISE
+
+
+RESIDUALS = Covariances()
+FRAMES = Covariances(
+    shapes=("exponential", "matern", "gaussian"),
+    ranges=(0.5, 1, 2, 3, 5, 8, 13, 21, 34, 60),
+    lasting=(0.0, 0.3, 0.6, 0.9, 0.97),
+    noise=(1e-6, 1e-5, 1e-4, 1e-3, 3e-3, 1e-2, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0),
+)
+
+
+def smooth(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
+    """The frames themselves by `kriged`: each weighed by how much of it is noise, and how fast what it shows changes."""
+    return kriged(series.frames, measured_deg=series.tilt_deg, tilt_deg=tilt_deg, covariances=FRAMES)
 
 
 def kriged(
-    frames: np.ndarray, *, measured_deg: np.ndarray, tilt_deg: np.ndarray, overwrite: bool = False
+    frames: np.ndarray,
+    *,
+    measured_deg: np.ndarray,
+    tilt_deg: np.ndarray,
+    overwrite: bool = False,
+    covariances: Covariances = RESIDUALS,
 ) -> np.ndarray:
     """The best linear prediction (n_target, n_y, n_x) at `tilt_deg` from frames (n_measured, n_y, n_x), float32.
 
     Coefficients of the cosine transform are taken for independent, those of a band for equally distributed, with the
-    covariance lasting + (1 - lasting) exp(-(d / range)^2 / 2) at the angle d apart, besides noise. Range, lasting share
-    and noise of each band are the likeliest of a grid. See Rasmussen and Williams, Gaussian Processes for Machine
+    covariance lasting + (1 - lasting) shape(d / range) at the angle d apart, besides noise. Shape, range, lasting share
+    and noise of each band are the likeliest of `covariances`. See Rasmussen and Williams, Gaussian Processes for Machine
     Learning (2006), sections 2.2 and 5.4.1.
     Large frames are transformed in their own precision, in their place if they may be overwritten.
     """
@@ -52,32 +89,34 @@ def kriged(
     apart = np.abs(measured_deg[:, None] - measured_deg) / spacing_deg
     wanted = np.abs(np.asarray(tilt_deg, np.float64)[:, None] - measured_deg) / spacing_deg
     predicted = np.empty((len(wanted), *frames.shape[1:]), spectrum.dtype)
-    for band, (reach, lasting, noise) in enumerate(likeliest(spectrum, bands, apart)):
-        known = _covariance(apart, reach, lasting) + noise * np.eye(len(apart))
-        weights = np.linalg.solve(known, _covariance(wanted, reach, lasting).T).T
+    for band, (shape, reach, lasting, noise) in enumerate(likeliest(spectrum, bands, apart, covariances)):
+        known = _covariance(apart, shape, reach, lasting) + noise * np.eye(len(apart))
+        weights = np.linalg.solve(known, _covariance(wanted, shape, reach, lasting).T).T
         for some in _coefficients(bands, band):
             predicted.reshape(len(wanted), -1)[:, some] = weights @ _values(spectrum, some)
     return idctn(predicted, axes=(1, 2), norm="ortho", overwrite_x=True).astype(np.float32, copy=False)
 
 
-def likeliest(spectrum: np.ndarray, bands: np.ndarray, apart: np.ndarray) -> list[tuple[float, float, float]]:
-    """Range in spacings, lasting share and noise of each band, by the largest likelihood; the variance is free.
+def likeliest(
+    spectrum: np.ndarray, bands: np.ndarray, apart: np.ndarray, covariances: Covariances
+) -> list[tuple[str, float, float, float]]:
+    """Shape, range in spacings, lasting share and noise of each band, by the largest likelihood; the variance is free.
 
     spectrum (n, n_y, n_x), bands (n_y, n_x) from 0 on, apart (n, n): differences of angle in spacings.
     """
     n, n_bands = len(apart), int(bands.max()) + 1
     counts = np.bincount(bands.ravel())
     products = np.stack([_products(spectrum, bands, band) for band in range(n_bands)])
-    best, found = np.full(n_bands, -np.inf), [(RANGES[0], 0.0, 1.0)] * n_bands
-    for reach, lasting in itertools.product(RANGES, LASTING):
-        values, vectors = np.linalg.eigh(_covariance(apart, reach, lasting))
+    best, found = np.full(n_bands, -np.inf), [(covariances.shapes[0], covariances.ranges[0], 0.0, 1.0)] * n_bands
+    for shape, reach, lasting in itertools.product(covariances.shapes, covariances.ranges, covariances.lasting):
+        values, vectors = np.linalg.eigh(_covariance(apart, shape, reach, lasting))
         powers = np.einsum("ik,bij,jk->bk", vectors, products, vectors, optimize=True)
-        for noise in NOISE:
+        for noise in covariances.noise:
             variances = values.clip(0) + noise
             scale = (powers / variances).sum(axis=1) / (n * counts)
             likelihood = -counts / 2 * (np.log(variances).sum() + n * np.log(scale + np.finfo(float).tiny))
             for band in np.flatnonzero(likelihood > best):
-                best[band], found[band] = likelihood[band], (reach, lasting, noise)
+                best[band], found[band] = likelihood[band], (shape, reach, lasting, noise)
     return found
 
 
@@ -97,8 +136,8 @@ def _values(spectrum: np.ndarray, places: np.ndarray) -> np.ndarray:
     return np.take(spectrum.reshape(len(spectrum), -1), places, axis=1).astype(np.float64, copy=False)
 
 
-def _covariance(apart: np.ndarray, reach: float, lasting: float) -> np.ndarray:
-    return lasting + (1 - lasting) * np.exp(-0.5 * (apart / reach) ** 2)
+def _covariance(apart: np.ndarray, shape: str, reach: float, lasting: float) -> np.ndarray:
+    return lasting + (1 - lasting) * SHAPES[shape](apart / reach)
 
 
 def _bands(shape: tuple[int, int]) -> np.ndarray:

@@ -21,6 +21,7 @@ STEEPEST = 8.0  # power of the spacing with which a squared error may fall: a cu
 ENOUGH = 12  # left-out frames by which methods are judged, where a series has so many
 USUAL, LIKE_PAIRS = 2.0, 4  # the power expected before any is learnt, and by how many pairs of errors one is outvoted
 NOISE_ERRORS = 4.0  # standard errors that noise is allowed: counted electrons scatter more than normal noise does
+LEAST_PAIRS = 3  # that tell a standard error
 RIDGE = 1e-4  # of the mean squared error: added to every method's own, so that methods that agree share their weight
 Predict = Callable[[str, TiltSeries, np.ndarray], np.ndarray]
 
@@ -190,23 +191,54 @@ def error_trend(left_out: LeftOut) -> ErrorTrend:
     )
 
 
+def carried_gain_dB(
+    left_out: LeftOut, weights: np.ndarray, *, over: int, spacing_deg: float
+) -> tuple[float, float]:
+    """How much nearer a blend is expected to come than one method, in the mean over frames, and its standard error.
+
+    What the near frames show, and as much more at this spacing as they show more than the far ones. Without three pairs
+    of near and far frames the error is infinite.
+    """
+    used = np.flatnonzero(weights)
+    gain_dB = np.empty(len(left_out.truth))
+    for k in range(len(gain_dB)):
+        error = weights[used] @ _error(left_out, used, k).reshape(len(used), -1)
+        one = _error(left_out, over, k)
+        gain_dB[k] = 10 * np.log10(max(np.square(one).mean(), 1e-300) / max(np.square(error).mean(), 1e-300))
+    near, far = _pairs(left_out)
+    told = np.isfinite(gain_dB[far])
+    near, far, shown = near[told], far[told], gain_dB[left_out.near]
+    if len(near) < LEAST_PAIRS:
+        return float(shown.mean()), np.inf
+    more = gain_dB[near] - gain_dB[far]
+    far_deg, near_deg = (np.exp(np.log(left_out.spacing_deg[of].clip(1e-6)).mean()) for of in (far, near))
+    steps = np.log(near_deg / spacing_deg) / np.log(far_deg / near_deg)
+    error_dB = np.sqrt(shown.var(ddof=1) / len(shown) + steps**2 * more.var(ddof=1) / len(more))
+    return float(shown.mean() + steps * more.mean()), float(error_dB)
+
+
+def _pairs(left_out: LeftOut) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of the frames that were left out with near and with far neighbours kept: (n,) of either."""
+    near_ones = {tilt: k for k, tilt in enumerate(left_out.tilt_deg) if left_out.near[k]}
+    pairs = [(near_ones[t], k) for k, t in enumerate(left_out.tilt_deg) if not left_out.near[k] and t in near_ones]
+    return tuple(np.array(pairs, int).reshape(-1, 2).T)
+
+
 def _powers(left_out: LeftOut, mse: np.ndarray, floor: float) -> np.ndarray:
     """Powers (n_method,) of the spacing, by frames left out both with near and with far neighbours kept.
 
     A fitted object's error leaps where most of its frames are gone, and how hard a frame is depends on its angle: few
     pairs of errors (n_method, n) foretell badly, and count as little against the usual power as they are few.
     """
-    near_ones = {tilt: k for k, tilt in enumerate(left_out.tilt_deg) if left_out.near[k]}
-    pairs = [(near_ones[t], k) for k, t in enumerate(left_out.tilt_deg) if not left_out.near[k] and t in near_ones]
+    near, far = _pairs(left_out)
     usual = np.full(len(mse), USUAL)
-    if not pairs:
+    if not len(near):
         return usual
-    near, far = np.transpose(pairs)
     step = np.log(left_out.spacing_deg[far].clip(1e-6) / left_out.spacing_deg[near].clip(1e-6)).mean()
     above, beyond = ((_typical(mse[:, of]) - floor).clip(0) for of in (near, far))
     ratio = np.divide(beyond, above, out=np.ones(len(mse)), where=above > 0)
     found = np.where(np.isnan(ratio), USUAL, (np.log(ratio.clip(1e-12)) / step).clip(0, STEEPEST))
-    return (LIKE_PAIRS * usual + len(pairs) * found) / (LIKE_PAIRS + len(pairs))
+    return (LIKE_PAIRS * usual + len(near) * found) / (LIKE_PAIRS + len(near))
 
 
 def _noise(left_out: LeftOut, method: int) -> float:

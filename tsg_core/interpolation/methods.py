@@ -1,7 +1,7 @@
 """Ways to predict frames between measured ones: functions of a series and the wanted angles.
 
-What they know: `nearest`, `linear` and `cubic` know each pixel's values over the angles; `flow` that structures move
-between two frames; `sirt_reprojection` and `reprojection` that all frames show one object, `kriging` also for how long what it
+What they know: `nearest`, `linear` and `cubic` know each pixel's values over the angles, `smooth` also how much of them
+is noise; `flow` that structures move between two frames; `sirt_reprojection` and `reprojection` that all frames show one object, `kriging` also for how long what it
 misses stays the same, `atoms` that it consists of atoms; `tsgnet` and `informed` what a network has learnt from other
 objects, `informed` besides what the object and its atoms say.
 """
@@ -12,6 +12,7 @@ import numpy as np
 
 from ..tilt_series import TiltSeries
 from .angles import cubic, flow, linear, nearest
+from .kriging import smooth
 from .large_series import is_wide
 from .reprojection import kriging, reprojection, sirt_reprojection
 
@@ -41,7 +42,9 @@ def atoms(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.nd
 
 SINGLE_METHODS: dict[str, Callable[..., np.ndarray]] = {
     method.__name__: method
-    for method in (nearest, linear, cubic, flow, sirt_reprojection, reprojection, kriging, tsgnet, informed, atoms)
+    for method in (
+        nearest, linear, cubic, smooth, flow, sirt_reprojection, reprojection, kriging, tsgnet, informed, atoms,
+    )  # fmt: skip
 }
 
 
