@@ -80,9 +80,14 @@ class TiltSeries:
         """What was done to the series, in order, one sentence for each step."""
         return tuple(self.metadata.get("history", ()))
 
-    def noted(self, sentence: str, **changes: Any) -> "TiltSeries":
-        """The series with these fields replaced; `sentence`, which says what was done, is added to its history."""
+    def noted(self, sentence: str, *, since: Mapping[str, str] | None = None, **changes: Any) -> "TiltSeries":
+        """The series with these fields replaced; `sentence`, which says what was done, is added to its history.
+
+        `since` says what it changed of the angles, pixel_size, intensity or axis whose sources reading told.
+        """
         metadata = {**changes.pop("metadata", self.metadata), "history": (*self.history, sentence)}
+        if since and (told := metadata.get("sources")):
+            metadata["sources"] = told | {name: f"{told[name]}; {what}" for name, what in since.items() if name in told}
         return replace(self, metadata=metadata, **changes)
 
     @classmethod

@@ -154,7 +154,7 @@ def test_pixel_sizes_that_disagree(tmp_path, stated_A, noted_m, mdoc_A, taken_A,
 
 def test_a_pixel_size_that_cannot_be_is_refused(tmp_path):
     path = write_mrc(tmp_path / "a.mrc", FRAMES, pixel_size_A=3e-10, **records("SERI", ANGLES))
-    refused("states pixels of 3e-10 A in the header, which cannot be; give it as pixel_size_A .--pixel-size", path)
+    refused("states pixels of 3e-10 A in the header, which cannot be; give it by --pixel-size", path)
     assert read_series(path, pixel_size_A=3).pixel_size_A == 3
 
 
@@ -220,6 +220,32 @@ def test_show_tells_where_everything_comes_from(tmp_path, tsg):  # noqa: F811
     options = ("--tilts", path.with_suffix(".rawtlt"), "--pixel-size", 3)
     _, said, _ = tsg("show", path, "-o", tmp_path / "b.png", *options)
     assert "tilt angles from  a.rawtlt, as given\npixel size from   the one given\n" in said
+
+
+def test_the_report_of_densify_tells_it_too(tmp_path, tsg):  # noqa: F811
+    path = write_mrc(tmp_path / "a.mrc", FRAMES, **records("SERI", ANGLES))
+    status, _, _ = tsg("densify", path, "-o", tmp_path / "dense.npz", "--method", "linear", "--step", 5)
+    report = (tmp_path / "dense_report.html").read_text()
+    assert status == 0
+    for name, origin in (
+        ("tilt angles", "the extended header of a.mrc"),
+        ("pixel size", "the header"),
+        ("intensity", "integers of int16, as they are stored: so says their type"),
+        ("tilt axis", "the convention, vertical: nothing states it"),
+    ):
+        assert f"<tr><th>{name} from</th><td>{origin}</td></tr>" in report
+
+
+def test_steps_of_preparation_are_told_with_the_sources(tmp_path, tsg):  # noqa: F811
+    path = write_mrc(tmp_path / "a.mrc", FRAMES, **records("SERI", ANGLES))
+    options = ("--rotate", "--flip-angles", "--bin", 2, "--align", "none", "--background", 50)
+    assert tsg("prepare", path, "-o", tmp_path / "b.npz", *options)[0] == 0
+    assert read_series(tmp_path / "b.npz").metadata["sources"] == {
+        "angles": "the extended header of a.mrc; their signs were changed",
+        "pixel_size": "the header; 2 of these became one",
+        "intensity": "integers of int16, as they are stored: so says their type; a background was subtracted",
+        "axis": "the convention, vertical: nothing states it; the frames were turned by 90 degrees",
+    }
 
 
 def test_sources_travel_with_the_series(tmp_path):

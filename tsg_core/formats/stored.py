@@ -98,8 +98,13 @@ class StoredSeries:
         told = [f"Numbers of {self.dtype} were rounded to float32, by one part in 2^24 at most."] if is_rounded else []
         told += [faults[i] for i in sorted(faults)]
         told += self._order_faults(frames) if indices is None and self._is_foreign else []
-        for sentence in [*told, *self._parts(len(series), rows, binning)]:
+        for sentence in [*told, *self._parts(len(series), rows)]:
             series = series.noted(sentence)
+        if binning > 1:
+            series = series.noted(
+                f"Binned by {binning} to pixels of {pixel_size_A:.4g} A.",
+                since={"pixel_size": f"{binning} of these became one"},
+            )
         return series
 
     def _order_faults(self, frames: np.ndarray) -> list[str]:
@@ -124,15 +129,13 @@ class StoredSeries:
         except IndexError:
             raise TsgError(f"{self.path} has {len(self)} frames; indices={indices} do not fit") from None
 
-    def _parts(self, n_frames: int, rows: slice, binning: int) -> Iterator[str]:
+    def _parts(self, n_frames: int, rows: slice) -> Iterator[str]:
         """Sentences on what of the series was read."""
         start, stop, _ = rows.indices(self.shape[1])
         if n_frames < len(self):
             yield f"{n_frames} of {len(self)} frames were read."
         if stop - start < self.shape[1]:
             yield f"Rows {start} to {stop - 1} of {self.shape[1]} were read."
-        if binning > 1:
-            yield f"Binned by {binning} to pixels of {self.pixel_size_A * binning:.4g} A."
 
 
 @contextmanager

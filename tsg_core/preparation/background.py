@@ -56,4 +56,4 @@ def subtract_background(
     below = frames[frames < 0]
     sigma = float(MAD_TO_SIGMA * np.median(-below)) if below.size else 0.0
     report = BackgroundReport(level=levels, sigma=sigma, source=source, filled=filled)
-    return series.noted(str(report), frames=frames), report
+    return series.noted(str(report), frames=frames, since={"intensity": "a background was subtracted"}), report

@@ -29,4 +29,5 @@ def invert(series: TiltSeries) -> tuple[TiltSeries, InvertReport]:
     """
     level = -vacuum_of(-series.frames).level
     report = InvertReport(level=level)
-    return series.noted(str(report), frames=level.astype(np.float32)[:, None, None] - series.frames), report
+    frames = level.astype(np.float32)[:, None, None] - series.frames
+    return series.noted(str(report), frames=frames, since={"intensity": "the contrast was turned"}), report

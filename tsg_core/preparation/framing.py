@@ -31,7 +31,8 @@ def bin_pixels(series: TiltSeries, *, factor: int) -> tuple[TiltSeries, FramingR
     if not 1 <= factor <= min(series.frames.shape[1:]) // 2:
         raise TsgError(f"a binning of {factor} must lie between 1 and half of the frames' {series.frames.shape[1:]}")
     frames = binned_frames(series.frames, factor)
-    return _framed(series, frames, f"Binned by {factor}", pixel_size_A=factor * series.pixel_size_A)
+    since = {"pixel_size": f"{factor} of these became one"}
+    return _framed(series, frames, f"Binned by {factor}", pixel_size_A=factor * series.pixel_size_A, since=since)
 
 
 def crop(
@@ -61,7 +62,8 @@ def turn(series: TiltSeries) -> tuple[TiltSeries, FramingReport]:
     The turn is counter-clockwise as a frame is drawn, row 0 on top. Turned the other way, frames and volume come out
     rotated by 180 degrees about the beam, and the angles with the opposite sign: see `flip_angles`.
     """
-    return _framed(series, np.ascontiguousarray(np.rot90(series.frames, axes=(1, 2))), "Turned by 90 degrees")
+    frames = np.ascontiguousarray(np.rot90(series.frames, axes=(1, 2)))
+    return _framed(series, frames, "Turned by 90 degrees", since={"axis": "the frames were turned by 90 degrees"})
 
 
 def _framed(series: TiltSeries, frames: np.ndarray, what: str, **changes) -> tuple[TiltSeries, FramingReport]:

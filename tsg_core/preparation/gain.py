@@ -50,4 +50,5 @@ def even_gain(
     gain = np.exp(log_total)
     gain /= gain.mean()
     report = GainReport(gain=gain)
-    return series.noted(str(report), frames=series.frames / gain.astype(np.float32)[:, None, None]), report
+    frames = series.frames / gain.astype(np.float32)[:, None, None]
+    return series.noted(str(report), frames=frames, since={"intensity": "the gain of the frames was evened"}), report

@@ -94,4 +94,4 @@ def flip_angles(series: TiltSeries) -> tuple[TiltSeries, FlipReport]:
     tilt_deg = -series.tilt_deg[backwards]
     report = FlipReport(first_deg=float(tilt_deg[0]), last_deg=float(tilt_deg[-1]))
     changes = {"frames": series.frames[backwards], "tilt_deg": tilt_deg, "measured": series.measured[backwards]}
-    return series.noted(str(report), **changes), report
+    return series.noted(str(report), since={"angles": "their signs were changed"}, **changes), report
