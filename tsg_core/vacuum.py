@@ -25,6 +25,7 @@ BRIGHTEST = 0.999  # quantile of the pixels that stands for the object
 SAMPLE = 2_000_000  # pixels that quantiles are taken of
 SOFT_px = 2  # interpolation blurs the edge of a fill
 ONE_SIDED = 0.95  # of the pixels beside a fill are brighter, or darker, and leave a gap
+CANDIDATES = 3  # most frequent values on the border, of which one may be a fill
 ON_BORDER, IN_FRAME, CONVEX = 0.05, 0.5, 0.98  # shares: of fill on the border, of what was recorded, of its hull
 SMALLEST_px = 12  # frames with shorter sides tell nothing
 DARKER = 4.0  # how much more lies below the border's level than above it in bright field
@@ -115,9 +116,13 @@ def recorded_in(frame: np.ndarray) -> np.ndarray | None:
     """
     border = np.concatenate([frame[0], frame[-1], frame[1:-1, 0], frame[1:-1, -1]])
     values, counts = np.unique(border, return_counts=True)
-    fill = values[counts.argmax()]
-    if counts.max() < max(2, ON_BORDER * border.size):
-        return None
+    frequent = [values[i] for i in np.argsort(-counts)[:CANDIDATES] if counts[i] >= max(2, ON_BORDER * border.size)]
+    found = (_beside(frame, fill) for fill in frequent)
+    return next((recorded for recorded in found if recorded is not None), None)
+
+
+def _beside(frame: np.ndarray, fill: float) -> np.ndarray | None:
+    """Mask of what lies beside areas of this value on the border, if they can be a fill."""
     areas, _ = ndimage.label(frame == fill)
     on_border = np.unique(np.concatenate([areas[0], areas[-1], areas[:, 0], areas[:, -1]]))
     large = np.bincount(areas.ravel()) >= min(frame.shape) / 4

@@ -81,7 +81,7 @@ def leave_out_empty(series: TiltSeries) -> tuple[TiltSeries, EmptyReport | None]
     """
     vacuum = vacuum_of(series.frames)
     light = np.array([frame.mean(dtype=np.float64) for frame in series.frames]) - vacuum.level
-    empty = np.flatnonzero(light < EMPTY * np.median(light))
+    empty = np.flatnonzero(light < np.maximum(EMPTY * np.median(light), 3 * vacuum.error))
     if not vacuum.evident or not 0 < len(empty) <= MOSTLY_SHOWING * len(series):
         return series, None
     report = EmptyReport(empty_deg=tuple(series.tilt_deg[empty].tolist()))

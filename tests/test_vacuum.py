@@ -1,0 +1,105 @@
+"""The vacuum of made frames beside its truth: level, noise, borders that were not recorded, and bright field."""
+
+import numpy as np
+import pytest
+from scipy.ndimage import rotate, shift
+
+from tsg_core.samples.experiment import recorded_balls
+from tsg_core.tilt_series import TiltSeries
+from tsg_core.vacuum import is_bright_field, less_offset, offset_of, recorded_in, vacuum_of
+
+TILT_deg = np.arange(-60.0, 61.0, 12.0)
+CLEAN = recorded_balls(tilt_deg=TILT_deg, shift_px=np.zeros((11, 2)), axis_deg=0.0, shape=48).frames
+
+
+def counted(*, contrast=400.0, vacuum=60.0, seed=0):
+    return np.random.default_rng(seed).poisson(CLEAN * contrast + vacuum).astype(np.float32)
+
+
+def foreign(frames):
+    return TiltSeries(frames, TILT_deg, 5.0, metadata={"source_dtype": "uint16"})
+
+
+@pytest.mark.parametrize(("contrast", "vacuum"), [(400, 60), (40, 10), (3000, 200), (60, 2), (400, 0.3)])
+def test_mean_and_noise_of_the_vacuum(contrast, vacuum):
+    found = vacuum_of(counted(contrast=contrast, vacuum=vacuum))
+    assert np.median(found.level) == pytest.approx(vacuum, abs=0.02 * contrast)
+    assert found.sigma == pytest.approx(np.sqrt(vacuum), rel=0.15)
+    assert found.contrast == pytest.approx(contrast, rel=0.35) and found.evident
+    assert np.abs(found.level - vacuum).std() < 3 * found.error.mean()
+
+
+@pytest.mark.parametrize("offset", [-32768, -400, -31, 0, 300, 5000])
+def test_an_offset_is_found_where_the_file_has_one(offset):
+    frames = counted(vacuum=0.01) + np.random.default_rng(1).normal(0, 8, CLEAN.shape) + offset
+    found = offset_of(foreign(frames))
+    assert (found is None) == (abs(offset) <= 0)
+    if found is not None:
+        assert found.offsets == pytest.approx(np.full(11, offset), abs=2)
+        left = less_offset(foreign(frames), found)
+        assert abs(np.median(vacuum_of(left.frames).level)) < 2 and "this offset was subtracted" in left.history[0]
+        np.testing.assert_allclose(left.frames, frames - found.offsets[0], atol=1e-2)
+
+
+def test_noise_about_zero_is_no_offset_however_dark_single_pixels_are():
+    frames = CLEAN * 30 + np.random.default_rng(0).normal(0, 10, CLEAN.shape)
+    frames[3, 5, 5] = -500
+    assert frames.min() < -10 * np.quantile(frames, 0.99) and offset_of(foreign(frames)) is None
+
+
+def test_only_what_a_detector_wrote_has_an_offset_above_zero():
+    """Simulated frames may have a halo everywhere."""
+    assert offset_of(TiltSeries(CLEAN + 0.2, TILT_deg, 5.0)) is None
+    assert offset_of(foreign(CLEAN + 0.2)) is not None
+    assert offset_of(TiltSeries(CLEAN - 0.2, TILT_deg, 5.0)) is not None
+
+
+def moved(frames, kind, seed=0):
+    """Frames as another program aligns them, filled with zero: by whole pixels, by fractions, turned."""
+    rng = np.random.default_rng(seed)
+    steps = rng.integers(-6, 7, (len(frames), 2))
+    if kind == "whole pixels":
+        return np.array([shift(f, s, order=0) for f, s in zip(frames, steps, strict=True)])
+    turned = frames if kind == "fractions" else [rotate(f, 5, reshape=False, order=1) for f in frames]
+    return np.array([shift(f, s + 0.4, order=1) for f, s in zip(turned, steps, strict=True)])
+
+
+@pytest.mark.parametrize("kind", ["whole pixels", "fractions", "turned"])
+@pytest.mark.parametrize("vacuum", [300, 60, 20])
+def test_borders_that_were_not_recorded_are_no_vacuum(kind, vacuum):
+    frames = moved(counted(vacuum=vacuum), kind)
+    found = vacuum_of(frames)
+    assert np.median(found.level) == pytest.approx(vacuum, rel=0.03)
+    filled = moved(np.ones_like(CLEAN), kind) < 0.01
+    for frame, fill in zip(frames, filled, strict=True):
+        recorded = recorded_in(frame)
+        if fill.sum() > 48:
+            assert recorded is not None and recorded[fill].sum() < 24 and recorded.mean() > 0.5
+    left = less_offset(foreign(frames), found)
+    assert all((f[r == 0] == 0).all() for f, r in zip(left.frames, map(recorded_in, frames), strict=True) if r is not None)
+
+
+def test_a_vacuum_of_few_counts_is_recorded():
+    for vacuum in (0.05, 0.5, 2, 10):
+        frames = counted(vacuum=vacuum)
+        assert sum(recorded_in(frame) is not None for frame in frames) == 0, vacuum
+
+
+def test_bright_field_is_told_from_dark_field():
+    frames = counted(vacuum=100, contrast=60)
+    assert not is_bright_field(frames) and is_bright_field(500 - frames)
+    assert is_bright_field(counted(contrast=-50, vacuum=60))
+    weak = 100 - CLEAN * 15 + np.random.default_rng(0).normal(0, 5, CLEAN.shape)
+    assert is_bright_field(weak)
+
+
+def test_films_and_needles_are_no_bright_field():
+    rng = np.random.default_rng(0)
+    film = 100 + counted(vacuum=20)
+    needle = rng.normal(20, 3, CLEAN.shape)
+    needle[:, :, 18:30] += 300
+    lamella = rng.normal(20, 3, CLEAN.shape)
+    lamella[:, 10:, :] += 300
+    noise = rng.normal(100, 10, CLEAN.shape)
+    for frames in (film, needle, lamella, noise):
+        assert not is_bright_field(frames)
