@@ -20,7 +20,7 @@ import numpy as np
 
 from tsg_core.errors import TsgError
 from tsg_core.tools.digests import _sizes, checksum, digest_of, disk_errors, remove, write_json
-from tsg_core.tools.provenance import package_versions
+from tsg_core.tools.provenance import package_versions, remember_sources
 
 from .chapters import maker_of
 from .contents import outside_file, recipe_of
@@ -35,6 +35,7 @@ class Artifacts:
 
     def __init__(self, folder: str | Path):
         self.folder = in_repository(folder)
+        remember_sources()
 
     def make(
         self,

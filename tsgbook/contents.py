@@ -96,7 +96,8 @@ class _Contents:
             self.modules.add(name)
             return name
         folder = _own_folder(name)
-        return {"name": name, "code": checksum_of_code(folder)} if folder else name
+        # the files may have been edited after they were loaded
+        return {"name": name, "code": checksum_of_code(folder), "loaded": _loaded(name)} if folder else name
 
     def of_function(self, function: Any, what: str) -> Any:
         """A function's or a class's name, and where its module does not say all of it, its source and what it reads."""
@@ -158,6 +159,21 @@ def _values_read(function: FunctionType) -> Iterator[tuple[str, Any]]:
 def _globals_read(code: CodeType) -> set[str]:
     here = {i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
     return here.union(*(_globals_read(inner) for inner in code.co_consts if isinstance(inner, CodeType)))
+
+
+def _loaded(module: str) -> str:
+    """Hash of the functions and classes of a module as they are in memory; "" where it is not loaded."""
+    values = vars(sys.modules[module]).values() if module in sys.modules else ()
+    own = [value for value in values if getattr(value, "__module__", None) == module]
+    functions = [value for value in own if isinstance(value, FunctionType)]
+    functions += [f for value in own if isinstance(value, type) for f in vars(value).values()]
+    return digest_of([_bytecode(f.__code__) for f in functions if isinstance(f, FunctionType)])
+
+
+def _bytecode(code: CodeType) -> list:
+    sets_sorted = [sorted(map(repr, c)) if isinstance(c, frozenset) else c for c in code.co_consts]
+    constants = [_bytecode(c) if isinstance(c, CodeType) else repr(c) for c in sets_sorted]
+    return [code.co_name, code.co_code.hex(), code.co_names, constants]
 
 
 def _imports(tree: ast.AST) -> set[str]:

@@ -6,6 +6,11 @@ from tsg_core.tools import provenance
 from tsg_core.tools.provenance import code_text, code_version, imported_modules, modules_used
 
 
+def forget_sources():
+    provenance._module.cache_clear()
+    provenance._text.cache_clear()
+
+
 @pytest.fixture
 def package(tmp_path, monkeypatch):
     """A package of three modules: a imports b inside a function, b imports what no number depends on."""
@@ -16,15 +21,15 @@ def package(tmp_path, monkeypatch):
     (folder / "errors.py").write_text("class TsgError(ValueError): pass\n")
     (folder / "tools" / "progress.py").write_text("def track(): pass\n")
     monkeypatch.setattr(provenance, "ROOT", tmp_path)
-    provenance._module.cache_clear()
+    forget_sources()
     yield folder
-    provenance._module.cache_clear()
+    forget_sources()
 
 
 def change(package, name, text):
     (package / name).parent.mkdir(exist_ok=True)
     (package / name).write_text(text)
-    provenance._module.cache_clear()
+    forget_sources()
 
 
 def test_imports_are_followed_and_tools_left_out(package):
@@ -38,6 +43,15 @@ def test_version_changes_with_the_code_of_an_import_alone(package):
     assert code_version(["tsg_core.a"]) == before
     change(package, "b.py", "X = 2\n")
     assert code_version(["tsg_core.a"]) != before
+
+
+def test_a_file_edited_after_it_was_loaded_counts_as_it_was(package):
+    """As in a notebook whose kernel goes on with the module that it has imported."""
+    provenance.remember_sources()
+    (package / "b.py").write_text("X = 2\n")
+    edited = code_version(["tsg_core.a"])
+    forget_sources()
+    assert code_version(["tsg_core.a"]) != edited
 
 
 def test_version_changes_with_a_folder_of_weights_that_a_module_names(package):

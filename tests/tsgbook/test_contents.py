@@ -1,5 +1,6 @@
 """What a result is made of: cells as a reader would write them, each changed in one way that changes the result."""
 
+import importlib
 import json
 import subprocess
 import sys
@@ -73,9 +74,7 @@ CHANGES = {
 
 
 def run(pairs):
-    done = subprocess.run(
-        [sys.executable, "-c", KERNEL], input=json.dumps(pairs), capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", KERNEL], input=json.dumps(pairs), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr + done.stdout
     return json.loads(done.stdout.split("FOUND")[1])
 
@@ -162,6 +161,18 @@ def test_a_module_beside_the_notebook_counts_with_what_it_imports(tmp_path, monk
 
         found.append(recipe(build))
     assert found[0] != found[1]
+
+
+def test_a_module_edited_while_the_kernel_goes_on_is_made_anew_when_it_is_loaded(tmp_path, monkeypatch):
+    """Of the three states, the second is the old code beside the new file."""
+    monkeypatch.syspath_prepend(tmp_path)
+    found, module = [], "edited"
+    for value, load in ((1, importlib.import_module), (2, None), (2, importlib.reload)):
+        (tmp_path / "edited.py").write_text(f"def go(path):\n    return {value}  # {'x' * value}\n")
+        if load:
+            module = load(module)
+        found.append(json.dumps([recipe(module.go), recipe(values=module)]))
+    assert len(set(found)) == 3
 
 
 def test_the_projects_own_code_is_told_by_its_modules():

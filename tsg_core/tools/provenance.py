@@ -4,7 +4,7 @@ import ast
 import hashlib
 import platform
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -51,6 +51,13 @@ def modules_used(modules: Iterable[ModuleType | str], *, figures: bool = False) 
             seen.add(name)
             waiting.extend(_module(name)[1])
     return sorted(seen)
+
+
+def remember_sources() -> None:
+    """Read all modules now: a file that is edited later does not change what this process has loaded, nor its hash."""
+    for package in PACKAGES:
+        for file in (ROOT / package).rglob("*.py"):
+            _text(file)
 
 
 def runs_the_book(name: str) -> bool:
@@ -117,11 +124,16 @@ def _origin(node: ast.ImportFrom, package: str) -> str:
     return ".".join([*around[: len(around) + 1 - node.level], *filter(None, [node.module])])
 
 
-@lru_cache
+@cache
+def _text(source: Path) -> str:
+    return source.read_text(encoding="utf-8")
+
+
+@cache
 def _module(name: str) -> tuple[str, frozenset[str]]:
     source = source_of(name)
     assert source is not None, name
-    tree = ast.parse(source.read_text(encoding="utf-8"))
+    tree = ast.parse(_text(source))
     package = name if source.name == "__init__.py" else name.rpartition(".")[0]
     return code_text(tree) + _data(source, tree), frozenset(imported_modules(tree, package=package))
 
