@@ -6,7 +6,7 @@ from pathlib import Path
 from ..errors import TsgError
 from ..tilt_series import TiltSeries
 from ..tools.files import existing, replaced_when_whole
-from . import mrc, own, rosetta, tiff
+from . import hdf5, mrc, own, rosetta, tiff
 from .choice import choose_stack
 from .folder import read_folder, read_frames_of_mdoc
 from .stack import Stack
@@ -19,6 +19,7 @@ _READERS = {
     **dict.fromkeys(mrc.SUFFIXES, mrc.read_mrc),
     **dict.fromkeys(tiff.SUFFIXES, tiff.read_tiff),
     **dict.fromkeys(rosetta.SUFFIXES, rosetta.read_rosetta),
+    **dict.fromkeys(hdf5.SUFFIXES, hdf5.read_hdf5),
     ".mdoc": read_frames_of_mdoc,
 }
 _WRITERS = {
@@ -30,7 +31,7 @@ _WRITERS = {
     ".zspy": rosetta.write_zspy,
 }
 _WITH_ANGLES_BESIDE = mrc.SUFFIXES + tiff.SUFFIXES
-_MAY_NEED_THEM = (*_WITH_ANGLES_BESIDE, ".npy", ".dm3", ".dm4")
+_MAY_NEED_THEM = (*_WITH_ANGLES_BESIDE, ".npy", ".dm3", ".dm4", *hdf5.SUFFIXES)
 
 
 def open_series(
@@ -136,6 +137,8 @@ def _read_stack(path: Path, image: str | None) -> Stack:
         return rosetta.read_rosetta(path, dataset=image)
     if suffix in tiff.SUFFIXES:
         return tiff.read_tiff(path, image=image)
+    if suffix in hdf5.SUFFIXES:
+        return hdf5.read_hdf5(path, image=image)
     return choose_stack(_READERS[suffix](path), path, image)
 
 
