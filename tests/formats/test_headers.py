@@ -151,9 +151,10 @@ def test_pixel_sizes_that_disagree(tmp_path, stated_A, noted_m, mdoc_A, taken_A,
     assert read_series(path, pixel_size_A=7).metadata["sources"]["pixel_size"] == "the one given"
 
 
-def test_a_pixel_size_that_cannot_be_is_refused(tmp_path):
-    path = write_mrc(tmp_path / "a.mrc", FRAMES, pixel_size_A=3e-10, **records("SERI", ANGLES))
-    refused("states pixels of 3e-10 A in the header, which cannot be; give it by --pixel-size", path)
+@pytest.mark.parametrize("stated_A", [3e-10, 0.009, 51000])
+def test_a_pixel_size_that_cannot_be_is_refused(tmp_path, stated_A):
+    path = write_mrc(tmp_path / "a.mrc", FRAMES, pixel_size_A=stated_A, **records("SERI", ANGLES))
+    refused(f"states pixels of {stated_A:g} A in the header, which cannot be; give it by --pixel-size", path)
     assert read_series(path, pixel_size_A=3).pixel_size_A == 3
 
 

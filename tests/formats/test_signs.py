@@ -103,6 +103,12 @@ def test_bytes_of_which_only_the_flag_tells(tmp_path, flag, value):
     assert "IMOD's flag says that bytes are" in series.metadata["sources"]["intensity"]
 
 
+def test_the_flag_goes_before_the_limits_of_the_header(tmp_path):
+    stored = np.where(np.arange(320).reshape(5, 8, 8) % 2, 200, 3).astype(np.uint8).view(np.int8)
+    history = read(write_mrc(tmp_path / "a.mrc", stored, imod_flags=0, stated=(-56, 3)), stored.view(np.uint8)).history
+    assert "IMOD's flag says that bytes are unsigned, against the header states numbers from -56 to 3" in history[1]
+
+
 def test_bytes_of_which_only_the_header_tells(tmp_path):
     stored = np.where(np.arange(320).reshape(5, 8, 8) % 2, 200, 3).astype(np.uint8)
     read(write_mrc(tmp_path / "a.mrc", stored.view(np.int8), stated=(3, 200)), stored)
@@ -169,6 +175,15 @@ def test_calibrations_of_imagej(tmp_path):
     read(tmp_path / "b.tif", raw * 0.5 - 100)
     tifffile.imwrite(tmp_path / "c.tif", raw, imagej=True, metadata={"cf": 3, "c0": -100.0, "c1": 0.5})
     assert "no straight line; it was passed over" in " ".join(read(tmp_path / "c.tif", raw).history)
+
+
+@pytest.mark.parametrize("dtype, brightest", [(np.uint8, 255), (np.uint16, 65535)])
+def test_limits_in_tags_of_tiff(tmp_path, dtype, brightest):
+    flat = np.where(UNSIGNED > 30000, brightest - 9, 0).astype(dtype)  # of which the pixels do not tell
+    tags = [(280, 4, 1, 0, True), (281, 4, 1, brightest, True)]
+    stored = flat.view(flat.dtype.str.replace("u", "i"))
+    tifffile.imwrite(tmp_path / "a.tif", stored, photometric="minisblack", extratags=tags)
+    assert f"the header states numbers from 0 to {brightest}" in read(tmp_path / "a.tif", flat).history[1]
 
 
 @pytest.mark.parametrize("dtype, brightest", [(np.uint8, 255), (np.uint16, 65535)])

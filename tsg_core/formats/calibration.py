@@ -10,6 +10,7 @@ from .stack import Stack
 
 _WHITE_IS_ZERO = 0  # of TIFF's photometric interpretations
 _STRAIGHT_LINE, _NONE_OF_IMAGEJ = 0, (None, 20)  # of ImageJ's functions of calibration
+_LIMITS = (280, 281), (340, 341)  # tags of the least and greatest number, the second ones with a sign
 _DM_OFFSET, _DM_SCALE = 65024, 65025  # tags that Digital Micrograph writes into TIFF files
 
 
@@ -26,7 +27,7 @@ def calibrate(stack: Stack, *, scale: float, offset: float, stated_by: str) -> N
 
 
 def calibrate_tiff(stack: Stack, file: tifffile.TiffFile) -> None:
-    """The calibration of ImageJ or Digital Micrograph; without one, that zero is white."""
+    """The calibration of ImageJ or Digital Micrograph; without one, that zero is white; and the limits of numbers."""
     page = file.pages[0]
     imagej = (file.imagej_metadata or {}) if file.is_imagej else {}
     if imagej.get("cf") == _STRAIGHT_LINE:
@@ -39,6 +40,10 @@ def calibrate_tiff(stack: Stack, file: tifffile.TiffFile) -> None:
         calibrate(stack, scale=scale, offset=-scale * origin, stated_by="the calibration of Digital Micrograph")
     elif page.photometric == _WHITE_IS_ZERO:
         _turn_white(stack, bits=page.bitspersample)
+    for codes in _LIMITS:
+        if all(code in page.tags for code in codes):
+            least, greatest = (np.ravel(page.tags.valueof(code))[0] for code in codes)
+            stack.stated_range = (float(least), float(greatest))
 
 
 def _turn_white(stack: Stack, *, bits: int) -> None:
