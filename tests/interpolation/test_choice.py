@@ -215,15 +215,19 @@ def test_a_method_that_needs_more_frames_than_wide_gaps_leave_still_competes():
     assert trend.mse[0] == trend.mse[1] and trend.power[1] == 2
 
 
-@pytest.mark.parametrize(("n_pairs", "lowest", "highest"), [(1, 2.2, 2.6), (40, 3.7, 4.0)])
-def test_the_power_is_believed_as_far_as_pairs_of_errors_show_it(n_pairs, lowest, highest):
+@pytest.mark.parametrize(
+    ("n_pairs", "scatter", "lowest", "highest"),
+    [(2, 0.0, 1.99, 2.01), (6, 0.0, 3.99, 4.01), (6, 1.5, 2.2, 3.6), (60, 1.5, 3.7, 4.0)],
+)
+def test_the_power_is_believed_as_far_as_pairs_of_errors_show_it(n_pairs, scatter, lowest, highest):
     tilt_deg = np.arange(n_pairs, dtype=float)
     smooth = np.full((1, n_pairs, 16, 16), 1.0)  # errors without noise: nothing in the bands of high frequencies
+    growth = 4 * np.exp(scatter * (-1) ** np.arange(n_pairs))[None, :, None, None]  # 16 in squares at twice the spacing
     left_out = LeftOut(
         tilt_deg=np.append(tilt_deg, tilt_deg),
         spacing_deg=np.repeat([2.0, 4.0], n_pairs),
         truth=np.zeros((2 * n_pairs, 16, 16)),
-        predicted=np.concatenate([smooth, 4 * smooth], axis=1),  # squared errors 16 times as large at twice the spacing
+        predicted=np.concatenate([smooth, growth * smooth], axis=1),
         near=np.repeat([True, False], n_pairs),
     )
     assert lowest < error_trend(left_out).power[0] < highest

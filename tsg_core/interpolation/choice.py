@@ -1,7 +1,7 @@
 """The method that predicts the user's own measured frames best, blended where two are better, with its uncertainty."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 
 import numpy as np
@@ -12,7 +12,7 @@ from ..evaluation.metrics import psnr_dB
 from ..reconstruction.extent import with_extent
 from ..tilt_series import TiltSeries
 from .large_series import AFFORDABLE_px, hand_back_memory, is_large, judged_part, judged_rows
-from .leave_out import ErrorTrend, Predict, carried_gain_dB, effective_spacing_deg, error_trend, leave_out
+from .leave_out import ErrorTrend, LeftOut, Predict, carried_gain_dB, effective_spacing_deg, error_trend, leave_out
 from .methods import SINGLE_METHODS, predict
 from .uncertainty import PixelErrors, learn_pixel_errors
 
@@ -33,7 +33,6 @@ class Choice:
     verdict   the same as a sentence
     trend     of the errors with the spacing; None of two frames, of which none can be left out
     errors    where in a frame errors lie; None likewise
-    fixed     weights at every spacing, where linear interpolation is as good; None where they depend on it
     rows      of the frames, by which the methods were judged; None for all
     """
 
@@ -43,7 +42,6 @@ class Choice:
     verdict: str
     trend: ErrorTrend | None = None
     errors: PixelErrors | None = None
-    fixed: np.ndarray | None = None
     rows: slice | None = None
 
     def summary(self) -> dict:
@@ -121,8 +119,7 @@ def choose(
     `candidates_of`. Left-out frames have twice the spacing: a power law between two and four times the spacing carries
     each method's error on to the real one. The weights minimise the expected squared error of the blend, for every
     target by its own distance to the measured frames. Linear interpolation is taken where nothing is expected to gain
-    0.2 dB over it, or where left-out frames do not show the gain, which then is that of the power law alone, and the
-    frames disagree on it.
+    0.2 dB over it that is to be trusted, see `_trusted`.
     `predict_by(method, series, tilt_deg)` stands in for `methods.predict` where predictions are kept or watched.
     Raises TsgError for an unknown method, and where none of the methods applies.
     """
@@ -140,23 +137,20 @@ def choose(
         return Choice(table=table, method=method, weights=weights, verdict=verdict)
     trend = error_trend(left_out)
     spacing_deg = float(np.median(np.diff(series.tilt_deg)))
-    weights, expected = trend.blend(spacing_deg)
     alone = dict(zip(applying, trend.at(spacing_deg), strict=True))
-    fixed = None
+    suffices = None
     if "linear" in alone:
-        linear, gain_dB = applying.index("linear"), 10 * np.log10(alone["linear"] / max(expected, 1e-300))
-        shown = trend.mse[linear] > trend.blended(weights, trend.spacing_deg)
-        if gain_dB <= AS_GOOD_dB or not (shown or _sure(left_out, weights, linear, spacing_deg, gain_dB)):
-            fixed = weights = np.array([float(m == "linear") for m in applying])
+        suffices = applying.index("linear")
+        trend = _trusted(trend, left_out, suffices, spacing_deg)
+    weights, expected = trend.blend(spacing_deg)
     method = applying[int(np.argmax(weights))]
     return Choice(
         table=_table(series, trend, applying, failed, weights, spacing_deg),
         method=method,
         weights=dict(zip(applying, weights.tolist(), strict=True)),
-        verdict=_verdict(method, alone, expected, weights.max(), fixed is not None),
+        verdict=_verdict(method, alone, expected, weights.max(), trend.allowed == (suffices,)),
         trend=trend,
-        errors=_pixel_errors(left_out, trend, fixed),
-        fixed=fixed,
+        errors=_pixel_errors(left_out, trend),
         rows=rows,
     )
 
@@ -183,14 +177,29 @@ def _check_methods(methods: Sequence[str]) -> None:
         raise TsgError(f"no methods to choose from; there are {', '.join(SINGLE_METHODS)}")
 
 
-def _sure(left_out, weights: np.ndarray, linear: int, spacing_deg: float, gain_dB: float) -> bool:
-    """Whether frames agree on a gain over linear that appears only at the spacing of the whole series."""
-    carried_dB, error_dB = carried_gain_dB(left_out, weights, over=linear, spacing_deg=spacing_deg)
-    return min(gain_dB, carried_dB - error_dB) > UNSHOWN_dB
+def _trusted(trend: ErrorTrend, left_out: LeftOut, linear: int, spacing_deg: float) -> ErrorTrend:
+    """The trend with the methods allowed whose gain over linear interpolation is to be trusted: all, some, or linear.
+
+    Left-out frames show it, or, where it is that of the power law alone, agree on it. Where they do not, those methods
+    are left that did no worse than linear on the left-out frames themselves.
+    """
+    no_worse = np.flatnonzero(trend.mse <= trend.mse[linear])
+    for allowed in (None, tuple(no_worse.tolist())):
+        tried = replace(trend, allowed=allowed)
+        weights, expected = tried.blend(spacing_deg)
+        gain_dB = 10 * np.log10(max(tried.at(spacing_deg)[linear], 1e-300) / max(expected, 1e-300))
+        if gain_dB <= AS_GOOD_dB:
+            continue
+        if tried.mse[linear] > tried.blended(weights, tried.spacing_deg):
+            return tried
+        carried_dB, error_dB = carried_gain_dB(left_out, weights, over=linear, spacing_deg=spacing_deg)
+        if min(gain_dB, carried_dB - error_dB) > UNSHOWN_dB:
+            return tried
+    return replace(trend, allowed=(linear,))
 
 
 def _weights(choice: Choice, spacing_deg: float) -> np.ndarray:
-    if choice.fixed is not None or choice.trend is None:
+    if choice.trend is None:
         return np.array(list(choice.weights.values()))
     return choice.trend.blend(float(spacing_deg))[0]
 
@@ -211,11 +220,11 @@ def _sigma(choice: Choice, frame: np.ndarray, spread: np.ndarray, *, mse: float)
     return sigma * np.float32(choice.errors.scale * np.sqrt(mse / found)) if found > 0 else sigma
 
 
-def _pixel_errors(left_out, trend: ErrorTrend, fixed: np.ndarray | None) -> PixelErrors:
+def _pixel_errors(left_out: LeftOut, trend: ErrorTrend) -> PixelErrors:
     def frames():
         for k in np.flatnonzero(left_out.near):
             spacing_deg = float(left_out.spacing_deg[k])
-            weights = trend.blend(spacing_deg)[0] if fixed is None else fixed
+            weights = trend.blend(spacing_deg)[0]
             expected = trend.blended(weights, spacing_deg)
             yield left_out.truth[k], *_blend(weights, left_out.predicted[:, k]), expected
 

@@ -19,7 +19,7 @@ from .residual import white_noise_bound
 
 STEEPEST = 8.0  # power of the spacing with which a squared error may fall: a cubic spline's error is of fourth order
 ENOUGH = 12  # left-out frames by which methods are judged, where a series has so many
-USUAL, LIKE_PAIRS = 2.0, 4  # the power expected before any is learnt, and by how many pairs of errors one is outvoted
+USUAL, POWERS_SPREAD = 2.0, 1.0  # the power expected before any is learnt, and by how much powers differ
 NOISE_ERRORS = 4.0  # standard errors that noise is allowed: counted electrons scatter more than normal noise does
 LEAST_PAIRS = 3  # that tell a standard error
 RIDGE = 1e-4  # of the mean squared error: added to every method's own, so that methods that agree share their weight
@@ -50,6 +50,7 @@ class ErrorTrend:
 
     floor        noise of the frames, which no spacing lessens
     correlation  (n_method, n_method) between the errors of the methods
+    allowed      the methods, by their indices, that blends are made of; None for all
     """
 
     spacing_deg: float
@@ -57,6 +58,7 @@ class ErrorTrend:
     power: np.ndarray
     floor: float
     correlation: np.ndarray
+    allowed: tuple[int, ...] | None = None
 
     def at(self, spacing_deg: float) -> np.ndarray:
         """Expected mean squared error (n_method,) of each method at an effective spacing."""
@@ -71,8 +73,9 @@ class ErrorTrend:
         size = np.sqrt(np.diag(covariance))
         ridged = covariance + np.diag(RIDGE * np.diag(covariance) + np.finfo(float).tiny)
         best, least = np.zeros(len(size)), np.inf
-        for k in range(1, len(size) + 1):
-            for chosen in map(list, combinations(range(len(size)), k)):
+        allowed = range(len(size)) if self.allowed is None else self.allowed
+        for k in range(1, len(allowed) + 1):
+            for chosen in map(list, combinations(allowed, k)):
                 weights = np.linalg.pinv(ridged[np.ix_(chosen, chosen)]).sum(axis=1)
                 if weights.min() < 0 or weights.sum() <= 0:
                     continue
@@ -227,18 +230,22 @@ def _pairs(left_out: LeftOut) -> tuple[np.ndarray, np.ndarray]:
 def _powers(left_out: LeftOut, mse: np.ndarray, floor: float) -> np.ndarray:
     """Powers (n_method,) of the spacing, by frames left out both with near and with far neighbours kept.
 
-    A fitted object's error leaps where most of its frames are gone, and how hard a frame is depends on its angle: few
-    pairs of errors (n_method, n) foretell badly, and count as little against the usual power as they are few.
+    A fitted object's error leaps where most of its frames are gone, and how hard a frame is depends on its angle. Hence
+    the power that the pairs of errors (n_method, n) tell counts against the usual one as its variance, from how they
+    scatter, is small beside that of powers in general.
     """
     near, far = _pairs(left_out)
     usual = np.full(len(mse), USUAL)
-    if not len(near):
+    if len(near) < LEAST_PAIRS:
         return usual
     step = np.log(left_out.spacing_deg[far].clip(1e-6) / left_out.spacing_deg[near].clip(1e-6)).mean()
     above, beyond = ((_typical(mse[:, of]) - floor).clip(0) for of in (near, far))
     ratio = np.divide(beyond, above, out=np.ones(len(mse)), where=above > 0)
-    found = np.where(np.isnan(ratio), USUAL, (np.log(ratio.clip(1e-12)) / step).clip(0, STEEPEST))
-    return (LIKE_PAIRS * usual + len(near) * found) / (LIKE_PAIRS + len(near))
+    found = (np.log(ratio.clip(1e-12)) / step).clip(0, STEEPEST)
+    each = np.log(np.maximum(mse[:, far], 1e-300) / np.maximum(mse[:, near], 1e-300)) / step
+    variance = each.var(axis=1, ddof=1) / len(near)
+    share = POWERS_SPREAD**2 / (POWERS_SPREAD**2 + variance)
+    return np.where(np.isfinite(found), share * found + (1 - share) * usual, usual)
 
 
 def _noise(left_out: LeftOut, method: int) -> float:
