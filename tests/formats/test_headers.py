@@ -177,6 +177,20 @@ def test_axis_maps(tmp_path, axes, order):
     np.testing.assert_array_equal(part.frames, np.delete(FRAMES, 1, axis=0))
 
 
+def test_frames_that_the_header_does_not_know_of(tmp_path):
+    path = write_mrc(tmp_path / "a.mrc", FRAMES)
+    content = bytearray(path.read_bytes())
+    content[8:12] = np.array(N - 2, "<i4").tobytes()
+    path.write_bytes(content)
+    refused("5 tilt angles for 3 frames", path, tilts=ANGLES)
+    series = read_series(path, tilts=ANGLES[:3])
+    np.testing.assert_array_equal(series.frames, FRAMES[:3])
+    assert "The file holds 2 more frames than its header says, which were not read." in series.history
+    path.write_bytes(content + bytes(100))
+    told = f"The file holds {2 * FRAMES[0].nbytes + 100} more bytes than its header says"
+    assert told in " ".join(read_series(path, tilts=ANGLES[:3]).history)
+
+
 def test_an_axis_map_that_makes_no_sense(tmp_path):
     path = write_mrc(tmp_path / "a.mrc", FRAMES)
     content = bytearray(path.read_bytes())

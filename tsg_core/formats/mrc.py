@@ -37,6 +37,7 @@ def read_mrc(path: Path) -> Stack:
     shape = tuple(map(int, mrcfile.utils.data_shape_from_header(header)))
     shape = (1, *shape) if len(shape) == 2 else shape
     stack = Stack(frames=RawFrames(path, offset, shape, dtype), kind="MRC file")
+    _tell_of_more(stack, path, offset)
     _turn(stack, header)
     stack.stated_range = (float(header.dmin), float(header.dmax))
     stamp, flags = values(header, bytes(header.extra2)[40:48], "i4")
@@ -58,6 +59,15 @@ def read_mrc(path: Path) -> Stack:
     if stack.metadata is None:
         _take_axis(stack, notes, " ".join([labels, *(mdoc.titles if mdoc else ())]), path)
     return stack
+
+
+def _tell_of_more(stack: Stack, path: Path, offset: int) -> None:
+    """A remark on bytes that the header does not know of: frames that were added without it, say."""
+    frame = math.prod(stack.frames.shape[1:]) * stack.frames.dtype.itemsize
+    more = path.stat().st_size - offset - stack.frames.shape[0] * frame
+    if more > 0:
+        what = f"{more // frame} more frames" if more % frame == 0 else f"{more} more bytes"
+        stack.remarks += (f"The file holds {what} than its header says, which were not read.",)
 
 
 def _turn(stack: Stack, header) -> None:

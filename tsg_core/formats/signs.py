@@ -24,13 +24,11 @@ _Evidence = tuple[bool, str]  # that the numbers are signed, and what says so
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """How integers are to be read, why, and what speaks against it; `low` and `high` are those of the sample."""
+    """How integers are to be read, why, and what speaks against it."""
 
     dtype: np.dtype
     why: str = "so says their type"
     against: str = ""
-    low: float = 0.0
-    high: float = 0.0
 
 
 def settle_signs(stack: Stack) -> None:
@@ -65,11 +63,8 @@ def read_signs(
     found = [evidence for evidence in found if evidence is not None]
     is_signed, why = found[0] if found else (frames.dtype.kind == "i", "so says their type")
     against = [sentence for vote, sentence in found if vote != is_signed]
-    chosen = signed if is_signed else unsigned
     dtype = np.dtype(f"{'i' if is_signed else 'u'}{sample.itemsize}").newbyteorder(frames.dtype.byteorder)
-    return Reading(
-        dtype=dtype, why=why, against=" and ".join(against), low=float(chosen.min()), high=float(chosen.max())
-    )
+    return Reading(dtype=dtype, why=why, against=" and ".join(against))
 
 
 def _sample(frames: Frames) -> np.ndarray:
