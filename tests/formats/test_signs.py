@@ -60,7 +60,7 @@ def test_the_remark_says_what_decided(tmp_path):
         "Integers of int16 were read as uint16: " in history[1] and "go on smoothly from 32767 to 32768" in history[1]
     )
     history = read(write_mrc(tmp_path / "a.mrc", stored, stated=(stored.min(), stored.max())), UNSIGNED).history
-    assert ", against the header states numbers from -" in history[1]
+    assert ", although the header states numbers from -" in history[1]
     flat = np.where(UNSIGNED > 30000, 60000, 0)  # two numbers alone, of which the pixels cannot tell
     history = read(
         write_mrc(tmp_path / "b.mrc", flat.astype(np.uint16).view(np.int16), stated=(0, 60000)), flat
@@ -71,7 +71,7 @@ def test_the_remark_says_what_decided(tmp_path):
 def test_pixels_go_before_a_header_that_contradicts_them(tmp_path):
     history = read(write_mrc(tmp_path / "a.mrc", SIGNED.astype(np.int16), stated=(0, 65535)), SIGNED).history
     assert history[1].startswith("Integers were read as int16: ") and history[1].endswith(
-        ", against the header states numbers from 0 to 65535."
+        ", although the header states numbers from 0 to 65535."
     )
 
 
@@ -93,7 +93,7 @@ def test_saturated_pixels_beside_the_vacuum_are_no_negative_numbers(tmp_path):
 def test_bytes_whatever_the_flag_says(tmp_path, flag, truth, kind):
     stored = truth.astype(f"{kind}1").view(np.int8)
     history = read(write_mrc(tmp_path / "a.mrc", stored, imod_flags=flag), truth).history
-    assert any("against IMOD's flag" in told for told in history) == (flag is not None and (flag == 1) != (kind == "i"))
+    assert any("although IMOD's flag" in told for told in history) == (flag is not None and (flag == 1) != (kind == "i"))
 
 
 @pytest.mark.parametrize("flag, value", [(0, 200), (1, -56)])
@@ -106,7 +106,7 @@ def test_bytes_of_which_only_the_flag_tells(tmp_path, flag, value):
 def test_the_flag_goes_before_the_limits_of_the_header(tmp_path):
     stored = np.where(np.arange(320).reshape(5, 8, 8) % 2, 200, 3).astype(np.uint8).view(np.int8)
     history = read(write_mrc(tmp_path / "a.mrc", stored, imod_flags=0, stated=(-56, 3)), stored.view(np.uint8)).history
-    assert "IMOD's flag says that bytes are unsigned, against the header states numbers from -56 to 3" in history[1]
+    assert "IMOD's flag says that bytes are unsigned, although the header states numbers from -56 to 3" in history[1]
 
 
 def test_bytes_of_which_only_the_header_tells(tmp_path):

@@ -37,7 +37,7 @@ def settle_signs(stack: Stack) -> None:
     if frames.dtype.kind not in "iu" or frames.dtype.itemsize > 2 or 0 in frames.shape:
         return
     reading = read_signs(frames, stated=stack.stated_range, is_flagged_signed=stack.is_flagged_signed)
-    against = f", against {reading.against}" if reading.against else ""
+    against = f", although {reading.against}" if reading.against else ""
     how = "as they are stored"
     if reading.dtype.kind != frames.dtype.kind:
         stack.frames, how = recast(frames, reading.dtype), f"read as {reading.dtype.name}"

@@ -214,7 +214,7 @@ def _sources(stack: Stack, path: Path, angles: str, tilts, pixel_size_A: float |
     )
     kept = (stack.metadata or {}).get("sources", {})  # of the file that was read first
     given = {"angles": tilts, "pixel_size": pixel_size_A}
-    return replace(found, **{name: text for name, text in kept.items() if given.get(name) is None})
+    return replace(found, **{name: kept[name] for name in found.as_dict() if name in kept and given.get(name) is None})
 
 
 def _metadata(stack: Stack, path: Path, sources: Sources, told: Sequence[str], *, is_given: bool) -> dict[str, Any]:
