@@ -1,18 +1,15 @@
 import io
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
 import textwrap
 import time
 
-import ase.io
 import jupytext
 import nbformat
 import pytest
-from conftest import ROOT
 
 from tsg_core.errors import TsgError
 from tsgbook.chapters import Chapter
@@ -235,43 +232,6 @@ def test_a_file_outside_counts_by_its_content_with_the_angles_beside_it(checkout
     assert checkout.plan("series_path=rec.mrc")["03_third"] == ("run", "what lies at series_path changed")
     with pytest.raises(TsgError, match="03_third.series_path is .*missing.mrc', which does not exist"):
         checkout.run("series_path=missing.mrc", only="third")
-
-
-def by_papermill(checkout, name, where, tmp_path):
-    """The chapter run by the command papermill, as a reader would, without the pipeline."""
-    jupytext.write(jupytext.read(checkout.notebooks / f"{name}.py"), tmp_path / f"{name}.ipynb")
-    command = [sys.executable, "-m", "papermill", str(tmp_path / f"{name}.ipynb"), str(tmp_path / "out.ipynb")]
-    subprocess.run([*command, "-k", "python3"], cwd=where, check=True, capture_output=True)
-
-
-@pytest.mark.parametrize("where", [".", "notebooks"])
-def test_papermill_makes_what_the_changed_notebook_says(checkout, tmp_path, where):
-    """Into the repository, wherever it was started; and anew, when a cell changes what the parameters hold."""
-    checkout.write("01_first", FIRST.replace("artifacts/none", "artifacts/tiny").replace("n = 1", "n = 3"))
-    by_papermill(checkout, "01_first", checkout.root / where, tmp_path)
-    made = checkout.artifacts / "numbers.txt"
-    assert made.read_text() == "0 1 2"
-    text = (checkout.notebooks / "01_first.py").read_text().replace("store.make(", "n = n + 1\nstore.make(")
-    checkout.write("01_first", text)
-    by_papermill(checkout, "01_first", checkout.root / where, tmp_path)
-    assert made.read_text() == "0 1 2 3"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["01_first.ipynb", "c", "out.ipynb"]
-
-
-def test_an_edited_chapter_1_run_by_papermill_keeps_what_it_shows(tmp_path):
-    """Test particles replaced by one of palladium: the file holds palladium, too."""
-    (tmp_path / "c" / "notebooks" / "profiles").mkdir(parents=True)
-    chapter = (ROOT / "notebooks" / "01_structures.py").read_text()
-    lines = "n_training = 1\nn_validation = 1\nn_test = 2\n"
-    chapter = re.sub(r"n_training = .*\nn_validation = .*\nn_test = .*\n", lines, chapter)
-    edited = chapter.replace("# ## Keep them", "# %%\nfrom ase.cluster import Decahedron\ntest[1] = Decahedron('Pd', 2, 2, 0)"
-                             "\n\n# %% [markdown]\n# ## Keep them")  # fmt: skip
-    kept = tmp_path / "c" / "artifacts" / "smoke" / "test_particles.extxyz"
-    for text, elements in ((chapter, {"Yb", "Al"}), (edited, {"Al", "Pd"})):
-        jupytext.write(jupytext.reads(text, "py:percent"), tmp_path / "01.ipynb")
-        command = [sys.executable, "-m", "papermill", str(tmp_path / "01.ipynb"), str(tmp_path / "out.ipynb")]
-        subprocess.run([*command, "-k", "python3"], cwd=tmp_path / "c", check=True, capture_output=True)
-        assert {atoms.get_chemical_symbols()[0] for atoms in ase.io.read(kept, index=":")} == elements
 
 
 @pytest.mark.parametrize("damage", [lambda path: path.write_text("0"), lambda path: path.unlink()])
