@@ -1,18 +1,18 @@
-"""Objects that go on outside the frames: what predicted frames gain by a box that holds them, on made and recorded series.
+"""Objects that go on outside the frames: the gain of predicted frames from a box that holds the object.
 
-    python benchmarks/extended.py                          made films, a minute or two
-    python benchmarks/extended.py --recorded FOLDER        recorded ones too, a few minutes
-    python benchmarks/extended.py --recorded FOLDER --all  `auto` tries networks and atoms as well
+    python benchmarks/extended.py                          simulated films, a minute or two
+    python benchmarks/extended.py --recorded FOLDER        recorded films, too; a few minutes
+    python benchmarks/extended.py --recorded FOLDER --all  `auto` also tries networks and atoms
 
-Every second, third or fourth frame is taken as measured, and the others are predicted: mean PSNR in dB, its peak the
-99.99th percentile of the frames. `inside` is the reprojection of an object as wide as the frames, `extended` that of one
-in the box that is found, and `auto` the blend of the methods in the table. `thick` is the thickness found, in widths of
-the frame. Made films are random Gaussian spots, up to six frames wide; noise is in standard deviations of the frames, and
-what is predicted is compared with frames that have none.
+Every second, third or fourth frame counts as measured, and the others are predicted. PSNR is the mean in dB; its peak
+is the 99.99th percentile of the frames. `inside` is the reprojection of an object as wide as the frames, `extended`
+that of an object in the box that is found, and `auto` the blend of the methods in the table. `thick` is the thickness
+found, in widths of the frame. Simulated films consist of random Gaussian spots and are up to six frames wide. Noise is
+in standard deviations of the frames; predictions are compared with noise-free frames.
 
 FOLDER holds series of Y. Yuan et al., Nature Materials 21, 95 (2022), from the supplementary data of that paper:
-film_example_projections.mat with film_example_angles.mat, and ta_film_area1.mat with ta_film_angles.mat. No licence lets
-them be passed on. The needle that comes with the package etspy is taken where that is installed.
+film_example_projections.mat with film_example_angles.mat, and ta_film_area1.mat with ta_film_angles.mat. No licence
+allows passing them on. The needle in the package etspy is used if that is installed.
 """
 
 import argparse
@@ -112,7 +112,8 @@ def main() -> None:
     options = parser.parse_args()
     columns = ("linear", "cubic", "smooth", "inside", "reprojection", "kriging", "auto")
     titles = ("linear", "cubic", "smooth", "inside", "extended", "kriging", "auto")
-    print(f"{'series':28} every frames thick " + " ".join(f"{title:>8}" for title in titles) + "  auto over linear, best")
+    heads = " ".join(f"{title:>8}" for title in titles)
+    print(f"{'series':28} every frames thick {heads}  auto over linear, best")
     for name, series, truth, every in cases(options.recorded):
         if options.only not in name:
             continue

@@ -18,8 +18,10 @@ FACES = {
     "sparsity": ["sparse_indices", "midpoint_trios"],
     "losses": ["charbonnier", "census", "tsgnet_loss"],
     "simulation": ["simulate_tilt_series", "ENGINES"],
-    "model": ["TSGNet", "STRIDE", "PUBLISHED_CHANNELS", "SMALL_CHANNELS", "displacement_px", "pair_mean"]
-    + ["pad_to_stride", "warp"],
+    "model": [
+        *("TSGNet", "STRIDE", "PUBLISHED_CHANNELS", "SMALL_CHANNELS"),
+        *("displacement_px", "pair_mean", "pad_to_stride", "warp"),
+    ],
     "training": ["TrainingSettings", "train", "LOSSES", "PRECISIONS", "MODEL_FILE", "HISTORY_FILE", "STATE_FILE"],
     "interpolation": ["densify", "densify_with_uncertainty", "Densified", "sigma_series", "METHODS"],
     "reconstruction": ["ENGINES", "cgls", "fbp", "in_slabs", "lazy_slabs", "os_em", "os_sart", "project", "sirt", "tv"],

@@ -28,7 +28,7 @@ def pixel_centres_A(n: int, *, pixel_size_A: float) -> np.ndarray:
 
 
 def binned_frames(frames: np.ndarray, factor: int) -> np.ndarray:
-    """Means over squares of `factor` pixels of frames (..., n_y, n_x); what is left over is cut off on both sides alike.
+    """Means over squares of `factor` pixels of frames (..., n_y, n_x); any rest is cut off equally on both sides.
 
     The middle of the frame stays where it is, but for half a pixel where an odd number is left over. Summed in double
     precision; integers give float64, others keep their type.

@@ -92,8 +92,8 @@ def test_distances_follow_their_definitions(n, m, seed):
 
 def test_distance_of_shifted_planes_is_the_shift_and_of_clouds_the_floor():
     grid = np.stack(np.meshgrid(np.arange(20.0), np.arange(20.0), [0.0]), axis=-1).reshape(-1, 3)
-    assert chamfer_distance(grid, grid + [0, 0, 0.3]) == pytest.approx(0.3, rel=1e-5)
-    assert rms_error(grid, grid + [0, 0, 0.3]) == pytest.approx(0.3, rel=1e-5)
+    assert chamfer_distance(grid, grid + np.array([0, 0, 0.3])) == pytest.approx(0.3, rel=1e-5)
+    assert rms_error(grid, grid + np.array([0, 0, 0.3])) == pytest.approx(0.3, rel=1e-5)
     volume = ball()
     a, b = (object_points(volume, n_points=40_000, voxel_size_A=1.0, seed=seed) for seed in (0, 1))
     assert chamfer_distance(a, b) == pytest.approx(0.554 * (volume.sum() / 40_000) ** (1 / 3), rel=0.05)

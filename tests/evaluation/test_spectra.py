@@ -15,6 +15,6 @@ def test_a_wave_shows_at_its_frequency(shape):
 
 
 def test_white_noise_has_its_variance_at_every_frequency():
-    k, power = radial_power_spectrum(np.random.default_rng(0).normal(3.0, 2.0, (256, 256)), pixel_size_A=0.5)
+    _, power = radial_power_spectrum(np.random.default_rng(0).normal(3.0, 2.0, (256, 256)), pixel_size_A=0.5)
     assert power[20:].mean() == pytest.approx(4.0, rel=0.03)
     assert power[0] == pytest.approx(0.0, abs=1e-9)

@@ -98,7 +98,7 @@ def test_occupancies_of_atoms_in_a_pdb_file(tmp_path):
 def test_a_particle_that_faces_of_its_cell_cut_is_made_whole(tmp_path, particle, faces, suffix):
     whole = Atoms(particle.get_chemical_symbols(), positions=particle.positions)
     cut = whole.copy()
-    cut.set_cell(np.ptp(whole.positions, axis=0) + [7.0, 8.0, 9.0])
+    cut.set_cell(np.ptp(whole.positions, axis=0) + np.array([7.0, 8.0, 9.0]))
     cut.center()
     cut.pbc = True
     cut.positions += np.array(faces) * np.diag(cut.cell.array) / 2
@@ -124,7 +124,8 @@ def test_a_whole_particle_in_a_slanted_cell_stays_as_it_is(tmp_path):
 
 def test_two_particles_in_a_cell_are_each_made_whole(tmp_path):
     one = Octahedron("Au", 3)
-    both = Atoms(one.get_chemical_symbols() * 2, positions=[*one.positions, *(one.positions + [13.0, 0, 0])], pbc=True)
+    places = np.vstack([one.positions, one.positions + [13.0, 0, 0]])
+    both = Atoms(one.get_chemical_symbols() * 2, positions=places, pbc=True)
     both.set_cell([40, 30, 30])
     both.center()
     expected = distances(both)

@@ -80,7 +80,7 @@ def test_mirrored_columns_show_the_mirrored_particle_with_time_reversed():
     angles_deg = np.array([-6.0, 10.0, 2.0])  # a, b, target: symmetric angles after the flip are -10, 6, -2
     seen = set()
     for seed in range(20):
-        frames, t = _flip(trio(positions_A, angles_deg), 0.5, np.random.default_rng(seed))
+        frames, _ = _flip(trio(positions_A, angles_deg), 0.5, np.random.default_rng(seed))
         mirrored = trio(positions_A * [-1, 1, 1], [-10.0, 6.0, -2.0])
         reversed_ = np.allclose(frames, mirrored)
         assert reversed_ or np.allclose(frames, trio(positions_A, angles_deg))

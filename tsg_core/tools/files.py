@@ -80,13 +80,15 @@ def largest_file() -> float:
 
 
 def why_not_written(error: OSError) -> str:
-    """What the system says, and what helps. NumPy says only how much of an array was written: a disk or a limit ends it."""
+    """The system's reason, and a remedy. NumPy tells only how much of an array was written before a limit."""
     if error.errno == errno.EFBIG:
         return "the system allows no file so large (ulimit -f); raise that limit, or bin the frames"
     if error.errno in FULL:
         return f"{error.strerror}; free some space"
     if error.errno is None and "requested and" in str(error):
-        return "the disk is full, or the system allows no file so large (ulimit -f); free some space, or raise that limit"
+        return (
+            "the disk is full, or the system allows no file so large (ulimit -f); free some space, or raise that limit"
+        )
     return error.strerror or str(error)
 
 

@@ -348,5 +348,5 @@ def _tensorboard_writer(folder: Path):
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise TsgError("tensorboard is asked for and not installed: pip install tensorboard, or leave it out") from error
+        raise TsgError("tensorboard is not installed: pip install tensorboard, or leave tensorboard out") from error
     return SummaryWriter(folder / "tensorboard")

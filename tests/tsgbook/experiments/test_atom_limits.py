@@ -1,4 +1,4 @@
-"""What the limits of the atoms' method are measured with: cases, rows of the table, figures, and what the table shows."""
+"""The limits of the method `atoms`: cases, rows of the table, figures, and what the table shows."""
 
 from dataclasses import replace
 
