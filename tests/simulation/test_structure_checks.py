@@ -124,7 +124,7 @@ def test_a_whole_particle_in_a_slanted_cell_stays_as_it_is(tmp_path):
 
 def test_two_particles_in_a_cell_are_each_made_whole(tmp_path):
     one = Octahedron("Au", 3)
-    places = np.vstack([one.positions, one.positions + [13.0, 0, 0]])
+    places = np.vstack([one.positions, one.positions + np.array([13.0, 0, 0])])
     both = Atoms(one.get_chemical_symbols() * 2, positions=places, pbc=True)
     both.set_cell([40, 30, 30])
     both.center()
