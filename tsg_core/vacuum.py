@@ -24,13 +24,13 @@ EVIDENT_sigma = 5.0  # contrast without which no object stands out from the vacu
 BRIGHTEST = 0.999  # quantile of the pixels that stands for the object
 SAMPLE = 2_000_000  # pixels that quantiles are taken of
 SOFT_px = 2  # interpolation blurs the edge of a fill
-ONE_SIDED = 0.95  # of the pixels beside a fill are brighter, or darker, and leave a gap
-CANDIDATES = 3  # most frequent values on the border, of which one may be a fill
-ON_BORDER, IN_FRAME, CONVEX = 0.05, 0.5, 0.98  # shares: of fill on the border, of what was recorded, of its hull
-SMALLEST_px = 12  # frames with shorter sides tell nothing
-DARKER = 4.0  # how much more lies below the border's level than above it in bright field
-AGREEING, AGREE = 13, 0.25  # pieces of the border that are alike in bright field, within this share of all contrast
-COVERED = 0.005  # of a frame that is darker than the border at least
+ONE_SIDED = 0.95  # of the pixels beside a fill are all brighter, or all darker, with a gap
+CANDIDATES = 3  # most frequent values on the border, one of which may be a fill
+ON_BORDER, IN_FRAME, CONVEX = 0.05, 0.5, 0.98  # least fractions: fill on the border, recorded area, its hull
+SMALLEST_px = 12  # frames with shorter sides reveal nothing
+DARKER = 4.0  # ratio of what lies below the border's level to what lies above it, in bright field
+AGREEING, AGREE = 13, 0.25  # pieces of the border that agree in bright field, within this fraction of the contrast
+COVERED = 0.005  # of a frame, at least, is darker than the border
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -55,7 +55,7 @@ class Vacuum:
 
     @property
     def offsets(self) -> np.ndarray:
-        """(n_tilt,) what is to be subtracted: one level, or each frame's own where they lie farther apart than noise."""
+        """(n_tilt,) levels to subtract: one for all, or one for each frame if they differ by more than noise."""
         common = np.full(len(self.level), np.median(self.level))
         return self.level if self._beyond_noise(np.abs(self.level - common)).any() else common
 

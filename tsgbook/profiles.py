@@ -46,8 +46,8 @@ def load_profile(
     """The profile of this name (or in the YAML file of this path), with overrides "key=value" or "chapter.key=value".
 
     An override of text is taken as it stands. Relative paths in overrides count from the working directory, those in
-    the file from the repository's root. Raises TsgError for an unknown profile, a malformed file or override, an unknown or
-    ambiguous key, a value of another type than the one it replaces, and gaps and rates outside 1..12.
+    the file from the repository's root. Raises TsgError for an unknown profile, a malformed file or override, an
+    unknown or ambiguous key, a value of another type than the one it replaces, and gaps and rates outside 1..12.
     """
     path = _profile_path(name, (root or find_root()) / "notebooks" / "profiles")
     content = _read(path)
@@ -107,7 +107,7 @@ def _override(text: str, parameters: dict[str, dict[str, Any]], chapters: tuple[
 
 
 def _text(key: str, text: str) -> str:
-    """Text as it was given; that of a path counts from the working directory."""
+    """Text as it was given; a relative path counts from the working directory."""
     return str(Path.cwd() / Path(text).expanduser()) if text and key.endswith("_path") else text
 
 

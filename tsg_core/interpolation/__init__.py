@@ -1,4 +1,4 @@
-"""Frames at tilts that were not measured, by every method of this book, and the choice among them."""
+"""Frames at unmeasured tilts, by every method of this book, and the choice among the methods."""
 
 from .densify import METHODS, Densified, densify, densify_with_uncertainty, sigma_series
 

@@ -1,4 +1,4 @@
-"""Frames between measured ones by what each pixel shows over the angles, or by how it moves between two frames."""
+"""Frames between measured ones, from each pixel's values over the angles, or from its motion between two frames."""
 
 from itertools import groupby
 
@@ -11,29 +11,30 @@ from ..tilt_series import TiltSeries
 
 
 def nearest(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
-    """The frame with the nearest angle; the lower of two that are as near."""
+    """The frame with the nearest angle; of two equally near ones, the lower."""
     return series.frames[nearest_frame(series.tilt_deg, tilt_deg)]
 
 
 def linear(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
-    """The two neighbouring frames, weighted by angle: the paper's baseline."""
+    """The mean of the two neighbouring frames, weighted by angle: the paper's baseline."""
     return along_angle(_linear_weights(series.tilt_deg, tilt_deg), series.frames)
 
 
 def cubic(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
-    """A cubic spline through all frames, not-a-knot; a parabola through three frames, a line through two."""
+    """A not-a-knot cubic spline through all frames; a parabola through three frames, a line through two."""
     return along_angle(spline_weights(series.tilt_deg, tilt_deg), series.frames)
 
 
 def flow(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
-    """The two neighbouring frames, warped towards each other along a dense optical flow, and blended.
+    """The two neighbouring frames, warped towards each other along a dense optical flow, then blended.
 
-    The flow is iterative Lucas-Kanade of scikit-image (Le Besnerais and Champagnat, ICIP 2005), one a pair of frames.
+    The flow is scikit-image's iterative Lucas-Kanade method (Le Besnerais and Champagnat, ICIP 2005), one flow for each
+    pair of frames.
     """
     predicted = np.empty((len(tilt_deg), *series.frames.shape[1:]), np.float32)
     lower = lower_neighbour(series.tilt_deg, tilt_deg)
     pixels = np.indices(series.frames.shape[1:], np.float32)
-    scale = np.float32(series.intensity_scale or 1.0)  # the flow has an absolute threshold for what is flat
+    scale = np.float32(series.intensity_scale or 1.0)  # the flow has an absolute threshold for flat areas
     for i, targets in groupby(range(len(tilt_deg)), key=lower.__getitem__):
         a, b = series.frames[i], series.frames[i + 1]
         motion = optical_flow_ilk(a / scale, b / scale, radius=7, prefilter=True)  # b(p + motion) looks like a(p)
@@ -46,7 +47,7 @@ def flow(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.nda
 
 
 def nearest_frame(measured_deg: np.ndarray, tilt_deg: np.ndarray) -> np.ndarray:
-    """Index of the measured angle nearest to each target; the lower of two that are as near."""
+    """Index of the measured angle nearest to each target; of two equally near ones, the lower."""
     lower = lower_neighbour(measured_deg, tilt_deg)
     return lower + (measured_deg[lower + 1] - tilt_deg < tilt_deg - measured_deg[lower])
 
@@ -66,10 +67,10 @@ def lower_neighbour(measured_deg: np.ndarray, tilt_deg: np.ndarray) -> np.ndarra
 
 
 def spline_weights(measured_deg: np.ndarray, tilt_deg: np.ndarray) -> np.ndarray:
-    """(n_target, n_measured): a cubic spline, not-a-knot; a parabola through three frames, a line through two."""
+    """(n_target, n_measured): a not-a-knot cubic spline; a parabola through three frames, a line through two."""
     return CubicSpline(measured_deg, np.eye(len(measured_deg)))(tilt_deg)
 
 
 def along_angle(weights: np.ndarray, frames: np.ndarray) -> np.ndarray:
-    """weights (n_target, n_measured) times frames (n_measured, n_y, n_x), in the precision of the frames."""
+    """Weights (n_target, n_measured) times frames (n_measured, n_y, n_x), in the precision of the frames."""
     return np.tensordot(weights.astype(frames.dtype), frames, axes=1)

@@ -1,4 +1,4 @@
-"""The method that predicts the user's own measured frames best, blended where two are better, with its uncertainty."""
+"""The method that best predicts the user's own measured frames, or a blend if that is better, with its uncertainty."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,23 +17,23 @@ from .methods import SINGLE_METHODS, predict
 from .uncertainty import PixelErrors, learn_pixel_errors
 
 CANDIDATES = ("linear", "cubic", "smooth", "reprojection", "kriging", "tsgnet", "informed", "atoms")
-AS_GOOD_dB = 0.2  # a gain below this over linear is not worth a method that assumes more
-UNSHOWN_dB = 0.5  # least gain, less its standard error, that is taken though no left-out frame itself shows any
+AS_GOOD_dB = 0.2  # a smaller gain over linear does not justify a method that assumes more
+UNSHOWN_dB = 0.5  # least gain, minus its standard error, that is trusted although no left-out frame shows it
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Choice:
     """What leaving out measured frames says about the methods.
 
-    table     a row for each candidate: `left_out_mse` and `left_out_psnr_dB` at twice the spacing, `power` of the
-              spacing with which its error falls, `expected_psnr_dB` and `weight` half-way between measured frames,
-              `reason` where it does not apply
-    method    the one with the largest weight
+    table     a row for each candidate: `left_out_mse` and `left_out_psnr_dB` at twice the spacing; the `power` of the
+              spacing with which its error falls; `expected_psnr_dB` and `weight` half-way between measured frames; the
+              `reason` if it does not apply
+    method    the method with the largest weight
     weights   of the methods half-way between measured frames
     verdict   the same as a sentence
-    trend     of the errors with the spacing; None of two frames, of which none can be left out
-    errors    where in a frame errors lie; None likewise
-    rows      of the frames, by which the methods were judged; None for all
+    trend     of the errors with the spacing; None for two frames, since neither can be left out
+    errors    where errors lie in a frame; None for two frames
+    rows      rows of the frames by which the methods were judged; None for all
     """
 
     table: pd.DataFrame
@@ -45,7 +45,7 @@ class Choice:
     rows: slice | None = None
 
     def summary(self) -> dict:
-        """What goes into the metadata of a series: numbers and text alone."""
+        """The part that goes into the metadata of a series: numbers and text only."""
         table = self.table.astype(object).where(self.table.notna(), None).to_dict("records")
         found = {"method": self.method, "weights": self.weights, "verdict": self.verdict, "left_out": table}
         return found if self.rows is None else found | {"judged_rows": [self.rows.start, self.rows.stop]}
@@ -53,7 +53,7 @@ class Choice:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class AutomaticPrediction:
-    """Frames (n, n_y, n_x), their standard deviations (n, n_y, n_x) or None of two measured frames, and the choice."""
+    """Frames (n, n_y, n_x), their standard deviations (n, n_y, n_x; None if only two are measured), and the choice."""
 
     frames: np.ndarray
     sigma: np.ndarray | None
@@ -68,9 +68,9 @@ def predict_automatically(
     checkpoint=None,
     predict_by: Predict | None = None,
 ) -> AutomaticPrediction:
-    """Frames at angles between the measured ones, blended for each by its distance to them; see `choose`.
+    """Frames at angles between the measured ones, each blended according to its distance from them; see `choose`.
 
-    The standard deviations are those of a frame as it would be measured, its noise included.
+    The standard deviations are those of a frame as it would be measured, noise included.
     """
     tilt_deg = np.atleast_1d(np.asarray(tilt_deg, np.float64))
     methods = None if methods is None else tuple(methods)
@@ -89,15 +89,15 @@ def predict_automatically(
                 else:
                     hand_back_memory()
                     running.add(predict_by(method, series, tilt_deg), weights[:, i])
-            except TsgError:  # though it did apply to every part of the series
+            except TsgError:  # although it applied to every part of the series
                 weights[:, i] = 0
     lost = weights.sum(axis=1) == 0
     if lost.any():
-        raise TsgError(f"{choice.method} applied to parts of the series and not to all of it; choose another method")
+        raise TsgError(f"{choice.method} applies to parts of the series, but not to all of it; choose another method")
     weights /= weights.sum(axis=1, keepdims=True)
     frames = np.empty(shape, np.float32) if running is None else running.frames
     sigma = None if choice.errors is None else np.empty_like(frames) if running is None else running.squares
-    for k, w in enumerate(weights):  # a frame at a time: only predictions and results are as large as the series
+    for k, w in enumerate(weights):  # one frame at a time: only predictions and results are as large as the series
         blend = _blend(w, [None if p is None else p[k] for p in predicted]) if running is None else running.frame(k)
         frames[k], spread = blend
         if sigma is not None:
@@ -113,15 +113,15 @@ def choose(
     checkpoint=None,
     predict_by: Predict | None = None,
 ) -> Choice:
-    """Leave out measured frames, predict them by every method, and weigh the methods by what that foretells.
+    """Leave out measured frames, predict them by every method, and weight the methods by their expected errors.
 
-    Of large frames only the `judged_rows` are predicted. `methods` are some of `methods.SINGLE_METHODS`; by default those of
-    `candidates_of`. Left-out frames have twice the spacing: a power law between two and four times the spacing carries
-    each method's error on to the real one. The weights minimise the expected squared error of the blend, for every
-    target by its own distance to the measured frames. Linear interpolation is taken where nothing is expected to gain
-    0.2 dB over it that is to be trusted, see `_trusted`.
-    `predict_by(method, series, tilt_deg)` stands in for `methods.predict` where predictions are kept or watched.
-    Raises TsgError for an unknown method, and where none of the methods applies.
+    Of large frames only the `judged_rows` are predicted. `methods` are names from `methods.SINGLE_METHODS`; by default
+    those of `candidates_of`. Left-out frames have twice the spacing; a power law between two and four times the spacing
+    extrapolates each method's error to the real spacing. The weights minimise the expected squared error of the blend,
+    for each target at its own distance from the measured frames. Linear interpolation is taken if no method is expected
+    to gain 0.2 dB over it that can be trusted; see `_trusted`.
+    `predict_by(method, series, tilt_deg)` replaces `methods.predict` to cache predictions or show progress.
+    Raises TsgError for an unknown method, and if none of the methods applies.
     """
     candidates = candidates_of(series, checkpoint) if methods is None else methods
     _check_methods(candidates)
@@ -131,7 +131,7 @@ def choose(
         raise TsgError("none of the methods applies: " + "; ".join(f"{m}: {why}" for m, why in failed.items()))
     if left_out is None:
         method = "linear" if "linear" in applying else applying[0]
-        verdict = f"{method} is taken, untested: of two measured frames none can be left out"
+        verdict = f"{method} is taken, untested: with only two measured frames, none can be left out"
         weights = {m: float(m == method) for m in applying}
         table = pd.DataFrame({"method": list(applying), "weight": list(weights.values())})
         return Choice(table=table, method=method, weights=weights, verdict=verdict)
@@ -156,9 +156,9 @@ def choose(
 
 
 def candidates_of(series: TiltSeries, checkpoint=None) -> tuple[str, ...]:
-    """`CANDIDATES`, less those that take long for so large a series, and TSGNet where there is no network.
+    """`CANDIDATES` without those that would take long for a series of this size.
 
-    Nor is TSGNet tried where a band of rows is judged: it sees several hundred, and fails where they are missing.
+    TSGNet is left out if there is no network, and if a band of rows is judged: it needs several hundred rows.
     """
     from ..model.shipped import shipped
 
@@ -178,10 +178,10 @@ def _check_methods(methods: Sequence[str]) -> None:
 
 
 def _trusted(trend: ErrorTrend, left_out: LeftOut, linear: int, spacing_deg: float) -> ErrorTrend:
-    """The trend with the methods allowed whose gain over linear interpolation is to be trusted: all, some, or linear.
+    """The trend, restricted to methods whose gain over linear interpolation can be trusted: all, some, or only linear.
 
-    Left-out frames show it, or, where it is that of the power law alone, agree on it. Where they do not, those methods
-    are left that did no worse than linear on the left-out frames themselves.
+    Left-out frames must show the gain or, if it comes from the power law alone, agree on it. If they do not, only those
+    methods remain that did no worse than linear on the left-out frames themselves.
     """
     no_worse = np.flatnonzero(trend.mse <= trend.mse[linear])
     for allowed in (None, tuple(no_worse.tolist())):
@@ -205,14 +205,14 @@ def _weights(choice: Choice, spacing_deg: float) -> np.ndarray:
 
 
 def _blend(weights: np.ndarray, predicted: Sequence[np.ndarray | None]) -> tuple[np.ndarray, np.ndarray]:
-    """The blend (n_y, n_x) of one frame's predictions, None where a weight is 0, and the variance between them."""
+    """The blend (n_y, n_x) of the predictions of one frame (None if the weight is 0), and the variance between them."""
     used = [(w, p) for w, p in zip(weights, predicted, strict=True) if w]
     frame = sum(w * p for w, p in used).astype(np.float32)
     return frame, sum(w * (p - frame) ** 2 for w, p in used).astype(np.float32)
 
 
 def _sigma(choice: Choice, frame: np.ndarray, spread: np.ndarray, *, mse: float) -> np.ndarray:
-    """Standard deviations (n_y, n_x) of a frame, whose expected error `mse` is that of the judged rows."""
+    """Standard deviations (n_y, n_x) of a frame; its expected error `mse` is that of the judged rows."""
     sigma = choice.errors.sigma(frame[None], spread[None], mse=np.array([mse]))[0]
     if choice.rows is None:
         return sigma
@@ -252,7 +252,7 @@ def _verdict(method: str, alone: dict[str, float], expected: float, weight: floa
     if len(alone) == 1:
         return f"{method} is the only method tried that applies"
     if linear_suffices:
-        return "linear is as good: nothing that was tried is sure to gain 0.2 dB over it"
+        return "linear is as good: no other method is sure to gain 0.2 dB over it"
     sole = method if weight > 0.95 else f"a blend, {weight:.0%} of it {method},"
     if "linear" not in alone or expected <= 0:
         return f"{sole} predicts left-out frames best"
@@ -261,7 +261,7 @@ def _verdict(method: str, alone: dict[str, float], expected: float, weight: floa
 
 
 class RunningBlend:
-    """Mean and variance so far, as West, Communications of the ACM 22, 532 (1979) keeps them.
+    """Running weighted mean and variance (West, Communications of the ACM 22, 532, 1979).
 
     frames   (n, n_y, n_x) float32, the mean
     squares  (n, n_y, n_x) float32, the weighted sum of squared differences from it
@@ -272,11 +272,11 @@ class RunningBlend:
         self._weight = np.zeros(shape[0])
 
     def add(self, predicted: np.ndarray, weights: np.ndarray) -> None:
-        """Take in a prediction (n, n_y, n_x), with a weight (n,) for each of its frames."""
+        """Add a prediction (n, n_y, n_x) with a weight (n,) for each of its frames."""
         for k in np.flatnonzero(weights):
             first = self._weight[k] == 0
             self._weight[k] += weights[k]
-            if first:  # memory that nothing is written to is not taken
+            if first:  # untouched memory is not allocated
                 self.frames[k] = predicted[k]
                 continue
             difference = predicted[k] - self.frames[k]

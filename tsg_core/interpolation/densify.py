@@ -1,4 +1,4 @@
-"""Frames at tilt angles that were not measured: a tilt series made denser by any of the methods."""
+"""A tilt series made denser: frames at unmeasured tilt angles, by any of the methods."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,14 +21,14 @@ from .reprojection import forget_objects
 def densify(
     series: TiltSeries, *, tilt_deg: ArrayLike, method: str = "linear", checkpoint: str | Path | None = None
 ) -> TiltSeries:
-    """The series at exactly the angles `tilt_deg` (ascending): measured frames where there are, else predicted ones.
+    """The series at exactly the angles `tilt_deg` (ascending): measured frames where they exist, else predicted.
 
     A target within 1e-6 degrees of a measured angle returns that frame bit for bit, with `measured` True. Predictions
-    come from the measured frames of `series` alone, which lose what is darker than zero (or than the darkest measured
-    pixel, where that is negative). Where the vacuum of the frames stands on an offset, they are made without it, and
-    stand on it as the measured frames do, which the history says. `metadata["method"]` tells how, and `metadata["choice"]` what "auto" chose.
-    `checkpoint` is the trained network of the methods that need one, as `weights.network` takes it: by default the
-    shipped one; the others take no notice of it.
+    use only the measured frames of `series`. They are clipped at zero, or at the darkest measured pixel if that is
+    negative. If the vacuum of the frames has an offset, it is subtracted before the prediction and added again after
+    it, and the history says so. `metadata["method"]` names the method, and `metadata["choice"]` what "auto" chose.
+    `checkpoint` is the trained network for methods that need one, as `model.shipped.network` accepts it; by default the
+    shipped one. Other methods ignore it.
     Raises TsgError for an unknown method, fewer than two measured frames, and targets that are not finite, do not
     ascend, or lie outside the measured range.
     """
@@ -51,12 +51,12 @@ def densify(
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Densified:
-    """A denser series and how far its frames can be trusted.
+    """A denser series, and how far its frames can be trusted.
 
     series  measured and predicted frames, as `densify` returns them
     sigma   (n_predicted, n_y, n_x), the standard deviations of the predicted frames, in the order of their angles; None
-            of two measured frames, of which none can be left out
-    choice  what left-out frames said about the methods
+            if there are only two measured frames, since neither can be left out
+    choice  what left-out frames say about the methods
     """
 
     series: TiltSeries
@@ -65,7 +65,7 @@ class Densified:
 
 
 def sigma_series(sigma: np.ndarray, *, tilt_deg: np.ndarray, measured: np.ndarray, pixel_size_A: float) -> TiltSeries:
-    """Standard deviations (n_predicted, n_y, n_x) as a series with the angles of the denser one, 0 where measured."""
+    """Standard deviations (n_predicted, n_y, n_x) as a series with the angles of the denser one; 0 where measured."""
     frames = np.zeros((len(tilt_deg), *sigma.shape[1:]), np.float32)
     frames[~measured] = sigma
     series = TiltSeries(frames, tilt_deg, pixel_size_A, measured)
@@ -80,9 +80,9 @@ def densify_with_uncertainty(
     checkpoint: str | Path | None = None,
     predict_by: Predict | None = None,
 ) -> Densified:
-    """What `densify` does by "auto", with the standard deviations; the options are those of `predict_automatically`.
+    """`densify` by "auto", with standard deviations; the options are those of `predict_automatically`.
 
-    Raises TsgError as `densify`, where nothing is to be predicted, and where none of the methods applies.
+    Raises TsgError as `densify` does, if nothing is to be predicted, and if none of the methods applies.
     """
     measured = _measured(series)
     tilt_deg = _checked_targets(tilt_deg, measured.tilt_deg)
@@ -103,7 +103,7 @@ def densify_with_uncertainty(
 
 
 def auto(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint: str | Path | None = None) -> np.ndarray:
-    """The blend of the other methods that left-out measured frames speak for: see `automatic`."""
+    """The blend of the other methods that left-out measured frames support; see `choice`."""
     return predict_automatically(series, tilt_deg=tilt_deg, checkpoint=checkpoint).frames
 
 
@@ -118,13 +118,13 @@ def _measured(series: TiltSeries) -> TiltSeries:
 
 
 def _known(measured: TiltSeries, tilt_deg: np.ndarray) -> np.ndarray:
-    """True for the targets that were measured."""
+    """True for the measured targets."""
     nearest = nearest_frame(measured.tilt_deg, tilt_deg)
     return np.abs(measured.tilt_deg[nearest] - tilt_deg) <= SAME_ANGLE_deg
 
 
 def _on_zero(measured: TiltSeries) -> tuple[TiltSeries, np.ndarray | None]:
-    """The series less the offset of its vacuum, and that (n_tilt,); as it is, and None, where it stands on none."""
+    """The series minus the offset of its vacuum, and the offset (n_tilt,); unchanged, and None, if there is none."""
     vacuum = offset_of(measured)
     return (measured, None) if vacuum is None else (less_offset(measured, vacuum), vacuum.offsets)
 

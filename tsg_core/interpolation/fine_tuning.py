@@ -1,8 +1,8 @@
-"""A shipped network trained further on one's own series, which has to prove itself on frames that it was not shown.
+"""A shipped network trained further on the user's own series; it must prove itself on frames that it has not seen.
 
-No truth is needed: of three measured frames the outer two are given, and the middle one is to be predicted. Whether that
-helps is asked first of a network that is tuned on every second frame and predicts the others. Only where it does so
-better than the untuned one is a network tuned on all frames worth having.
+No truth is needed: of three measured frames, the network gets the outer two and predicts the middle one. Whether tuning
+helps is tested first: a network is tuned on every second frame and predicts the others. Only if it does so better than
+the untuned network is a network tuned on all frames.
 """
 
 import tempfile
@@ -22,14 +22,14 @@ from .angles import linear
 from .tsgnet import predict_frames
 
 WORTH_dB = 0.05  # a gain below this is none
-FEWEST = 9  # frames: every second of them still gives three trios
+FEWEST = 9  # frames: every second one still gives three trios
 
 
 @dataclass(frozen=True, kw_only=True)
 class FineTuning:
-    """What tuning gave: PSNR in dB of frames that were left out of it, and the network, tuned on all frames.
+    """The result of tuning: PSNR in dB of frames left out of it, and the network, tuned on all frames.
 
-    `model` is None where the tuned network is not better than the untuned one by 0.05 dB.
+    `model` is None unless the tuned network is better than the untuned one by 0.05 dB.
     """
 
     linear_dB: float
@@ -77,7 +77,7 @@ def fine_tune(series: TiltSeries, *, checkpoint=None, n_steps: int = 100, seed: 
 
 
 def _tuned(model: TSGNet, series: TiltSeries, *, n_steps: int, seed: int) -> TSGNet:
-    """The network after some steps at a low learning rate on trios of neighbouring frames."""
+    """The network after some steps at a low learning rate, on trios of neighbouring frames."""
     crop_px = min(64, min(series.frames.shape[1:]) // STRIDE * STRIDE)
     if crop_px == 0:
         raise TsgError(f"frames of {series.frames.shape[2]} x {series.frames.shape[1]} px are smaller than {STRIDE}")

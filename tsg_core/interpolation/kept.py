@@ -1,4 +1,4 @@
-"""Predictions kept in a folder until the work that needs them is done, so that it goes on after an interruption."""
+"""Predictions stored in a folder until the work that needs them is done, so that an interrupted run can resume."""
 
 import hashlib
 import shutil
@@ -18,23 +18,24 @@ from .large_series import is_wide, judged_part
 from .leave_out import folds
 from .methods import predict
 
-# kriging and informed go on from the object that reprojection has fitted
+# kriging and informed continue from the object that reprojection has fitted
 COST = {"reprojection": 1e4, "sirt_reprojection": 5e3, "atoms": 1e4}
 COST |= {"kriging": 1e3, "informed": 1e3, "tsgnet": 1e3, "smooth": 300, "flow": 100}
-WIDE_COST = COST | {"sirt_reprojection": 5e4, "kriging": 2e3, "informed": 1e4, "tsgnet": 2e4}  # of wide frames
-LEAST_COST = 1  # of the methods that are not named: weighted sums of frames
+WIDE_COST = COST | {"sirt_reprojection": 5e4, "kriging": 2e3, "informed": 1e4, "tsgnet": 2e4}  # for wide frames
+LEAST_COST = 1  # of the methods not named: weighted sums of frames
 
 
 class KeptPredictions:
-    """`methods.predict`, whose results are kept in `folder` and not made twice; for `predict_automatically`.
+    """`methods.predict` with its results stored in `folder` and made only once; for `predict_automatically`.
 
-    What a folder holds belongs to one series, one network and one version of the code: otherwise it is emptied first.
-    What cannot be kept, on a full disk say, is made all the same. Raises TsgError for a folder of somebody else's.
+    The content of a folder belongs to one series, one network and one version of the code; otherwise it is emptied
+    first. Results that cannot be stored, for example on a full disk, are computed all the same. Raises TsgError if the
+    folder holds something that this class did not write.
     """
 
     def __init__(self, folder: Path, *, series: TiltSeries, checkpoint=None):
         self.folder, self.checkpoint = folder, checkpoint
-        self.recalled = 0  # how many predictions an earlier run had made
+        self.recalled = 0  # number of predictions that an earlier run had made
         made_of = [_content(series), series.tilt_deg, series.pixel_size_A, series.metadata.get("microscope")]
         made_of.append(str(series.metadata.get("extent")))
         code = code_version(["tsg_core.interpolation.methods", "tsg_core.interpolation.leave_out"])
@@ -48,7 +49,7 @@ class KeptPredictions:
         (folder / "owner").write_text(owner)
 
     def __call__(self, method: str, series: TiltSeries, tilt_deg: np.ndarray) -> np.ndarray:
-        """The frames, or the TsgError, that the method gives."""
+        """The frames that the method returns, or the TsgError that it raises."""
         name = digest_of([method, _content(series), series.tilt_deg, tilt_deg])
         frames, refusal = self.folder / f"{method}-{name}.npy", self.folder / f"{method}-{name}.txt"
         if frames.is_file():
@@ -75,7 +76,7 @@ class KeptPredictions:
 
 
 def _content(series: TiltSeries) -> str:
-    """Digest of the frames, frame by frame: rows of larger frames do not lie together."""
+    """Digest of the frames, frame by frame: rows cut from larger frames are not contiguous."""
     digest = hashlib.sha256(str(series.frames.shape).encode())
     for frame in series.frames:
         digest.update(np.ascontiguousarray(frame))
@@ -83,10 +84,10 @@ def _content(series: TiltSeries) -> str:
 
 
 class Tracked:
-    """A predictor whose calls are shown as the steps of one loop, with the time left: a context manager.
+    """A predictor that shows its calls as the steps of one loop, with the time left; a context manager.
 
     The steps are those of `predict_automatically`: every method for each of the `leave_out.folds` of the `judged_part`,
-    then for `tilt_deg`. Their costs go with the pixels that are known.
+    then for `tilt_deg`. Costs are proportional to the number of known pixels.
     """
 
     def __init__(self, predictor, *, methods: Sequence[str], series: TiltSeries, tilt_deg: np.ndarray):
@@ -107,7 +108,7 @@ class Tracked:
 
     def __call__(self, method: str, series: TiltSeries, tilt_deg: np.ndarray) -> np.ndarray:
         step = method, digest_of(tilt_deg)
-        for current in self.loop:  # methods that do not apply are passed over
+        for current in self.loop:  # skip methods that do not apply
             if current == step:
                 break
         return self.predictor(method, series, tilt_deg)

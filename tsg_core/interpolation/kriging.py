@@ -1,11 +1,12 @@
-"""Frames predicted by their covariances over the angle: kriging, which is Gaussian process regression, band by band.
+"""Frames predicted by their covariances over the angle: kriging, or Gaussian process regression, band by band.
 
-What a model of the object misses may change slowly from tilt to tilt, or be another altogether at the next one. With a
-wide probe it is: the probe's halo shows how strongly the crystal scatters beams inclined by up to the convergence angle,
-and frames further apart than twice that angle share none of it. A spline through such values is further from the truth
-than their mean. Kriging finds from the measured frames how long each band of spatial frequencies keeps its value,
-follows it within that range, and falls back to the mean beyond. Of whole frames it makes the method `smooth`: a spline
-through two noisy neighbours carries their noise, and frames further away tell the noise from what changes.
+What a model of the object misses may change slowly from tilt to tilt, or completely from one tilt to the next. With a
+wide probe it changes completely: the halo of the probe shows how strongly the crystal scatters beams inclined by up to
+the convergence angle, and frames farther apart than twice that angle share none of it. A spline through such values is
+farther from the truth than their mean. Kriging learns from the measured frames over which range of angles each band of
+spatial frequencies keeps its value. It follows the values within that range, and returns to the mean beyond it. Applied
+to whole frames it is the method `smooth`: a spline through two noisy neighbours carries their noise, but frames farther
+away separate noise from real changes.
 """
 
 import itertools
@@ -18,7 +19,7 @@ from scipy.fft import dctn, idctn
 from ..tilt_series import TiltSeries
 from .large_series import is_large
 
-EDGES = (0.03, 0.06, 0.12, 0.25, 0.5)  # of the Nyquist frequency, radially; the mean of a frame is a band of its own
+EDGES = (0.03, 0.06, 0.12, 0.25, 0.5)  # of the Nyquist frequency, radially; the mean of a frame is a separate band
 RANGES = (
     0.25,
     0.5,
@@ -29,10 +30,10 @@ RANGES = (
     3.0,
     5.0,
     8.0,
-)  # over which values are kept, in spacings of the measured frames
-LASTING = (0.0, 0.2, 0.4, 0.6, 0.8, 0.95)  # share of the variance that all frames have in common
+)  # over which values persist, in spacings of the measured frames
+LASTING = (0.0, 0.2, 0.4, 0.6, 0.8, 0.95)  # fraction of the variance that all frames share
 AT_ONCE = 16384  # coefficients of each spectrum, in double precision
-NOISE = (1e-4, 1e-3, 1e-2, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0)  # over the variance
+NOISE = (1e-4, 1e-3, 1e-2, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0)  # relative to the variance
 SHAPES = {  # of the covariance over the distance in ranges: Rasmussen and Williams, equations 4.9, 4.14 and 4.17
     "gaussian": lambda d: np.exp(-0.5 * d**2),
     "matern": lambda d: (1 + np.sqrt(3) * d) * np.exp(-np.sqrt(3) * d),
@@ -42,7 +43,7 @@ SHAPES = {  # of the covariance over the distance in ranges: Rasmussen and Willi
 
 @dataclass(frozen=True, kw_only=True)
 class Covariances:
-    """The covariances among which the likeliest is found: all combinations of these."""
+    """The candidate covariances, all combinations of these; the most likely one is used."""
 
     shapes: tuple[str, ...] = ("gaussian",)
     ranges: tuple[float, ...] = RANGES
@@ -60,7 +61,7 @@ FRAMES = Covariances(
 
 
 def smooth(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
-    """The frames themselves by `kriged`: each weighed by how much of it is noise, and how fast what it shows changes."""
+    """The frames themselves by `kriged`, weighted by their noise and by how fast their content changes."""
     return kriged(series.frames, measured_deg=series.tilt_deg, tilt_deg=tilt_deg, covariances=FRAMES)
 
 
@@ -74,11 +75,11 @@ def kriged(
 ) -> np.ndarray:
     """The best linear prediction (n_target, n_y, n_x) at `tilt_deg` from frames (n_measured, n_y, n_x), float32.
 
-    Coefficients of the cosine transform are taken for independent, those of a band for equally distributed, with the
-    covariance lasting + (1 - lasting) shape(d / range) at the angle d apart, besides noise. Shape, range, lasting share
-    and noise of each band are the likeliest of `covariances`. See Rasmussen and Williams, Gaussian Processes for Machine
-    Learning (2006), sections 2.2 and 5.4.1.
-    Large frames are transformed in their own precision, in their place if they may be overwritten.
+    The coefficients of the cosine transform are assumed to be independent, and those of a band to have one
+    distribution, with the covariance lasting + (1 - lasting) shape(d / range) at the angular distance d, plus noise.
+    Shape, range, lasting fraction and noise of each band are the most likely ones of `covariances`. See Rasmussen and
+    Williams, Gaussian Processes for Machine Learning (2006), sections 2.2 and 5.4.1.
+    Large frames are transformed in their own precision, and in place if they may be overwritten.
     """
     if is_large(frames):
         spectrum = dctn(frames, axes=(1, 2), norm="ortho", overwrite_x=overwrite)
@@ -100,7 +101,7 @@ def kriged(
 def likeliest(
     spectrum: np.ndarray, bands: np.ndarray, apart: np.ndarray, covariances: Covariances
 ) -> list[tuple[str, float, float, float]]:
-    """Shape, range in spacings, lasting share and noise of each band, by the largest likelihood; the variance is free.
+    """Shape, range in spacings, lasting fraction and noise of each band by maximum likelihood; the variance is free.
 
     spectrum (n, n_y, n_x), bands (n_y, n_x) from 0 on, apart (n, n): differences of angle in spacings.
     """
@@ -127,7 +128,7 @@ def _products(spectrum: np.ndarray, bands: np.ndarray, band: int) -> np.ndarray:
 
 
 def _coefficients(bands: np.ndarray, band: int) -> Iterator[np.ndarray]:
-    """Where, in a flat spectrum, the coefficients of a band are, `AT_ONCE` after the other."""
+    """Indices of the coefficients of a band in a flat spectrum, `AT_ONCE` at a time."""
     places = np.flatnonzero(bands == band)
     return (places[first : first + AT_ONCE] for first in range(0, len(places), AT_ONCE))
 
@@ -141,8 +142,8 @@ def _covariance(apart: np.ndarray, shape: str, reach: float, lasting: float) -> 
 
 
 def _bands(shape: tuple[int, int]) -> np.ndarray:
-    """(n_y, n_x): 0 for the mean of a frame, then the band that the frequency's radius lies in."""
+    """(n_y, n_x): 0 for the mean of a frame, else the band that contains the radius of the frequency."""
     radius = np.hypot(*np.meshgrid(*(np.arange(n) / n for n in shape), indexing="ij"))
     bands = np.digitize(radius, EDGES) + 1
     bands[0, 0] = 0
-    return np.unique(bands, return_inverse=True)[1].reshape(shape)  # small frames lack some
+    return np.unique(bands, return_inverse=True)[1].reshape(shape)  # small frames lack some bands

@@ -1,9 +1,9 @@
-"""How well methods predict measured frames that are left out, and what that foretells for angles nobody measured.
+"""How well methods predict left-out measured frames, and what error this lets us expect at unmeasured angles.
 
-Only frames that the user has are needed. Leaving out a frame doubles the spacing there, so that each method looks worse
-than it will be; how fast its error falls with the spacing is learnt from leaving out three in a row as well, and carried
-on to the spacing of the whole series. Most of the frames are kept each time: a method that fits an object to all of them
-is to be judged by nearly as many as it will have.
+Only the user's own frames are needed. Leaving out a frame doubles the spacing there, so each method looks worse than it
+will be. Leaving out three frames in a row as well shows how fast the error falls with the spacing, and extrapolates it
+to the spacing of the whole series. Most of the frames are kept each time, because a method that fits an object to all
+frames must be judged with nearly as many as it will have.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,12 +17,12 @@ from ..tilt_series import TiltSeries
 from .angles import lower_neighbour
 from .residual import white_noise_bound
 
-STEEPEST = 8.0  # power of the spacing with which a squared error may fall: a cubic spline's error is of fourth order
-ENOUGH = 12  # left-out frames by which methods are judged, where a series has so many
-USUAL, POWERS_SPREAD = 2.0, 1.0  # the power expected before any is learnt, and by how much powers differ
-NOISE_ERRORS = 4.0  # standard errors that noise is allowed: counted electrons scatter more than normal noise does
-LEAST_PAIRS = 3  # that tell a standard error
-RIDGE = 1e-4  # of the mean squared error: added to every method's own, so that methods that agree share their weight
+STEEPEST = 8.0  # highest power of the spacing for a squared error: a cubic spline's error is of fourth order
+ENOUGH = 12  # left-out frames by which methods are judged, if a series has that many
+USUAL, POWERS_SPREAD = 2.0, 1.0  # prior for the power, and the spread of powers
+NOISE_ERRORS = 4.0  # standard errors allowed for noise: counted electrons scatter more than normal noise
+LEAST_PAIRS = 3  # needed for a standard error
+RIDGE = 1e-4  # of the mean squared error, added to each method's own: methods that agree share their weight
 Predict = Callable[[str, TiltSeries, np.ndarray], np.ndarray]
 
 
@@ -34,7 +34,7 @@ class LeftOut:
     spacing_deg (n,) `effective_spacing_deg` to the frames that were kept
     truth       (n, n_y, n_x), as measured
     predicted   (n_method, n, n_y, n_x)
-    near        (n,) True where both neighbours were kept, False where frames two away were the nearest
+    near        (n,) True if both neighbours were kept, False if the nearest kept frames were two away
     """
 
     tilt_deg: np.ndarray
@@ -46,9 +46,9 @@ class LeftOut:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ErrorTrend:
-    """Expected squared errors (n_method,) at any spacing: `mse` at `spacing_deg`, above `floor` a power of it.
+    """Expected squared errors (n_method,) at any spacing: `mse` at `spacing_deg`, a power of the spacing above `floor`.
 
-    floor        noise of the frames, which no spacing lessens
+    floor        noise of the frames, which does not depend on the spacing
     correlation  (n_method, n_method) between the errors of the methods
     allowed      the methods, by their indices, that blends are made of; None for all
     """
@@ -65,9 +65,9 @@ class ErrorTrend:
         return self.floor + (self.mse - self.floor).clip(0) * (spacing_deg / self.spacing_deg) ** self.power
 
     def blend(self, spacing_deg: float) -> tuple[np.ndarray, float]:
-        """Weights (n_method,), >= 0 with sum 1, of the least expected squared error at a spacing, and that error.
+        """Weights (n_method,), >= 0 with sum 1, for the lowest expected squared error at a spacing, and that error.
 
-        Errors that are correlated gain nothing from being averaged, and get no weight.
+        Averaging correlated errors gains nothing, so they get no extra weight.
         """
         covariance = self._covariance(spacing_deg)
         size = np.sqrt(np.diag(covariance))
@@ -90,7 +90,7 @@ class ErrorTrend:
         return float(weights @ self._covariance(spacing_deg) @ weights)
 
     def _covariance(self, spacing_deg: float) -> np.ndarray:
-        """Between the errors of the methods: the noise of the frames, which all share, and what the spacing changes."""
+        """Covariance between the errors of the methods: the shared noise, plus a part set by the spacing."""
         size = np.sqrt(self.mse)
         growth = (spacing_deg / self.spacing_deg) ** (self.power / 2)
         beyond_noise = (self.correlation * size[:, None] * size - self.floor) * growth[:, None] * growth
@@ -100,21 +100,21 @@ class ErrorTrend:
 
 
 def effective_spacing_deg(measured_deg: np.ndarray, tilt_deg: np.ndarray) -> np.ndarray:
-    """2 sqrt(d1 d2) of the distances to the measured angles on both sides: the gap, for the middle of one.
+    """2 sqrt(d1 d2) of the distances to the measured angles on both sides; in the middle of a gap, the gap itself.
 
-    The error of linear interpolation goes with d1 d2, so that one number tells gap and place within it.
+    The error of linear interpolation is proportional to d1 d2, so one number describes the gap and the place in it.
     """
     lower = lower_neighbour(measured_deg, tilt_deg)
     return 2 * np.sqrt(((tilt_deg - measured_deg[lower]) * (measured_deg[lower + 1] - tilt_deg)).clip(0))
 
 
 def folds(n: int) -> Iterator[tuple[np.ndarray, np.ndarray, bool]]:
-    """Indices that are kept, indices that are to be predicted, and whether these have their direct neighbours kept.
+    """Indices to keep, indices to predict, and whether the direct neighbours of the latter are kept.
 
-    Near ones have their direct neighbours kept: every fourth frame, in as many folds as bring `ENOUGH` of them, or four,
-    with which every inner frame was left out once. Far ones are the middle of three in a row that are left out, from
-    seven frames on: every second of the near ones, so that near and far differ by their distance alone. First and last
-    are always kept, since nothing is extrapolated.
+    Near frames have their direct neighbours kept: every fourth frame is left out, in as many folds as give `ENOUGH`
+    frames, at most four, which leave out every inner frame once. Far frames are the middle of three frames left out in
+    a row, in series of at least seven frames. They are every second near frame, so that near and far differ only in
+    distance. The first and last frames are always kept, since nothing is extrapolated.
     """
     every, inner = np.arange(n), np.arange(1, n - 1)
     near_ones = [inner[first::4] for first in range(min(4, -(-4 * ENOUGH // max(n - 2, 1))))]
@@ -122,7 +122,7 @@ def folds(n: int) -> Iterator[tuple[np.ndarray, np.ndarray, bool]]:
         if len(out):
             yield np.setdiff1d(every, out), out, True
     for near in near_ones if n >= 7 else ():
-        out = near[(near > 1) & (near < n - 2)][::2]  # first and last are two away, at least
+        out = near[(near > 1) & (near < n - 2)][::2]  # the ends are at least two away
         if len(out):
             yield np.setdiff1d(every, np.concatenate([out - 1, out, out + 1])), out, False
 
@@ -130,11 +130,11 @@ def folds(n: int) -> Iterator[tuple[np.ndarray, np.ndarray, bool]]:
 def leave_out(
     series: TiltSeries, methods: Sequence[str], predict: Predict
 ) -> tuple[LeftOut | None, tuple[str, ...], dict[str, str]]:
-    """What the methods predict of frames that are left out, the methods that apply, and why the others don't.
+    """Predictions of left-out frames, the methods that apply, and the reasons why others do not.
 
-    `predict(method, series, tilt_deg)` gives frames. A method that raises TsgError with all neighbours kept does not
-    apply; one that only needs more than the folds with wider gaps leave is given NaN for those.
-    None for a series of two frames, of which none can be left out.
+    `predict(method, series, tilt_deg)` returns frames. A method that raises TsgError with all neighbours kept does not
+    apply. A method that fails only in the folds with wider gaps, because too few frames are left, gets NaN there.
+    The predictions are None for a series of two frames, since neither can be left out.
     """
     parts = list(folds(len(series)))
     n_out = sum(len(out) for _, out, _ in parts)
@@ -167,16 +167,16 @@ def leave_out(
 
 
 def error_trend(left_out: LeftOut) -> ErrorTrend:
-    """The trend of every method's error with the spacing, a power law between frames with near and with far neighbours.
+    """The trend of every method's error with the spacing: a power law through frames with near and with far neighbours.
 
-    Levels are geometric means over the frames, as a mean of PSNR is: one frame along a zone axis, that none
-    foretells, would else be all that counts. For the same reason every frame has the same part in the correlations.
-    The noise that the left-out frames themselves hold is taken out of the law, and no error falls below it.
+    Levels are geometric means over the frames, like a mean of PSNR. Otherwise a single frame along a zone axis, which
+    no method can predict, would dominate. For the same reason every frame has equal weight in the correlations. The
+    noise in the left-out frames themselves is excluded from the law, and no error falls below it.
     """
     near = left_out.near
     n_method, n_out = left_out.predicted.shape[:2]
     mse, shared = np.empty((n_method, n_out)), np.zeros((n_method, n_method))
-    for k in range(n_out):  # a frame at a time, so that no errors as large as all predictions are held
+    for k in range(n_out):  # one frame at a time: errors of all predictions would need as much memory again
         error = _error(left_out, slice(None), k)
         mse[:, k] = (error**2).mean(axis=(1, 2))
         if near[k]:
@@ -197,7 +197,7 @@ def error_trend(left_out: LeftOut) -> ErrorTrend:
 def carried_gain_dB(
     left_out: LeftOut, weights: np.ndarray, *, over: int, spacing_deg: float
 ) -> tuple[float, float]:
-    """How much nearer a blend is expected to come than one method, in the mean over frames, and its standard error.
+    """Expected gain of a blend over one method, averaged over frames, and its standard error.
 
     What the near frames show, and as much more at this spacing as they show more than the far ones. Without three pairs
     of near and far frames the error is infinite.
@@ -221,18 +221,18 @@ def carried_gain_dB(
 
 
 def _pairs(left_out: LeftOut) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of the frames that were left out with near and with far neighbours kept: (n,) of either."""
+    """Indices (n,) of the frames left out with near, and with far neighbours kept."""
     near_ones = {tilt: k for k, tilt in enumerate(left_out.tilt_deg) if left_out.near[k]}
     pairs = [(near_ones[t], k) for k, t in enumerate(left_out.tilt_deg) if not left_out.near[k] and t in near_ones]
     return tuple(np.array(pairs, int).reshape(-1, 2).T)
 
 
 def _powers(left_out: LeftOut, mse: np.ndarray, floor: float) -> np.ndarray:
-    """Powers (n_method,) of the spacing, by frames left out both with near and with far neighbours kept.
+    """Powers (n_method,) of the spacing, from frames left out both with near and with far neighbours kept.
 
-    A fitted object's error leaps where most of its frames are gone, and how hard a frame is depends on its angle. Hence
-    the power that the pairs of errors (n_method, n) tell counts against the usual one as its variance, from how they
-    scatter, is small beside that of powers in general.
+    The error of a fitted object jumps when most of its frames are gone, and how hard a frame is depends on its angle.
+    The power from the pairs of errors (n_method, n) is therefore weighted against the usual power: the smaller its
+    variance, from the scatter of the pairs, is compared with that of powers in general, the more it counts.
     """
     near, far = _pairs(left_out)
     usual = np.full(len(mse), USUAL)
@@ -249,17 +249,17 @@ def _powers(left_out: LeftOut, mse: np.ndarray, floor: float) -> np.ndarray:
 
 
 def _noise(left_out: LeftOut, method: int) -> float:
-    """The largest variance of white noise that the method's errors of the near frames allow."""
+    """The largest variance of white noise that is compatible with a method's errors in the near frames."""
     near = np.flatnonzero(left_out.near)
     return white_noise_bound((_error(left_out, method, k) for k in near), standard_errors=NOISE_ERRORS)
 
 
 def _typical(mse: np.ndarray) -> np.ndarray:
-    """Geometric mean (n_method,) over frames (n_method, n); errors of next to nothing count as a millionth of the mean."""
+    """Geometric mean (n_method,) over frames (n_method, n); no error counts as less than a millionth of the mean."""
     smallest = 1e-6 * mse.mean(axis=1, keepdims=True) + np.finfo(float).tiny
     return np.exp(np.log(np.maximum(mse, smallest)).mean(axis=1))
 
 
 def _error(left_out: LeftOut, methods: int | slice, k: int) -> np.ndarray:
-    """Errors of the k-th left-out frame by one method or several."""
+    """Errors of left-out frame k by one method or several."""
     return left_out.predicted[methods, k].astype(np.float64) - left_out.truth[k]

@@ -1,9 +1,10 @@
-"""Ways to predict frames between measured ones: functions of a series and the wanted angles.
+"""Methods that predict frames between measured ones: functions of a series and the wanted angles.
 
-What they know: `nearest`, `linear` and `cubic` know each pixel's values over the angles, `smooth` also how much of them
-is noise; `flow` that structures move between two frames; `sirt_reprojection` and `reprojection` that all frames show one object, `kriging` also for how long what it
-misses stays the same, `atoms` that it consists of atoms; `tsgnet` and `informed` what a network has learnt from other
-objects, `informed` besides what the object and its atoms say.
+They differ in what they use. `nearest`, `linear` and `cubic` use the values of each pixel over the angles; `smooth`
+also learns how much of them is noise. `flow` assumes that structures move between two frames. `sirt_reprojection` and
+`reprojection` assume that all frames show one object; `kriging` also learns over which angles the rest persists, and
+`atoms` assumes that the object consists of atoms. `tsgnet` and `informed` use what a network has learnt from other
+objects; `informed` also sees the object and its atoms.
 """
 
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from .reprojection import kriging, reprojection, sirt_reprojection
 
 
 def tsgnet(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
-    """TSGNet between the two neighbouring frames."""
+    """TSGNet applied to the two neighbouring frames."""
     from ..model.shipped import network
     from .tsgnet import predict_frames
 
@@ -27,14 +28,14 @@ def tsgnet(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.n
 
 
 def informed(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
-    """The reprojection, or the frame of fitted atoms, corrected by the shipped network that sees what both miss."""
+    """The reprojection, or the frame of fitted atoms, corrected by the shipped network, which sees what both miss."""
     from .informed.network import predict_informed, shipped_net
 
     return predict_informed(shipped_net(), series, tilt_deg, with_sigma=False)[0]
 
 
 def atoms(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
-    """Frames of atoms fitted to all frames, plus the residual. Raises NotAtoms where they show something else."""
+    """Frames of atoms fitted to all frames, plus the residual. Raises NotAtoms if the frames show something else."""
     from .atoms.fit import fitted_atoms
 
     return fitted_atoms(series).predict(tilt_deg)
@@ -49,10 +50,10 @@ SINGLE_METHODS: dict[str, Callable[..., np.ndarray]] = {
 
 
 def predict(method: str, series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
-    """Frames by one of `SINGLE_METHODS`, as `not_darker` leaves them."""
+    """Frames by one of `SINGLE_METHODS`, after `not_darker`."""
     return not_darker(SINGLE_METHODS[method](series, tilt_deg, checkpoint=checkpoint), series)
 
 
 def not_darker(frames: np.ndarray, series: TiltSeries) -> np.ndarray:
-    """The frames, in place, without what is darker than zero, or than the darkest pixel of the series if negative."""
+    """Clip the frames, in place, at zero or at the darkest pixel of the series if that is negative."""
     return np.maximum(frames, min(0.0, float(series.frames.min())), out=frames)

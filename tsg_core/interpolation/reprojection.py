@@ -1,4 +1,4 @@
-"""Frames as projections of one object: a volume is made of the measured frames and projected at the other angles."""
+"""Frames as projections of one object: a volume is made from the measured frames and projected at other angles."""
 
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -19,15 +19,15 @@ FINE_PX = 128  # frames up to this width get voxels of half a pixel
 
 @dataclass(frozen=True, kw_only=True)
 class ReprojectionSettings:
-    """How the object is found.
+    """How the object is fitted.
 
-    n_iterations    of OS-EM, in all; None is 10 for frames more than 128 px wide whose probe is not, which gain nothing
-                    from more and fit their noise, and 30 for others
-    n_rounds        in which they are done where the probe is wide: each begins with sharpening what is still missing
-    regularisation  of that sharpening, see `ProbeBlur.sharpen`: frequencies that the probe passes with less than the
-                    root of it are left out; noise in the frames raises it
-    wide_px         radius in pixels, of the circle that holds half of the probe, beyond which it counts as wide
-    oversampling    voxels per pixel along x and z; None is 2 for frames up to 128 px wide, and 1 for larger ones
+    n_iterations    total number of OS-EM iterations; None means 10 for frames more than 128 px wide with a narrow
+                    probe, which gain nothing from more and would fit their noise, and 30 otherwise
+    n_rounds        rounds in which these are done if the probe is wide; each starts by sharpening what is still missing
+    regularisation  of this sharpening (see `ProbeBlur.sharpen`): it leaves out frequencies whose transfer is below its
+                    square root; noise in the frames raises it
+    wide_px         a probe counts as wide if the circle that contains half of it has a radius above this, in pixels
+    oversampling    voxels per pixel along x and z; None means 2 for frames up to 128 px wide, and 1 for larger ones
     """
 
     n_iterations: int | None = None
@@ -38,7 +38,7 @@ class ReprojectionSettings:
 
 
 def sirt_reprojection(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
-    """Projections of the volume that SIRT (100 iterations, non-negative) makes of the frames."""
+    """Projections of the volume that SIRT (100 iterations, non-negative) makes from the frames."""
     n_x = series.frames.shape[2]
     if n_x > FINE_PX:
         return _sirt_object(series).projections(tilt_deg)
@@ -52,10 +52,10 @@ def reprojection(
     checkpoint=None,
     settings: ReprojectionSettings = ReprojectionSettings(),
 ) -> np.ndarray:
-    """Frames of the `FittedObject`, plus what it misses: the residual of the measured frames.
+    """Frames of the `FittedObject`, plus the residual of the measured frames, which the object misses.
 
-    The object carries what moves with the angle. The residual, what no object explains, is its mean over the frames,
-    and what is left is carried over by a cubic spline, as much of it as is not noise and lasts from frame to frame: see
+    The object carries everything that moves with the angle. To this is added the mean residual over the frames. A cubic
+    spline interpolates the rest of the residual, as far as it is not noise and persists from frame to frame; see
     `residual_weights_of`.
     """
     weights = residual_weights_of(series, settings)
@@ -80,8 +80,8 @@ def kriging(
 ) -> np.ndarray:
     """Frames of the `FittedObject`, plus the residual of the measured frames by `kriging.kriged`.
 
-    Where the residual changes altogether from frame to frame, as the halo of a wide probe on a crystal does, that is
-    nearer than a spline; where it changes slowly, the spline of `reprojection` is.
+    If the residual changes completely from frame to frame, as the halo of a wide probe on a crystal does, kriging is
+    closer to the truth than a spline; if it changes slowly, the spline of `reprojection` is closer.
     """
     angles = {"measured_deg": series.tilt_deg, "tilt_deg": tilt_deg}
     frames = kriged(missed_by_object(series, settings), **angles, overwrite=is_large(series.frames))
@@ -93,7 +93,7 @@ def kriging(
 def residual_weights_of(series: TiltSeries, settings: ReprojectionSettings) -> np.ndarray:
     """`residual.residual_weights` (5, 5), learnt from every second frame between the first and the last.
 
-    An object fitted to the others predicts them. Of two frames none can be left out, and the weights are 1.
+    An object fitted to the others predicts them. With two frames, neither can be left out, and the weights are 1.
     """
     out = np.arange(1, len(series) - 1, 2)
     if len(out) == 0:
@@ -129,21 +129,21 @@ class FittedObject:
 
 @lru_cache(maxsize=2)
 def fitted_object(series: TiltSeries, settings: ReprojectionSettings) -> FittedObject | StoredObject:
-    """The object behind the frames, kept for the next call with the same series: of wide frames in a file.
+    """The object behind the frames, cached for the next call with the same series; for wide frames, in a file.
 
-    OS-EM on voxels finer than the pixels, since frames sampled near Nyquist's limit leave no room for the projector's
-    linear interpolation. A wide probe is undone step by step: what the object's frames lack is sharpened, added to its
-    projections, and OS-EM goes on from there. That converges ten times as fast as OS-EM with the probe inside, and so
-    reaches detail that a probe with a faint halo all but hides. An object that goes on outside the frames is that of
-    `algebraic.around_even` in a box that holds it.
+    OS-EM with voxels finer than the pixels, because frames sampled near the Nyquist limit leave no room for the
+    projector's linear interpolation. A wide probe is undone step by step: what the frames of the object lack is
+    sharpened and added to its projections, and OS-EM continues from there. This converges ten times as fast as OS-EM
+    with the probe inside, and so reaches detail that a probe with a faint halo almost hides. For an extended object,
+    which goes on outside the frames, it is `algebraic.around_even` in a box that contains the object.
     """
     return _fit(series, settings)
 
 
 def missed_by_object(series: TiltSeries, settings: ReprojectionSettings) -> np.ndarray:
-    """Residuals (n_tilt, n_y, n_x): the frames less the `fitted_object`'s.
+    """Residuals (n_tilt, n_y, n_x): the frames minus those of the `fitted_object`.
 
-    Those of a large series are made anew each time; others are kept, and not to be written to.
+    For a large series they are computed anew each time; others are cached and must not be modified.
     """
     if is_large(series.frames):
         return _missed(fitted_object(series, settings), series, np.arange(len(series)))
@@ -151,7 +151,7 @@ def missed_by_object(series: TiltSeries, settings: ReprojectionSettings) -> np.n
 
 
 def missed_frames(series: TiltSeries, settings: ReprojectionSettings, indices: np.ndarray) -> np.ndarray:
-    """`missed_by_object` (..., n_y, n_x) of the frames at these indices (...), of which there may be few."""
+    """`missed_by_object` (..., n_y, n_x) for the frames at these indices (...), possibly only a few."""
     if not is_large(series.frames):
         return missed_by_object(series, settings)[indices]
     wanted, where = np.unique(indices, return_inverse=True)
@@ -161,12 +161,12 @@ def missed_frames(series: TiltSeries, settings: ReprojectionSettings, indices: n
 
 @lru_cache(maxsize=2)
 def missed_noise(series: TiltSeries, settings: ReprojectionSettings) -> float:
-    """The largest variance that white noise in what the object misses can have."""
+    """The largest variance that white noise in the residual of the object can have."""
     return white_noise_bound(missed_by_object(series, settings))
 
 
 def forget_objects() -> None:
-    """Forget all that is kept of any series: objects, with their files, and what was learnt from them."""
+    """Clear all caches of all series: objects, with their files, and what was learnt from them."""
     for kept in (fitted_object, residual_weights_of, missed_noise, _kept_missed, _sirt_volume, _sirt_object):
         kept.cache_clear()
 
@@ -177,7 +177,7 @@ def _kept_missed(series: TiltSeries, settings: ReprojectionSettings) -> np.ndarr
 
 
 def _missed(fitted: FittedObject | StoredObject, series: TiltSeries, indices: np.ndarray) -> np.ndarray:
-    """The frames at these indices less the object's, without a copy of them."""
+    """The frames at these indices minus those of the object, without copying them."""
     drawn = fitted.frames(series.tilt_deg[indices])
     for missed, i in zip(drawn, indices, strict=True):
         np.subtract(series.frames[i], missed, out=missed)
@@ -211,7 +211,7 @@ def _fit(series: TiltSeries, settings: ReprojectionSettings) -> FittedObject | S
 
 
 def _extended(series: TiltSeries, extent: Extent) -> FittedObject | StoredObject:
-    """The object that goes on outside the frames, as they show it: sharpening frames needs all of it inside."""
+    """The object that goes on outside the frames, unsharpened, because sharpening needs the whole object inside."""
     n_x = series.frames.shape[2]
     if n_x <= FINE_PX:
         return FittedObject(damped_volume(series, extent), oversampling=1, blur=None, n_pixels=n_x)
@@ -236,7 +236,7 @@ def _box(series: TiltSeries) -> Box | None:
 
 
 def _wide_probe(series: TiltSeries, settings: ReprojectionSettings):
-    """The `ProbeBlur` of the microscope that the metadata name, None where its probe is not wide or there is none."""
+    """The `ProbeBlur` of the microscope in the metadata; None if its probe is not wide or there is no microscope."""
     if not series.metadata.get("microscope"):
         return None
     from ..optics.probe import probe_radius_A  # abTEM takes seconds to import
@@ -251,7 +251,7 @@ def _wide_probe(series: TiltSeries, settings: ReprojectionSettings):
 
 @lru_cache(maxsize=8)
 def _resampling(n: int, m: int) -> np.ndarray:
-    """(n, m): n samples at pixel centres to m of the same interval, through the cosine series of the lesser number."""
+    """(n, m): resample n pixel centres to m on the same interval, by a cosine series with the fewer terms."""
     if n == m:
         return np.eye(n, dtype=np.float32)
     order = np.arange(min(n, m))

@@ -1,8 +1,8 @@
 """What a model of the object misses in the measured frames, carried over to other angles as far as it can be trusted.
 
-The residual of a measured frame is in part signal that changes slowly from tilt to tilt, which interpolation carries
-over, in part detail that has changed altogether by the next frame, and in part noise. How much of each, in bands of
-spatial frequency, frames tell that were left out of the model.
+Part of the residual of a measured frame is signal that changes slowly from tilt to tilt, which interpolation carries
+over; part is detail that has changed completely by the next frame; and part is noise. Frames left out of the model show
+how much there is of each, in bands of spatial frequency.
 """
 
 from collections.abc import Iterable
@@ -12,21 +12,22 @@ from scipy.fft import dctn, idctn
 
 from .angles import along_angle, spline_weights
 
-BAND_EDGES = (0.06, 0.12, 0.25, 0.5)  # of the Nyquist frequency, along y and x: every band has its own weight
+BAND_EDGES = (0.06, 0.12, 0.25, 0.5)  # of the Nyquist frequency, along y and x; every band has its own weight
 N_BANDS = len(BAND_EDGES) + 1
 
 
 def spectrum_of(frames: np.ndarray) -> np.ndarray:
-    """The cosine transform of frames (n, n_y, n_x), in their place: they are overwritten."""
+    """The cosine transform of frames (n, n_y, n_x), in place: they are overwritten."""
     return dctn(frames, axes=(1, 2), norm="ortho", overwrite_x=True)
 
 
 def carried_residual(
     spectrum: np.ndarray, *, measured_deg: np.ndarray, tilt_deg: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
-    """Residuals (n_target, n_y, n_x) at `tilt_deg` of those at `measured_deg`, whose `spectrum_of` this is.
+    """Residuals (n_target, n_y, n_x) at `tilt_deg`, from the `spectrum_of` the residuals at `measured_deg`.
 
-    A cubic spline over the angles, each band of spatial frequency times its weight, as from `residual_weights`.
+    A cubic spline over the angles, with each band of spatial frequencies multiplied by its weight, as
+    `residual_weights` gives them.
     """
     spectrum = along_angle(spline_weights(measured_deg, tilt_deg), spectrum)
     return idctn(spectrum * weights.ravel()[_bands(spectrum.shape[1:])], axes=(1, 2), norm="ortho")
@@ -35,19 +36,19 @@ def carried_residual(
 def residual_weights(
     residual: np.ndarray, *, measured_deg: np.ndarray, left_out: np.ndarray, left_out_deg: np.ndarray
 ) -> np.ndarray:
-    """Weight (5, 5) from 0 to 1 of each band of frequencies along y and x, the lowest first. Both arrays are overwritten.
+    """Weights (5, 5), 0 to 1, of the bands of frequencies along y and x, lowest first. Both arrays are overwritten.
 
-    `residual` (n_measured, n_y, n_x) is that of the frames that a model was made of, `left_out` (n_left_out, n_y, n_x)
-    that of frames between them. A weight is c S / (S + N): S and N are the powers of signal and noise in the spline's
-    prediction of a band (Wiener's filter), and c is the eighth root of the fraction of that signal that the left-out
-    frames confirm. The root is there because the prediction is to be used with all frames, at half of the distance,
-    where an error of second order shrinks to a fourth and one of fourth order, the spline's own, to a sixteenth. Noise
-    is taken to be white, and as strong as the quietest band of the left-out frames and of the prediction's error allow.
+    `residual` (n_measured, n_y, n_x) belongs to the frames that made the model, `left_out` (n_left_out, n_y, n_x) to
+    frames between them. A weight is c S / (S + N). S and N are the powers of signal and noise in the spline's
+    prediction of a band (a Wiener filter); c is the eighth root of the fraction of that signal that the left-out frames
+    confirm. The root is there because the prediction will be used with all frames, at half the distance, where a
+    second-order error shrinks to a quarter and a fourth-order error, the spline's own, to a sixteenth. Noise is assumed
+    to be white, and as strong as the quietest bands of the left-out frames and of the prediction's error allow.
     """
     spline = spline_weights(measured_deg, left_out_deg)
     predicted, true = along_angle(spline, spectrum_of(residual)), spectrum_of(left_out)
     total = _band_means(p**2 for p in predicted)
-    passed = np.mean((spline**2).sum(axis=1))  # by the spline, of the noise's variance
+    passed = np.mean((spline**2).sum(axis=1))  # fraction of the noise's variance that passes the spline
     unlike = _band_means((t - p) ** 2 for t, p in zip(true, predicted, strict=True))
     allowed = np.minimum(_band_means(t**2 for t in true), unlike / (1 + passed))
     noise = np.nanmin(allowed)
@@ -60,7 +61,7 @@ def residual_weights(
 def white_noise_bound(frames: Iterable[np.ndarray], *, standard_errors: float = 2.0) -> float:
     """The largest variance that white noise in frames (n_y, n_x) can have: the power of their quietest band.
 
-    Standard errors are added to the power of each band, lest one of few frequencies is quietest by chance.
+    Standard errors are added to the power of each band, because a band of few frequencies may be quiet by chance.
     """
     power, n = _mean(_spectrum(frame) ** 2 for frame in frames)
     counts = n * np.bincount(_bands(power.shape).ravel(), minlength=N_BANDS**2)
@@ -72,7 +73,7 @@ def _spectrum(frame: np.ndarray) -> np.ndarray:
 
 
 def _bands(shape: tuple[int, int]) -> np.ndarray:
-    """(n_y, n_x): the band, from 0 to 24, that a frequency of the cosine transform belongs to."""
+    """(n_y, n_x): the band, 0 to 24, of each frequency of the cosine transform."""
     along_y, along_x = (np.digitize(np.arange(n) / n, BAND_EDGES) for n in shape)
     return along_y[:, None] * N_BANDS + along_x
 
@@ -83,7 +84,7 @@ def _band_means(products: Iterable[np.ndarray]) -> np.ndarray:
 
 
 def _mean(products: Iterable[np.ndarray]) -> tuple[np.ndarray, int]:
-    """Mean (n_y, n_x) of arrays, and their number; one at a time, since those of a large series are not all held."""
+    """Mean (n_y, n_x) of arrays, and their number; one at a time, since a large series is not held in memory."""
     n, total = 0, 0.0
     for n, product in enumerate(products, start=1):  # noqa: B007
         total = total + product.astype(np.float64)

@@ -1,4 +1,4 @@
-"""Predicting missing frames of a tilt series with a trained TSGNet, and the file that a trained TSGNet is kept in."""
+"""Predicting missing frames of a tilt series with a trained TSGNet."""
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from ..tilt_series import SAME_ANGLE_deg, TiltSeries
 from ..tools.progress import track
 from .angles import lower_neighbour
 
-TILE_PX = 512  # memory: about 0.4 GB a frame of this size, at the published widths
+TILE_PX = 512  # memory: about 0.4 GB for each frame of this size, at the published widths
 OVERLAP_PX = 128
 
 
@@ -25,9 +25,9 @@ def predict_frames(
 ) -> np.ndarray:
     """Frames (n, n_y, n_x) at the angles `tilt_deg` (n,), float32, in the units of `series`.
 
-    Each is predicted from the two measured frames nearest below and above its angle, with t the angle's fraction of the
-    way between them. All frames are divided by one number, the brightest measured pixel. Frames larger than `tile_px`
-    are predicted in overlapping tiles. The device is the model's, unless one is named.
+    Each frame is predicted from the two measured frames nearest below and above its angle; t is the fraction of the way
+    between them. All frames are divided by one number, the brightest measured pixel. Frames larger than `tile_px` are
+    predicted in overlapping tiles. The device is that of the model unless one is named.
 
     Raises TsgError for fewer than two measured frames, or an angle that is measured or outside the measured range.
     """
@@ -50,9 +50,9 @@ def predict_frames(
 def predict_tiled(
     model: TSGNet, frame_a: Tensor, frame_b: Tensor, t: Tensor, *, tile_px: int = TILE_PX, overlap_px: int = OVERLAP_PX
 ) -> Tensor:
-    """model(frame_a, frame_b, t), for large frames tile by tile, faded into each other over the overlap.
+    """model(frame_a, frame_b, t); large frames are predicted tile by tile, with tiles blended over the overlap.
 
-    Every tile is given the mean and the displacement of the whole frames, as the network has them without tiles.
+    Every tile gets the mean and the displacement of the whole frames, as if there were no tiles.
     """
     n_y, n_x = frame_a.shape[2:]
     whole = {"mean": pair_mean(frame_a, frame_b), "moved_px": displacement_px(frame_a, frame_b)}
@@ -75,7 +75,7 @@ def predict_tiled(
 def _tiles(n: int, tile_px: int, overlap_px: int) -> list[tuple[slice, Tensor]]:
     """Slices that cover n pixels, starting on the network's stride, and weights that fade over the overlap.
 
-    The fade leaves out the eighth of the overlap nearest a tile's edge, where its padding is felt most.
+    The fade omits the eighth of the overlap nearest to the edge of a tile, where padding has the most effect.
     """
     last = max(-(-(n - tile_px) // STRIDE) * STRIDE, 0)
     starts = [*range(0, last, tile_px - overlap_px), last]
@@ -94,7 +94,7 @@ def _tiles(n: int, tile_px: int, overlap_px: int) -> list[tuple[slice, Tensor]]:
 
 
 def _neighbours(series: TiltSeries, tilt_deg: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Index, among the measured frames, of the neighbour below each angle, and the fraction of the way to the next."""
+    """Index of the measured frame below each angle, and the fraction of the way to the next one."""
     known_deg = series.tilt_deg[series.measured]
     if len(known_deg) < 2:
         raise TsgError(f"the series has {len(known_deg)} measured frames; two are needed to predict one between them")

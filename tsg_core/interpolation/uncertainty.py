@@ -1,4 +1,4 @@
-"""Standard deviations of predicted pixels, learnt from left-out frames, and how often intervals hold the truth."""
+"""Standard deviations of predicted pixels, learnt from left-out frames, and how often intervals contain the truth."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from scipy.optimize import nnls
 from scipy.stats import norm
 
 LEVELS = (0.5, 0.9, 0.95)
-CALIBRATED_AT = 0.9  # the interval that holds this share of the left-out pixels sets the scale
-SMOOTH_px = 1.5  # over which squared differences are averaged
-DRAWN_px = 20_000  # of a frame that decide on the scale, at most
+CALIBRATED_AT = 0.9  # the interval that contains this fraction of the left-out pixels sets the scale
+SMOOTH_px = 1.5  # squared differences are averaged over this distance
+DRAWN_px = 20_000  # at most this many pixels of a frame set the scale
 
 
 @dataclass(frozen=True, kw_only=True)
 class PixelErrors:
-    """Where in a frame errors lie: shares of even, of brightness, and of the methods' disagreement; and their scale."""
+    """Where errors lie in a frame: shares that are even, follow brightness, follow disagreement; and their scale."""
 
     shares: tuple[float, ...]
     scale: float
@@ -31,13 +31,13 @@ class PixelErrors:
 
 
 def learn_pixel_errors(frames: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray, float]]) -> PixelErrors:
-    """From left-out frames: the truth, its prediction and the variance between the methods, each (n_y, n_x), and the
-    mean squared error that is expected of the frame.
+    """Learn pixel errors from left-out frames.
 
-    The squared error of a pixel, in units of its frame's, is taken for a sum of three parts with shares >= 0 (least
-    squares). The scale makes the normal interval of 90 %, as it follows from the expected error, hold 90 % of the
-    left-out pixels, or of an even choice of them where frames are large: so it covers that some frames, along zone axes
-    say, are further off than is expected.
+    Each frame comes with the truth, its prediction and the variance between the methods, (n_y, n_x) each, and its
+    expected mean squared error. The squared error of a pixel, relative to that of its frame, is modelled as a sum of
+    three parts with shares >= 0 (least squares). The scale makes the 90 % normal interval that follows from the
+    expected error contain 90 % of the left-out pixels, or of an even selection if frames are large. It thereby allows
+    for frames that are worse than expected, for example along zone axes.
     """
     gram, moment, drawn = np.zeros((3, 3)), np.zeros(3), []
     for truth, predicted, spread, expected in frames:
@@ -59,9 +59,9 @@ def learn_pixel_errors(frames: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray
 def coverage(
     predicted: np.ndarray, sigma: np.ndarray, truth: np.ndarray, *, levels: Sequence[float] = LEVELS
 ) -> dict[float, float]:
-    """Share of pixels whose truth lies within the normal interval of each level around the prediction.
+    """Fraction of pixels whose truth lies inside the normal interval of each level around the prediction.
 
-    All arrays have one shape. Calibrated intervals hold their own level: 0.5 of the pixels in that of 50 %.
+    All arrays have one shape. If intervals are calibrated, the fraction equals the level: 0.5 at 50 %.
     """
     distance = np.abs(np.asarray(truth, np.float64) - predicted)
     return {level: float(np.mean(distance <= norm.ppf((1 + level) / 2) * sigma)) for level in levels}
@@ -76,7 +76,7 @@ def _least_squares(gram: np.ndarray, moment: np.ndarray) -> np.ndarray:
 
 
 def _features(frames: np.ndarray, spread: np.ndarray) -> np.ndarray:
-    """(3, n, n_y, n_x), each of mean 1 in a frame: even, as the brightness, as the methods' disagreement around."""
+    """(3, n, n_y, n_x), each with mean 1 in a frame: even, brightness, and the methods' disagreement nearby."""
     smooth = (0, SMOOTH_px, SMOOTH_px)
     parts = [np.ones_like(frames), gaussian_filter(frames.clip(0), smooth), gaussian_filter(spread, smooth)]
     means = [part.mean(axis=(1, 2), keepdims=True) for part in parts]
