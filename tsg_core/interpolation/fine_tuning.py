@@ -46,7 +46,7 @@ class FineTuning:
 
 
 def fine_tune(series: TiltSeries, *, checkpoint=None, n_steps: int = 100, seed: int = 0) -> FineTuning:
-    """Tune a network (as `weights.network` takes it) on the measured frames of a series; see the module.
+    """Tune a network (as `model.shipped.network` accepts it) on the measured frames of a series; see the module.
 
     Raises TsgError for fewer than nine measured frames, or frames smaller than 16 pixels.
     """

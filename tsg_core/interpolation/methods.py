@@ -45,8 +45,8 @@ SINGLE_METHODS: dict[str, Callable[..., np.ndarray]] = {
     method.__name__: method
     for method in (
         nearest, linear, cubic, smooth, flow, sirt_reprojection, reprojection, kriging, tsgnet, informed, atoms,
-    )  # fmt: skip
-}
+    )
+}  # fmt: skip
 
 
 def predict(method: str, series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:

@@ -1,1 +1,1 @@
-"""The object as a set of atoms: found, fitted to all frames at once, and rendered at the tilts that are wanted."""
+"""The object as a set of atoms: found, fitted to all frames at once, and rendered at the wanted tilts."""

@@ -1,9 +1,9 @@
-"""How sure a fit of atoms is, judged by how far the frames agree among themselves.
+"""Standard errors of a fit of atoms, judged by how well the frames agree with one another.
 
-Each frame pulls at each atom's position and weight; at the best fit the pulls cancel. Their spread over the frames, and
-the curvature of the sum of squares, give standard errors (the sandwich formula: Huber, Proc. 5th Berkeley Symp. 1, 221,
-1967; a jackknife over frames to first order). They count noise and whatever the model lacks alike, as long as that
-differs from frame to frame. The curvature is that of atoms which do not overlap.
+Each frame pulls at the position and weight of each atom; at the best fit the pulls cancel. Their spread over the frames
+and the curvature of the sum of squares give standard errors (the sandwich formula: Huber, Proc. 5th Berkeley Symp. 1,
+221, 1967; to first order a jackknife over frames). They include noise and also whatever the model lacks, as long as
+that differs from frame to frame. The curvature is that of atoms that do not overlap.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from scipy import stats
 
 from .least_squares import AtomFrames, Parameters
 
-PRIOR = 3  # how many times an atom's own variance what is usual counts
+PRIOR = 3  # weight of the usual variance, relative to the atom's own
 MOST_LEVERAGE = 0.9
 
 
@@ -21,8 +21,8 @@ MOST_LEVERAGE = 0.9
 class AtomErrors:
     """Standard errors of positions (n, 3) in angstrom and of the logarithm of weights (n,).
 
-    In their squares an atom's own spread counts once and what is usual `PRIOR` times, since a spread over a few frames
-    is small by chance as well.
+    In their squares, the spread of the atom itself counts once and the usual spread `PRIOR` times, because a spread
+    over a few frames may be small by chance.
     """
 
     position_A: np.ndarray
@@ -30,15 +30,16 @@ class AtomErrors:
 
     @property
     def agreement(self) -> np.ndarray:
-        """How far the frames agree on each atom (n,): its weight over its standard error."""
+        """How well the frames agree on each atom (n,): its weight divided by its standard error."""
         return 1 / self.log_weight
 
 
 def atom_errors(frames: AtomFrames, p: Parameters, *, features=None) -> AtomErrors:
-    """Standard errors of a fit that has converged.
+    """Standard errors of a converged fit.
 
-    A frame that holds much of what is known about a direction follows its own errors, and shows them less; its pulls
-    are divided by one minus its leverage (MacKinnon and White, J. Econometrics 29, 305, 1985, HC3).
+    A frame that contributes much of what is known about a direction pulls the fit towards its own errors and so shows
+    them less. Its pulls are therefore divided by one minus its leverage (MacKinnon and White, J. Econometrics 29, 305,
+    1985, HC3).
     """
     pulls = frames.scores(p, features=features).cpu().double().numpy()
     spot, slope = frames.overlap(p)
@@ -51,20 +52,21 @@ def atom_errors(frames: AtomFrames, p: Parameters, *, features=None) -> AtomErro
     leverage = np.einsum("ait,ij,ajt->ta", axes, inverse, axes).clip(max=MOST_LEVERAGE)
     shares = np.einsum("tna,ta,ait,ij->tnj", pulls[..., :2], 1 / (1 - leverage), axes, inverse)
     variance = _moderated((shares**2).sum(axis=0) / (slope * weight[:, None]) ** 2)
-    asked = pulls[..., 2] / (spot * weight)  # by how much each frame would have the weight lower
+    asked = pulls[..., 2] / (spot * weight)  # by how much each frame would lower the weight
     own = _moderated(asked.var(axis=0, ddof=1) / n_tilt)
     return AtomErrors(position_A=np.sqrt(variance) / weight[:, None], log_weight=np.sqrt(own) / weight)
 
 
 def least_agreement(n_frames: int, *, n_places: int, false_alarms: float) -> float:
-    """The agreement that chance reaches at so many places `false_alarms` times: Student's t, by Bonferroni.
+    """The agreement that chance reaches `false_alarms` times among so many places: Student's t with Bonferroni.
 
-    What is usual adds its degrees of freedom to the atom's own (Smyth, Stat. Appl. Genet. Mol. Biol. 3, 3, 2004).
+    The usual variance adds its degrees of freedom to those of the atom (Smyth, Stat. Appl. Genet. Mol. Biol. 3, 3,
+    2004).
     """
     chance = min(false_alarms / max(n_places, 1), 1.0)
     return float(stats.t.isf(chance, df=(1 + PRIOR) * max(n_frames - 1, 1)))
 
 
 def _moderated(variance: np.ndarray) -> np.ndarray:
-    """Variances of atoms (n, ...) drawn towards their median."""
+    """Variances of atoms (n, ...), shrunk towards their median."""
     return (variance + PRIOR * np.median(variance, axis=0)) / (1 + PRIOR) + 1e-30

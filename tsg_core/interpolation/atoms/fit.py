@@ -1,7 +1,7 @@
 """One object behind all frames: atoms, fitted to a tilt series through its projection geometry.
 
-An atom has a position and a weight; all share the probe and a blur. A channelling term multiplies what each atom adds
-to a frame by what the atoms above and below it do to the beam. Frames at other tilts are rendered from the atoms.
+An atom has a position and a weight; all atoms share the probe and a blur. A channelling term scales the contribution of
+each atom to a frame for the effect of the atoms above and below it. Frames at other tilts are rendered from the atoms.
 """
 
 from dataclasses import dataclass, field, replace
@@ -23,40 +23,40 @@ from .rendering import AtomRenderer, detail
 from .search import candidates, kept, merged, places_around, start_atoms
 from .whitening import Whitening
 
-MIN_FRAMES = 5  # fewer leave positions open along the beam, and ghosts where atoms of all frames seem to meet
+MIN_FRAMES = 5  # fewer leave positions along the beam open, and ghosts where rays of all frames seem to meet
 COARSEST_PIXEL_A = 1.0  # larger pixels hold several atoms
-START_SIGMA_A = 0.15  # of an atom besides the probe
-START_PROBE_SIGMA_A = 0.45  # of a probe that is not known
-LARGEST_SIGMA_A = 0.8  # a wider spot is no atom
-LEAST_EXPLAINED = 0.7  # of the variance of what in the frames has the size of atoms
+START_SIGMA_A = 0.15  # of an atom, in addition to the probe
+START_PROBE_SIGMA_A = 0.45  # of an unknown probe
+LARGEST_SIGMA_A = 0.8  # a wider spot is not an atom
+LEAST_EXPLAINED = 0.7  # of the variance of the frames' detail of atomic size
 SPOT_SIGMA_A = 0.4  # about that of an atom's image
-WIDEST_SPOT = 0.42  # of the distance between neighbours, where two Gaussians merge into one
+WIDEST_SPOT = 0.42  # sigma over the distance between neighbours at which two Gaussians merge into one
 MAX_ROUNDS = 10  # of merging, dropping and adding
-ENOUGH_TO_STAY, ENOUGH_TO_ADD = 0.5, 0.75  # of the agreement that is asked for in the end, while atoms are looked for
+ENOUGH_TO_STAY, ENOUGH_TO_ADD = 0.5, 0.75  # during the search, as a fraction of the agreement required in the end
 BRIGHTNESS = ("log_weight", "sigma_A", "offset", "log_gain", "channelling")
-WHITENED = 0.5  # part of the whitening while atoms are looked for, which start too far off for all of it
+WHITENED = 0.5  # part of the whitening during the search, when atoms are still too far off for all of it
 NOWHERE = np.zeros((0, 3))
 NO_AGREEMENT = "no peak is one that the frames agree upon: the atoms' method does not apply"
 
 
 class NotAtoms(TsgError):
-    """The object, or what the frames show of it, is not a set of atoms; other methods apply."""
+    """The object, or what the frames show of it, is not a set of atoms; use another method."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AtomSettings:
     """How atoms are fitted.
 
-    whitened        frequencies count as the rest is quiet there (see `whitening`); else all alike: plain least squares
-    channelling     multiply each atom's weight by what the atoms above and below it do; 18 coefficients, fitted as well
-    frame_gain      a gain for every frame, about 1 on average: of a beam that is not steady
-    frame_shift     a shift in x and y for every frame: of frames that are not quite aligned
-    tilt_error      an error for every tilt angle; what all have in common turns the whole object, and stays open
-    min_distance_A  nearer atoms are taken for one
-    least_weight    of the median: lighter atoms are taken for artefacts
-    false_alarms    atoms that chance alone may add to the whole volume; infinity asks no agreement of the frames
-    n_iterations    of L-BFGS in each round, at most; twice as many with the channelling term, which is slower to settle
-    device          of PyTorch
+    whitened        weight each frequency by how quiet the residuals are (see `whitening`); else plain least squares
+    channelling     scale each atom for the atoms above and below it, with 18 further fitted coefficients
+    frame_gain      fit a gain for every frame, 1 on average, for an unsteady beam
+    frame_shift     fit a shift in x and y for every frame, for imperfect alignment
+    tilt_error      fit an error for every tilt angle; a common error rotates the whole object and stays undetermined
+    min_distance_A  closer atoms count as one
+    least_weight    relative to the median; lighter atoms count as artefacts
+    false_alarms    atoms that chance alone may add to the whole volume; with infinity, frames need not agree
+    n_iterations    of L-BFGS in each round, at most; twice as many with the channelling term, which converges slowly
+    device          PyTorch device
 
     Raises TsgError for numbers that are not positive.
     """
@@ -81,7 +81,7 @@ class AtomSettings:
 
     @property
     def free(self) -> tuple[str, ...]:
-        """Parameters that are fitted from the second round on, besides the channelling term's."""
+        """Parameters fitted from the second round on, besides those of the channelling term."""
         chosen = {"log_gain": self.frame_gain, "shift_A": self.frame_shift, "tilt_error_rad": self.tilt_error}
         return OBJECT + tuple(name for name, fitted in chosen.items() if fitted)
 
@@ -89,14 +89,14 @@ class AtomSettings:
 def fit_atoms(
     series: TiltSeries, *, settings: AtomSettings | None = None, microscope: Microscope | None = None
 ) -> AtomModel:
-    """Atoms of the object that the measured frames show.
+    """Fit the atoms of the object that the measured frames show.
 
-    The probe is that of `microscope`, by default of the series' metadata, or else a Gaussian whose width is fitted.
-    Peaks of a volume start the atoms; positions, weights, blur and offset are fitted; atoms are merged, dropped and
-    added between rounds, and those that stay are what the frames agree upon (see `atom_search`). Nothing is random.
+    The probe is that of `microscope`, by default the one in the series' metadata, or else a Gaussian whose width is
+    fitted. Atoms start at the peaks of a volume; positions, weights, blur and offset are fitted. Between rounds, atoms
+    are merged, dropped and added; only those on which the frames agree remain (see `search`). Nothing is random.
 
-    Raises NotAtoms where the frames are too few or too coarse, empty, or show something else than atoms, and TsgError
-    for a device that PyTorch does not have.
+    Raises NotAtoms if the frames are too few, too coarse or empty, or show something other than atoms, and TsgError for
+    a device that PyTorch does not have.
     """
     settings = settings or AtomSettings()
     series = series.measured_only()
@@ -112,7 +112,7 @@ def fit_atoms(
 
 
 def fitted_atoms(series: TiltSeries) -> AtomModel:
-    """`fit_atoms` with the usual settings; it, or the reason why it does not apply, is kept for the same series."""
+    """`fit_atoms` with the usual settings; the result, or the reason for a refusal, is cached for the series."""
     found = _fitted_or_refused(series)
     if isinstance(found, NotAtoms):
         raise NotAtoms(*found.args)
@@ -129,7 +129,7 @@ def _fitted_or_refused(series: TiltSeries) -> AtomModel | NotAtoms:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Fit:
-    """A fit on its way: every step returns a new one."""
+    """A fit in progress; every step returns a new one."""
 
     series: TiltSeries
     settings: AtomSettings
@@ -175,7 +175,7 @@ class _Fit:
     def refined(
         self, *, free: tuple[str, ...], channelling: bool = False, whitened: float = 1.0, rough: bool = False
     ) -> "_Fit":
-        """Fitted once more, what the fit misses now whitened by this part; a rough fit takes half of the iterations."""
+        """Fit once more, with residuals whitened to this degree; a rough fit takes half the iterations."""
         part = whitened if self.settings.whitened else 0.0
         missed = self.frames.residuals(self.p, features=self.features)
         frames = replace(self.frames, whitening=Whitening.of(missed, self.frames.frames, part=part))
@@ -196,7 +196,7 @@ class _Fit:
         return atom_errors(self.frames, self.p, features=self.features)
 
     def doubtful(self, *, share: float) -> np.ndarray:
-        """Atoms (n,) that do not reach this share of the agreement that chance cannot give."""
+        """Atoms (n,) that do not reach this fraction of the agreement that rules out chance."""
         n_places = places_around(self.positions_A, min_distance_A=self.settings.min_distance_A)
         alarms = self.settings.false_alarms
         least = share * least_agreement(len(self.series), n_places=n_places, false_alarms=alarms)
@@ -204,7 +204,7 @@ class _Fit:
         return ~kept(self.weights, agreement, least_weight=self.settings.least_weight, least_agreement=least)
 
     def searched(self, *, free: tuple[str, ...], channelling: bool = False) -> "_Fit":
-        """Revised and refined in turn until nothing changes."""
+        """Revise and refine in turn until nothing changes."""
         fit = self.refined(free=free, channelling=channelling, whitened=WHITENED)
         for _ in range(MAX_ROUNDS):
             revised = fit.revised()
@@ -214,10 +214,10 @@ class _Fit:
         return replace(fit, dropped_A=NOWHERE)
 
     def revised(self) -> "_Fit":
-        """Atoms merged, the hopeless dropped, and those added that the residuals show; itself if nothing changes.
+        """Merge atoms, drop hopeless ones, and add those that the residuals show; returns itself if nothing changes.
 
-        Before the channelling term the frames agree less, hence half the agreement is enough to stay. What was dropped
-        once is not added again.
+        Without the channelling term the frames agree less, so half the agreement is enough to stay. A dropped atom is
+        not added again.
         """
         hopeless = self.doubtful(share=ENOUGH_TO_STAY)
         dropped_A = np.concatenate([self.dropped_A, self.positions_A[hopeless]])
@@ -242,9 +242,9 @@ class _Fit:
         return replace(changed, dropped_A=dropped_A)
 
     def settled(self) -> "_Fit":
-        """Atoms dropped until the frames agree on all of them; then what is not a place fitted once more.
+        """Drop atoms until the frames agree on all of them; then fit everything except positions once more.
 
-        Where atoms are, the finest detail tells; how bright the frames are, it does not.
+        The finest detail determines where atoms are, but not how bright the frames are.
         """
         channelling = self.features is not None
         fit = self.refined(free=self.free, channelling=channelling)
@@ -257,7 +257,7 @@ class _Fit:
         return fit
 
     def explained(self) -> float:
-        """Part of the variance of the frames' detail, white noise and what is finer than an atom left aside."""
+        """Fraction of the variance of the frames' detail explained, without white noise and detail finer than atoms."""
         frames = self.frames.frames.cpu().numpy()
         rest = self.frames.residuals(self.p, features=self.features).cpu().numpy()
         point = np.zeros_like(frames[:1])
@@ -267,7 +267,7 @@ class _Fit:
         return 1 - unexplained / max(all_of_it, 1e-30)
 
     def _atomic(self, frames: np.ndarray) -> np.ndarray:
-        """What of frames has the size of atoms."""
+        """The part of frames that has the size of atoms."""
         sigma_px = SPOT_SIGMA_A / self.series.pixel_size_A
         narrow = detail(frames, pixel_size_A=self.series.pixel_size_A)
         return gaussian_filter(narrow, (0, sigma_px, sigma_px))

@@ -1,7 +1,7 @@
-"""Least squares of atoms against the frames of a tilt series: the parameters, the frames, one minimisation.
+"""Least-squares fit of atoms to the frames of a tilt series: the parameters, the frames, one minimisation.
 
-Parameters are a dict of tensors. An atom's place along the beam and across it comes from the tilt; what it adds to a
-frame is its weight, times what the atoms above and below it do to the beam, times the frame's gain.
+Parameters are a dict of tensors. The tilt determines the place of an atom along and across the beam. An atom adds its
+weight to a frame, times the effect of the atoms above and below it, times the gain of the frame.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,14 +18,14 @@ from .whitening import Whitening
 
 Parameters = Mapping[str, Tensor]
 OBJECT = ("positions_A", "log_weight", "sigma_A", "offset")
-# about how large the others are: a mild pull towards zero, which also fixes what the frames leave open
+# usual size of the others: a mild pull towards zero, which also fixes what the frames leave undetermined
 SPREADS = {"channelling": 1.0, "log_gain": 0.1, "shift_A": 0.5, "tilt_error_rad": 0.01}
-BATCH_VALUES = 10_000_000  # numbers that one pass over some tilts may keep: bounds the memory, and keeps to the cache
+BATCH_VALUES = 10_000_000  # numbers kept by one pass over some tilts: limits the memory and stays in the cache
 HISTORY = 20  # steps from which L-BFGS infers the curvature
-PORTION = 5  # iterations after which the gain is looked at
-LEAST_GAIN = 1e-4  # of the cost in a portion, below which the fit has converged
-STEP_A = 0.01  # between images whose difference is a slope
-SMALLEST_STEP = 1e-5  # in the parameters' units, below which rounding leads
+PORTION = 5  # iterations between checks of the gain
+LEAST_GAIN = 1e-4  # relative gain in a portion below which the fit has converged
+STEP_A = 0.01  # between images whose difference gives a slope
+SMALLEST_STEP = 1e-5  # in the parameters' units; below it rounding dominates
 
 # lateral Gaussians and depth decays of the channelling term: 18 coefficients for atoms above and below
 TERMS = Channelling(
@@ -65,16 +65,16 @@ def start_parameters(
 
 
 def without_frames(p: Parameters, *, n_tilt: int) -> dict:
-    """The same object at other tilts, where frames have the mean gain, no shift and no error of the tilt."""
+    """The same object for other tilts, with the mean gain, no shift and no tilt error."""
     own = ("log_gain", "shift_A", "tilt_error_rad")
     return {name: v.new_zeros((n_tilt, *v.shape[1:])) if name in own else v for name, v in p.items()}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AtomFrames:
-    """How atoms are rendered at some tilts, and the frames (n_tilt, n_y, n_x) they are compared with, if there are.
+    """How atoms are rendered at some tilts, and the frames (n_tilt, n_y, n_x) to compare them with, if any.
 
-    Frames are in units in which atoms weigh about 1. `whitening` says how much each spatial frequency counts.
+    Frames are in units in which atoms weigh about 1. `whitening` is the weight of each spatial frequency.
     """
 
     renderer: AtomRenderer
@@ -95,8 +95,8 @@ class AtomFrames:
     ) -> Tensor:
         """Frames of the parameters at some of the tilts.
 
-        `features` (n_tilt, n_atoms, N_TERMS) are the neighbours of the channelling term, None for none; `moves`
-        (n_tilt, n_atoms, 3) are changes of column, row and logarithm of the weight in these frames alone.
+        `features` (n_tilt, n_atoms, N_TERMS) describes the neighbours for the channelling term, None for no term;
+        `moves` (n_tilt, n_atoms, 3) changes column, row and logarithm of the weight in single frames.
         """
         nominal = torch.as_tensor(
             np.deg2rad(self.tilt_deg[tilts]),
@@ -127,12 +127,12 @@ class AtomFrames:
             return torch.cat([self.rendered(p, tilts, features=features) for tilts in self.batches(p)])
 
     def batches(self, p: Parameters) -> Iterator[slice]:
-        """Tilts in portions that bound the memory."""
+        """Tilts in portions that limit the memory."""
         step = max(1, BATCH_VALUES // (2 * self.renderer.values_per_tilt(len(p["log_weight"]))))
         return (slice(i, min(i + step, len(self))) for i in range(0, len(self), step))
 
     def features(self, p: Parameters) -> Tensor:
-        """Neighbours above and below each atom (n_tilt, n_atoms, N_TERMS), where they are now."""
+        """Features (n_tilt, n_atoms, N_TERMS) of the neighbours above and below each atom, at their current places."""
         x, y, z = p["positions_A"].detach().cpu().double().numpy().T
         weight = p["log_weight"].detach().exp().cpu().double().numpy()
         strengths = np.sqrt(weight / weight.mean())
@@ -143,7 +143,7 @@ class AtomFrames:
         return torch.from_numpy(np.stack(tilts)).to(p["offset"].device)
 
     def spots(self, sigma_A: float) -> tuple[Tensor, Tensor]:
-        """Image (n_y, n_x) of a lone atom of weight 1 in the middle of a frame, and its slope along x (per angstrom)."""
+        """Image (n_y, n_x) of one atom of weight 1 in the middle of a frame, and its slope along x (per angstrom)."""
         columns_A = torch.tensor([[0.0], [-STEP_A], [STEP_A]], device=self.renderer.device)
         middle = torch.zeros_like(columns_A)
         with torch.no_grad():
@@ -151,19 +151,19 @@ class AtomFrames:
         return image, (right - left) / (2 * STEP_A)
 
     def overlap(self, p: Parameters) -> tuple[float, float]:
-        """How much a lone atom's image, and its slope along x (per angstrom), count: sums of whitened squares."""
+        """Sums of whitened squares of the image of a single atom, and of its slope along x (per angstrom)."""
         image, slope = self.spots(float(p["sigma_A"]))
         return self.whitening.energy(image), self.whitening.energy(slope)
 
     def residuals(self, p: Parameters, *, features: Tensor | None = None) -> Tensor:
-        """The frames less the rendered ones, (n_tilt, n_y, n_x)."""
+        """The frames minus the rendered ones, (n_tilt, n_y, n_x)."""
         return self.frames - self.whole(p, features=features)
 
     def scores(self, p: Parameters, *, features: Tensor | None = None) -> Tensor:
-        """How half the misfit changes with each atom's column, row and logarithm of the weight in each frame.
+        """Derivatives (n_tilt, n_atoms, 3) of half the misfit by column, row and log weight of each atom in each frame.
 
-        (n_tilt, n_atoms, 3). Over all frames they add up to about nothing where the fit has converged; how they differ
-        from frame to frame tells how far the frames agree.
+        Once the fit has converged, they add up to about zero over all frames. Their spread from frame to frame shows
+        how well the frames agree.
         """
         parts = []
         for tilts in self.batches(p):
@@ -182,10 +182,10 @@ class AtomFrames:
         n_iterations: int,
         features=None,
     ) -> dict:
-        """Parameters after at most so many iterations of L-BFGS, of which only those named `free` move.
+        """Parameters after at most `n_iterations` of L-BFGS; only those named in `free` change.
 
-        Each is counted in the unit in which it changes the frames as much as any other, were the atoms alone: with
-        that, tens of iterations suffice.
+        Each parameter is scaled to the unit in which it changes the frames as much as any other, for isolated atoms.
+        With this scaling, tens of iterations suffice.
         """
         start = {name: value.detach() for name, value in start.items()}
         units = self._units(start, features=features)
@@ -224,20 +224,20 @@ class AtomFrames:
                 cost += float(part.detach())
             if np.isfinite(cost):
                 return cost
-            moved.grad.zero_()  # a step so long that weights overflow meets a wall, from which the line search returns
+            moved.grad.zero_()  # if a step is so long that weights overflow, the line search turns back here
             return 10 * scale * misfit * self.frames.numel()
 
         before = np.inf
         for _ in range(0, n_iterations, PORTION):
-            cost = optimiser.step(cost_and_gradient)  # that before the portion
+            cost = optimiser.step(cost_and_gradient)  # the cost before the portion
             if before - cost < LEAST_GAIN * cost:
                 break
             before = cost
         found = {name: value.detach() for name, value in now().items()}
-        return found | {"sigma_A": found["sigma_A"].clamp(min=self.renderer.least_sigma_A)}  # below, nothing would pull
+        return found | {"sigma_A": found["sigma_A"].clamp(min=self.renderer.least_sigma_A)}  # no gradient below
 
     def _units(self, p: Parameters, *, features: Tensor | None) -> dict[str, float | Tensor]:
-        """By how much each parameter changes the frames as much as a change of an atom's log weight by 1 does."""
+        """The change of each parameter that changes the frames as much as adding 1 to an atom's log weight."""
         spot, slope = self.overlap(p)
         n_atoms, n_tilt = len(p["log_weight"]), len(self)
         width_A, share = (spot / slope) ** 0.5, (n_tilt / n_atoms) ** 0.5
@@ -252,7 +252,7 @@ class AtomFrames:
             "tilt_error_rad": share * width_A / max(reach_A, width_A),
         }
         if features is not None:
-            # of an atom, over the tilts: what all tilts share its weight takes up
+            # of an atom, over the tilts: its weight absorbs what all tilts share
             varied = (features - features.mean(dim=0)).flatten(0, 1).double()
             curvature = varied.T @ varied / n_tilt + torch.eye(N_TERMS, dtype=torch.float64, device=features.device)
             units["channelling"] = torch.linalg.inv(torch.linalg.cholesky(curvature)).T.float()

@@ -1,4 +1,4 @@
-"""What a fit of atoms has found: where they are and how sure that is, and frames at any tilt rendered from them."""
+"""The result of a fit of atoms: their places and standard errors, and frames rendered from them at any tilt."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,17 +16,17 @@ from .least_squares import AtomFrames, without_frames
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AtomModel:
-    """Atoms that a series was found to show.
+    """The atoms found in a series.
 
     positions_A         (n, 3): x, y, z from the tilt axis and the middle of the frames
-    cross_section_A2    (n,): sum over pixels of what an atom adds, times a pixel's area; where frames are fractions of
-                        the beam, the cross-section for scattering onto the detector
-    position_error_A, cross_section_error_A2   standard errors, by the agreement among the frames (see `atom_errors`)
-    sigma_A             the Gaussian besides the probe; the whole probe where no microscope is known
+    cross_section_A2    (n,): sum over pixels of an atom's contribution, times the area of a pixel; if frames are
+                        fractions of the beam, the cross-section for scattering onto the detector
+    position_error_A, cross_section_error_A2   standard errors from the agreement among the frames (see `atom_errors`)
+    sigma_A             the Gaussian in addition to the probe, or the whole probe if no microscope is known
     offset              constant part of all frames
-    channelling         (18,) coefficients of `atom_fit.TERMS`, None without the term
+    channelling         (18,) coefficients of `least_squares.TERMS`; None without the term
     gain, shift_A, tilt_error_deg   (n_tilt,), (n_tilt, 2) as x and y, (n_tilt,) of the frames
-    explained           part of the variance of the frames' detail, white noise and what is finer than an atom left aside
+    explained           fraction of the variance of the frames' detail, without white noise and detail finer than atoms
     """
 
     positions_A: np.ndarray
@@ -52,7 +52,7 @@ class AtomModel:
         """Frames (n, n_y, n_x) float32 at the angles `tilt_deg` (n,), in the unit of the series.
 
         `residual` adds what the atoms leave of the measured frames, kriged over the angle: each band of spatial
-        frequencies of it counts as far as it lasts, so that noise does not come back in.
+        frequencies counts as far as it persists, so that noise does not come back.
         Raises TsgError for angles that are not finite.
         """
         tilt_deg = np.atleast_1d(np.asarray(tilt_deg, float))
@@ -64,10 +64,10 @@ class AtomModel:
         return frames.astype(np.float32)
 
     def as_ase(self, *, element: str = "X") -> Atoms:
-        """ASE's `Atoms`, without period, in the box of the frames: what `ase.io.write` turns into an xyz or cif file.
+        """ASE's `Atoms`, not periodic, in the box of the frames; `ase.io.write` turns them into an xyz or cif file.
 
-        The tilt axis runs through the middle of the box. Arrays `cross_section_A2`, `cross_section_error_A2` and
-        `position_error_A` go along. A frame does not tell the element; `element` names it.
+        The tilt axis runs through the middle of the box. The arrays `cross_section_A2`, `cross_section_error_A2` and
+        `position_error_A` are included. Frames do not reveal the element; `element` names it.
         """
         _, n_y, n_x = self.series.frames.shape
         cell = np.array([n_x, n_y, n_x]) * self.series.pixel_size_A
@@ -78,7 +78,7 @@ class AtomModel:
 
     @cached_property
     def residual(self) -> np.ndarray:
-        """Measured frames less rendered ones (n_tilt, n_y, n_x)."""
+        """Measured frames minus rendered ones (n_tilt, n_y, n_x)."""
         return self.series.frames - self._rendered(self._frames, per_frame=True)
 
     def _rendered(self, frames: AtomFrames, *, per_frame: bool = False) -> np.ndarray:

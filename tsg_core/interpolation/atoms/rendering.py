@@ -1,11 +1,11 @@
-"""Frames of atoms that know how they change with the atoms: a differentiable renderer, linear in atoms times frames.
+"""A differentiable renderer of atoms, whose cost is linear in the numbers of atoms and frames.
 
-Each atom is put onto a fine grid with a compact window, a Fourier transform and a division by the window's own
-transform make its exponentials of it (a non-uniform fast Fourier transform), and the probe's transfer function makes
-the frame. Only a few grid points of an atom are touched, whatever the size of the frame and of the probe.
+A compact window puts each atom onto a fine grid. A Fourier transform and a division by the transform of the window turn
+this into the atom's exponentials (a non-uniform fast Fourier transform); the transfer function of the probe turns these
+into the frame. Each atom touches only a few grid points, whatever the size of the frame and of the probe.
 
-The probe's focus lies on the tilt axis, so that its transfer function depends on an atom's depth. That dependence is a
-sum of a few Chebyshev polynomials of the depth, each with a transfer function of its own: the `channels`.
+The focus of the probe lies on the tilt axis, so its transfer function depends on the depth of an atom. This dependence
+is a sum of a few Chebyshev polynomials of the depth, each with its own transfer function: the `channels`.
 """
 
 from dataclasses import dataclass, replace
@@ -22,20 +22,20 @@ from ...optics.pixels import PaddedFrame
 from ...optics.probe import probe_radius_A, transfer_function
 
 WINDOW_PX = 6  # grid points that an atom touches, along each axis
-OVERSAMPLING = 1.3  # of the fine grid, beyond the band's own sampling
-NEGLIGIBLE = 2e-3  # of an image: frequencies beyond the band that holds all but this are left out
-CHANNEL = 5e-3  # of the first channel: smaller ones are left out
-LEAST_SIGMA_A = 0.1  # atoms are never sharper, besides the probe
-LEAST_PROBE_SIGMA_A = 0.3  # of a probe that is nothing but a Gaussian
+OVERSAMPLING = 1.3  # of the fine grid, relative to the sampling of the band
+NEGLIGIBLE = 2e-3  # fraction of an image lost by cutting frequencies beyond the band
+CHANNEL = 5e-3  # relative to the first channel; smaller ones are left out
+LEAST_SIGMA_A = 0.1  # lower limit of the atoms' width, in addition to the probe
+LEAST_PROBE_SIGMA_A = 0.3  # lower limit for a probe that is only a Gaussian
 N_DEPTHS = 9  # at which the probe is computed
-PROBE_FRACTION = 0.99  # of the probe that must not wrap round
-DETAIL_A = 1.5  # sigma of the blur that atoms are told from; half-way between neighbours
+PROBE_FRACTION = 0.99  # of the probe must not wrap round
+DETAIL_A = 1.5  # sigma of the blur that separates atoms from the rest; half-way between neighbours
 
 
 def detail(frames: np.ndarray, *, pixel_size_A: float) -> np.ndarray:
-    """Frames (n, n_y, n_x) less their own blur: what is as narrow as atoms are.
+    """Frames (n, n_y, n_x) minus their own blur: detail as narrow as atoms.
 
-    The tails of a wide probe overlap with all other atoms; what they hold says little about any one.
+    The tails of a wide probe overlap with all other atoms and say little about any single one.
     """
     sigma_px = DETAIL_A / pixel_size_A
     return frames - gaussian_filter(frames, (0, sigma_px, sigma_px))
@@ -47,11 +47,11 @@ class AtomRenderer:
 
     shape         (n_y, n_x) of a frame
     pixel_size_A  edge of a pixel, over which the image is averaged
-    microscope    whose probe blurs; None leaves nothing but the Gaussian of `sigma_A`
-    depth_A       largest distance of an atom from the tilt axis along the beam; 0 leaves the focus the same for all
-    device        of PyTorch
+    microscope    whose probe blurs the atoms; with None only the Gaussian of `sigma_A` does
+    depth_A       largest distance of an atom from the tilt axis along the beam; 0 means the same focus for all
+    device        PyTorch device
 
-    The Gaussian is never narrower than 0.1 A, or 0.3 A where it is the whole probe: smaller ones count as these.
+    The Gaussian is at least 0.1 A wide, or 0.3 A if it is the whole probe; smaller values count as these.
     """
 
     shape: tuple[int, int]
@@ -68,9 +68,9 @@ class AtomRenderer:
         weights: Tensor,
         sigma_A: Tensor,
     ) -> Tensor:
-        """Frames (n_tilt, n_y, n_x); a lone atom of weight 1 would sum up to 1 over an infinite frame.
+        """Frames (n_tilt, n_y, n_x); a single atom of weight 1 would sum to 1 over an infinite frame.
 
-        Columns, rows, depths and weights have, or broadcast to, (n_tilt, n_atoms), and `sigma_A` is one number.
+        Columns, rows, depths and weights have, or broadcast to, the shape (n_tilt, n_atoms); `sigma_A` is one number.
         """
         grids = self._spread(columns_A, rows_A, self._parts(depths_A) * weights[..., None])
         sigma_A = sigma_A.double().clamp(min=self.least_sigma_A)
@@ -96,7 +96,7 @@ class AtomRenderer:
         return self._probes.shape[1] // 2, self._probes.shape[2] - 1
 
     def values_per_tilt(self, n_atoms: int) -> int:
-        """Numbers that one frame of so many atoms keeps in memory, about."""
+        """Approximate number of values that one frame of so many atoms keeps in memory."""
         n_channels = len(self._channels)
         return 3 * n_channels * (int(np.prod(self._grid)) + n_atoms * WINDOW_PX**2)
 
@@ -147,7 +147,7 @@ class AtomRenderer:
 
     @cached_property
     def _transfers(self) -> Tensor:
-        """What the channels' grids are multiplied by: the probe, the pixels, one over the window."""
+        """Factors for the grids of the channels: the probe, the pixels, the inverse of the window."""
         k_y, k_x = self.frame.frequencies(self.band)
         window_y, window_x = (
             _window_transfer(k * extent / n)
@@ -173,7 +173,7 @@ class AtomRenderer:
         return torch.stack([grid.reshape(n_tilt, grid_y, grid_x) for grid in grids], dim=1)
 
     def _window(self, places_A: Tensor, axis: int) -> tuple[Tensor, Tensor]:
-        """Values (..., WINDOW_PX) of the window at the grid points around each place, and their indices."""
+        """Values (..., WINDOW_PX) of the window at the grid points around each place, and indices of these points."""
         n, extent_A = self._grid[axis], self.frame.extent_A[axis]
         place = (places_A + self.frame.middle_A[axis]) * (n / extent_A)
         first = torch.ceil(place.detach() - WINDOW_PX / 2)
@@ -182,7 +182,7 @@ class AtomRenderer:
 
 
 class _Spectrum(torch.autograd.Function):
-    """Frequencies (..., 2 m_y + 1, m_x + 1) of real grids; its gradient is one real transform as well."""
+    """Frequencies (..., 2 m_y + 1, m_x + 1) of real grids; the gradient also takes one real transform."""
 
     @staticmethod
     def forward(ctx, grids: Tensor, band: tuple[int, int]) -> Tensor:
@@ -213,7 +213,7 @@ _STEEPNESS = 0.97 * np.pi * WINDOW_PX * (1 - 0.5 / OVERSAMPLING)
 
 
 def _window_transfer(frequency: Tensor) -> Tensor:
-    """Fourier transform of the window at frequencies in cycles a grid point."""
+    """Fourier transform of the window at frequencies in cycles per grid point."""
     nodes, shares = np.polynomial.legendre.leggauss(64)
     place = torch.from_numpy(nodes) * WINDOW_PX / 2
     values = torch.from_numpy(shares) * WINDOW_PX / 2 * _window(place)

@@ -1,8 +1,8 @@
 """Which atoms there are: peaks to start from, and the criteria by which atoms are merged, dropped and added.
 
-Every frame weighs every atom anew. An atom stays, and a candidate is taken, only where the frames agree on its weight
-beyond chance, and where it is not much lighter than the others. What a frame holds beside the model (channelling,
-noise) differs from frame to frame, so that a false atom, which explains a few frames, fails where a true one passes.
+Every frame weighs every atom independently. An atom stays, or a candidate is added, only if the frames agree on its
+weight beyond chance, and if it is not much lighter than the others. What the model lacks (channelling, noise) differs
+from frame to frame. A false atom, which explains only a few frames, therefore fails where a true one passes.
 """
 
 from dataclasses import replace
@@ -25,9 +25,9 @@ from .errors import least_agreement
 from .whitening import Whitening
 
 START_ITERATIONS = 20
-COARSEST_A = 0.5  # pixels of the volumes in which atoms are looked for are at most as large, where frames allow
+COARSEST_A = 0.5  # largest voxel, if the frames allow, of the volumes in which atoms are searched
 SMOOTHING_A = 0.3
-WIDE_PROBE_A = 1.0  # radius that holds half of the probe
+WIDE_PROBE_A = 1.0  # radius that contains half of the probe
 
 
 def start_atoms(
@@ -40,7 +40,7 @@ def start_atoms(
     wide = microscope is not None and probe_radius_A(microscope, fraction=0.5) > WIDE_PROBE_A
     times = _binning(series)
     if wide and series.frames.shape[2] % times:
-        times = 1  # it knows no tilt axis beside the middle
+        times = 1  # it needs the tilt axis in the middle
     coarse, (moved_y_A, moved_x_A) = binned(series, times=times)
     if wide:
         metadata = {**series.metadata, "microscope": microscope}
@@ -63,9 +63,9 @@ def start_atoms(
 
 
 def binned(series: TiltSeries, *, times: int) -> tuple[TiltSeries, tuple[float, float]]:
-    """Means over times x times pixels, and by how much (y, x) in angstrom that moves the middle of the frame.
+    """Means over times x times pixels, and the shift (y, x) in angstrom of the middle of the frame that this causes.
 
-    Frames that do not divide evenly are continued with their last row and column.
+    Frames that do not divide evenly are padded with their last row and column.
     """
     padding = [-n % times for n in series.frames.shape[1:]]
     frames = np.pad(series.frames, [(0, 0), *((0, n) for n in padding)], mode="edge")
@@ -75,9 +75,9 @@ def binned(series: TiltSeries, *, times: int) -> tuple[TiltSeries, tuple[float, 
 
 
 def merged(positions_A: np.ndarray, weights: np.ndarray, *, within_A: float) -> tuple[np.ndarray, np.ndarray]:
-    """Positions and weights where atoms nearer than `within_A` are one: the sum, at the centre of weight.
+    """Positions and weights with atoms closer than `within_A` merged into one, their sum, at the centre of weight.
 
-    The heaviest come first and take in what is near them.
+    The heaviest atoms come first and absorb those near them.
     """
     near = cKDTree(positions_A).query_ball_point(positions_A, within_A) if len(weights) else []
     left = np.ones(len(weights), bool)
@@ -92,12 +92,12 @@ def merged(positions_A: np.ndarray, weights: np.ndarray, *, within_A: float) -> 
 
 
 def kept(weights: np.ndarray, agreement: np.ndarray, *, least_weight: float, least_agreement: float) -> np.ndarray:
-    """Which atoms stay (n,): weight at least `least_weight` of the median, and frames that agree on it."""
+    """Which atoms stay (n,): those with at least `least_weight` of the median weight on which the frames agree."""
     return (weights >= least_weight * np.median(weights)) & (agreement >= least_agreement)
 
 
 def places_around(positions_A: np.ndarray, *, min_distance_A: float) -> int:
-    """How many atoms would find room in the box around these: the places that chance may choose from."""
+    """How many atoms would fit into the box around these: the number of places for chance to choose from."""
     return int(np.prod(np.ptp(positions_A, axis=0) / min_distance_A + 2))
 
 
@@ -113,12 +113,12 @@ def candidates(
     false_alarms: float,
     share: float = 1.0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Positions (n, 3) and weights (n,) of atoms that residuals (n_tilt, n_y, n_x) agree upon.
+    """Positions (n, 3) and weights (n,) of atoms on which the residuals (n_tilt, n_y, n_x) agree.
 
     `spot` is the image of an atom of weight 1 in the middle of a frame. Its whitened correlation with each residual is
-    the weight that an atom would have there; the mean along a place's path through the frames, and its standard error,
-    are judged at every voxel: by a `share` of the agreement that chance cannot give. Candidates are apart from one
-    another and from the atoms at `positions_A`.
+    the weight that an atom would have there. For every voxel, the mean along its path through the frames and the
+    standard error of this mean are compared with a `share` of the agreement that rules out chance. Candidates keep a
+    distance from one another and from the atoms at `positions_A`.
     """
     whitened = whitening.weighted(residuals).cpu().numpy()
     template = spot.cpu().numpy()[None, ::-1, ::-1]
@@ -144,7 +144,7 @@ def candidates(
 
 
 def _offsets(volume: np.ndarray, maxima: tuple[np.ndarray, ...], axis: int) -> np.ndarray:
-    """Where between the voxels along an axis a parabola through three of them has its maximum, in voxels, (n,)."""
+    """Offsets (n,) in voxels of the maximum of a parabola through three voxels along an axis."""
     last = volume.shape[axis] - 1
     below, above = (
         volume[tuple((i + step).clip(0, last) if k == axis else i for k, i in enumerate(maxima))] for step in (-1, 1)

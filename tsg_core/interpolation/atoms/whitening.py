@@ -1,10 +1,10 @@
-"""What of the differences between frames and a model counts: each spatial frequency as much as the rest is quiet there.
+"""Weights for the differences between frames and a model: the quieter the residuals at a frequency, the more it counts.
 
 What a model misses is seldom white. Under a wide probe it is mostly the halo, which changes with every diffracted beam
-and says nothing about where atoms are; the fine detail that does is a thousand times weaker, and a plain sum of squares
-sees none of it. Least squares with the inverse of the noise's covariance as weight are the best linear estimate (Aitken,
-Proc. R. Soc. Edinburgh 55, 42, 1935). Here the covariance is taken for diagonal in the cosine transform of a frame, whose
-edges leave no trace in the spectrum, and for the same at all frequencies of one magnitude.
+and says nothing about the places of atoms. The fine detail that does is a thousand times weaker, and a plain sum of
+squares ignores it. The best linear estimate is least squares weighted by the inverse covariance of the noise (Aitken,
+Proc. R. Soc. Edinburgh 55, 42, 1935). Here the covariance is assumed to be diagonal in the cosine transform of a frame,
+in whose spectrum edges leave no trace, and equal at all frequencies of one magnitude.
 """
 
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ import torch
 from scipy.fft import dct
 from torch import Tensor
 
-BANDS = np.geomspace(0.012, 0.72, 16)  # edges of the bands in cycles a pixel
-LEAST_POWER = 1e-12  # of the frames' strongest band: what rounding leaves
+BANDS = np.geomspace(0.012, 0.72, 16)  # edges of the bands in cycles per pixel
+LEAST_POWER = 1e-12  # relative to the frames' strongest band: the level of rounding errors
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Whitening:
-    """The inverse root of the residuals' power at every frequency (n_y, n_x), on average 1 in squares.
+    """The inverse root of the power of the residuals at every frequency (n_y, n_x); the mean of its squares is 1.
 
     Frames are tensors (..., n_y, n_x).
     """
@@ -30,9 +30,10 @@ class Whitening:
 
     @classmethod
     def of(cls, residuals: Tensor, frames: Tensor, *, part: float = 1.0) -> "Whitening":
-        """From what a model misses in `frames`, both (n_tilt, n_y, n_x).
+        """The whitening for the residuals of a model and its `frames`, both (n_tilt, n_y, n_x).
 
-        `part` of it in decibels: 0 is plain least squares, which finds its way from afar, 1 the best estimate from near.
+        `part` scales it in decibels: 0 is plain least squares, which converges from afar; 1 is the best estimate
+        nearby.
         """
         shape = tuple(frames.shape[1:])
         plain, bands = cls(inverse_root=torch.ones(shape, device=frames.device)), _bands(shape)
@@ -44,12 +45,12 @@ class Whitening:
         return cls(inverse_root=torch.from_numpy(inverse_root.astype(np.float32)).to(frames.device))
 
     def coefficients(self, frames: Tensor) -> Tensor:
-        """Cosine coefficients of frames, whitened: the sum of their squares is the misfit that counts."""
+        """Whitened cosine coefficients of frames; the sum of their squares is the misfit."""
         along_y, along_x = self._cosines
         return self.inverse_root * (along_y @ frames @ along_x.T)
 
     def weighted(self, frames: Tensor) -> Tensor:
-        """Frames whose product with others is that of the two frames' whitened coefficients."""
+        """Frames whose scalar product with other frames is that of the whitened coefficients of both."""
         along_y, along_x = self._cosines
         return along_y.T @ (self.inverse_root * self.coefficients(frames)) @ along_x
 
@@ -67,7 +68,7 @@ class Whitening:
 
 
 def _bands(shape: tuple[int, int]) -> np.ndarray:
-    """(n_y, n_x): which of the bands that a frame of this shape has a frequency of its cosine transform lies in."""
+    """(n_y, n_x): the band of each frequency of the cosine transform, among those that a frame of this shape has."""
     cycles_per_px = np.hypot(*np.meshgrid(*(np.arange(n) / (2 * n) for n in shape), indexing="ij"))
     return np.unique(np.digitize(cycles_per_px, BANDS), return_inverse=True)[1].reshape(shape)
 

@@ -1,1 +1,1 @@
-"""The network that is told what an object fitted to all frames predicts."""
+"""The network whose input includes what an object fitted to all frames predicts."""

@@ -1,4 +1,4 @@
-"""How sure the method `informed` may be on the series at hand: its intervals, held against frames that are left out."""
+"""The uncertainty of the method `informed` for the series at hand: its intervals, checked with left-out frames."""
 
 import numpy as np
 from scipy.stats import norm
@@ -11,10 +11,10 @@ from .network import InformedNet, predict_informed
 def predict_calibrated(net: InformedNet, series: TiltSeries, tilt_deg: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Frames of `predict_informed` and their standard deviations, (n, n_y, n_x) each, in the unit of the series.
 
-    The standard deviations are the network's, never less, times a factor for each frame. With the `shortfall` of those
-    of left-out frames, their variance exceeds what the network stated. That excess is taken not to shrink with the
-    spacing, as what the network never met does not: every frame's variance exceeds what is stated by as much in the
-    mean. They are those of a frame as it would be measured, its noise included.
+    The standard deviations are those of the network, multiplied by a factor of at least 1 for each frame. In left-out
+    frames the variance exceeds what the network stated, by the `shortfall`. This excess is assumed not to shrink with
+    the spacing, because it comes from what the network has never met: the mean variance of every frame is raised by the
+    same amount. The result applies to a frame as it would be measured, noise included.
     """
     frames, sigma = predict_informed(net, series, tilt_deg)
     factor, left_out_sigma = shortfall(net, series)
@@ -24,10 +24,10 @@ def predict_calibrated(net: InformedNet, series: TiltSeries, tilt_deg: np.ndarra
 
 
 def shortfall(net: InformedNet, series: TiltSeries) -> tuple[float, float]:
-    """By which the stated standard deviations of left-out frames fall short, at least 1, and their root mean square.
+    """Factor, at least 1, by which stated standard deviations of left-out frames are too small, and their rms.
 
-    Every second frame is left out and predicted from the others; with the factor the normal interval of 90 % holds
-    90 % of their pixels, or more of them. 1 and 0 for two frames, of which none can be left out.
+    Every second frame is left out and predicted from the others. With the factor, the 90 % normal interval contains at
+    least 90 % of their pixels. Returns 1 and 0 for two frames, since neither can be left out.
     """
     out = np.arange(1, len(series) - 1, 2)
     if len(out) == 0:

@@ -1,8 +1,7 @@
 """A network that corrects the reprojection: it sees what the object explains, what it misses, and what changes nearby.
 
-TSGNet is told two frames; this one is told what `informed_views` describes. It returns, for every pixel, a correction
-of the prior, how far the frame of the fitted atoms is to be believed, where there are atoms, and how far off it expects
-to be.
+TSGNet sees two frames; this network sees what `views` describes. For every pixel it returns a correction of the prior,
+the weight of the frame of the fitted atoms (if there are any), and the size of the error it expects.
 """
 
 import math
@@ -21,20 +20,20 @@ from ..reprojection import reprojection
 from .views import ATOMS, CUBIC, N_CHANNELS, views
 
 WEIGHTS = Path(__file__).parent / "informed.safetensors"
-GAINS = WEIGHTS.with_name("informed_validation.csv")  # over the prior and the atoms, of every validation target
+GAINS = WEIGHTS.with_name("informed_validation.csv")  # over the prior and the atoms, for every validation target
 N_OUT = 3  # correction, logarithm of the error, and weight of the atoms
 STRIDE = 4
 STRIP_px, REACH_px = 128, 32  # multiples of the stride
-SEEN_px = 100_000  # of wide frames, at a time: a strip of them takes about 0.1 GB
-_MORE = 3  # channels that the network makes of those of the views: cubic and atoms over the reach, and the reach
+SEEN_px = 100_000  # of wide frames at a time; a strip of them takes about 0.1 GB
+_MORE = 3  # channels that the network derives from the views: cubic and atoms over the reach, and the reach
 _LEAST_REACH = 1e-3
 
 
 class InformedNet(nn.Module):
-    """A small U-Net (Ronneberger et al., MICCAI 2015) from views to the atoms' weight, a correction, and its size.
+    """A small U-Net (Ronneberger et al., MICCAI 2015) from views to a weight of the atoms, a correction, and its size.
 
-    It begins at no correction: untrained, it returns the prior, or where there are atoms the mean of both, weighted by
-    the inverse squares of what they miss of the measured frames.
+    It starts without a correction: untrained, it returns the prior or, if there are atoms, the mean of both, weighted
+    by the inverse squares of what they miss in the measured frames.
     """
 
     def __init__(self, widths: tuple[int, int, int] = (32, 48, 72)):
@@ -52,10 +51,10 @@ class InformedNet(nn.Module):
     def forward(self, channels: Tensor, *, reach: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Difference from the prior and logarithm of its Laplace scale, (n, n_y, n_x) each, for a scale of 1.
 
-        A pixel's difference is w times the atoms' own, plus the correction. Correction and size are counted in the
-        frame's reach, how far the cubic spline is from the prior: that is about how far off the prior is where frames
-        are dense. Where atoms are believed the unit is what they miss, if that is less. Of parts of frames the
-        `reach_of` the whole ones is to be given.
+        The difference of a pixel is w times that of the atoms, plus the correction. Correction and size are in units of
+        the frame's reach, the distance of the cubic spline from the prior, which is about the error of the prior if
+        frames are dense. Where atoms are trusted, the unit is what they miss, if that is smaller. For parts of frames,
+        pass the `reach_of` the whole frames.
         """
         difference, there, log_ratio = channels[:, ATOMS][:, :3].unbind(1)
         log_ratio = log_ratio * math.log(10)
@@ -80,7 +79,7 @@ class InformedNet(nn.Module):
 
 
 def reach_of(channels: Tensor) -> Tensor:
-    """(n,): how far the cubic spline is from the prior in each frame, root mean square over its pixels."""
+    """(n,): distance of the cubic spline from the prior in each frame, root mean square over its pixels."""
     return channels[:, CUBIC].square().mean(dim=(1, 2)).sqrt().clamp(_LEAST_REACH, 1)
 
 
@@ -91,7 +90,7 @@ class _Block(nn.Sequential):
 
 @lru_cache(maxsize=1)
 def shipped_net() -> InformedNet:
-    """The network that comes with the package, made by `benchmarks/train_informed.py`."""
+    """The shipped network, made by `benchmarks/train_informed.py`."""
     net = InformedNet()
     net.load_state_dict({name: value.float() for name, value in load_file(WEIGHTS).items()})
     return net.eval()
@@ -100,11 +99,10 @@ def shipped_net() -> InformedNet:
 def predict_informed(
     net: InformedNet, series: TiltSeries, tilt_deg: np.ndarray, *, batch_size: int = 16, with_sigma: bool = True
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Frames and their standard deviations, or None instead, (n, n_y, n_x) each, in the unit of the series.
+    """Frames and their standard deviations (or None), (n, n_y, n_x) each, in the unit of the series.
 
-    The standard deviations are those of frames without noise, as sure as the network is of its training's frames; see
-    `informed_calibration` for what the series at hand says of them. Of wide frames a few are seen at a time, and in
-    strips.
+    The standard deviations apply to noise-free frames like those of the training; `calibration` adapts them to the
+    series at hand. Wide frames are processed a few at a time, and in strips.
     """
     frames = reprojection(series, tilt_deg)
     sigma = np.empty_like(frames) if with_sigma else None
@@ -121,7 +119,7 @@ def predict_informed(
 
 
 def _seen_by(net: InformedNet, channels: np.ndarray, *, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Difference and Laplace scale (n, n_y, n_x), in units of the views' scale, of channels (n, N_CHANNELS, n_y, n_x)."""
+    """Difference and Laplace scale (n, n_y, n_x), in units of the scale, for channels (n, N_CHANNELS, n_y, n_x)."""
     device = next(net.parameters()).device
     differences, sizes = [], []
     with torch.inference_mode():
@@ -133,7 +131,7 @@ def _seen_by(net: InformedNet, channels: np.ndarray, *, batch_size: int) -> tupl
 
 
 def _in_strips(net: InformedNet, channels: Tensor) -> list[Tensor]:
-    """`net(channels)`, of high frames strip by strip: nothing beyond `REACH_px` matters to a pixel."""
+    """`net(channels)`, strip by strip for tall frames: a pixel depends on nothing beyond `REACH_px`."""
     n_y, reach = channels.shape[2], reach_of(channels)
     if n_y <= STRIP_px:
         return list(net(channels, reach=reach))

@@ -1,9 +1,9 @@
-"""What the network of the method `informed` is told of a frame that nobody measured.
+"""The input of the network of the method `informed` for an unmeasured frame.
 
-The prior is the frame that an object fitted to all frames projects to (`reprojection`). Beside it stand what the object
-misses in the four measured frames around, the interpolations' difference from the prior, and, where the frames show
-atoms, the frame of the fitted atoms. Differences are divided by the size of what the object misses, so that one network
-serves dense and sparse series.
+The prior is the projection of an object fitted to all frames (`reprojection`). With it come what the object misses in
+the four nearest measured frames, the difference between the interpolations and the prior and, if the frames show atoms,
+the frame of the fitted atoms. Differences are divided by the size of what the object misses, so that one network serves
+dense and sparse series.
 """
 
 from dataclasses import dataclass
@@ -25,19 +25,19 @@ from ..reprojection import (
     residual_weights_of,
 )
 
-CUBIC = 3  # channel of the cubic interpolation less the prior
+CUBIC = 3  # channel of the cubic interpolation minus the prior
 AROUND = slice(5, 9)  # channels of the residuals of the nearest frames, in ascending angle
-PLACE = 9  # that of the place between the two neighbours, which changes its sign where time runs backwards
-ATOMS = slice(16, 21)  # those that are zero without atoms
-ATOMS_AROUND = slice(19, 21)  # of them, what the atoms miss in the two neighbours
+PLACE = 9  # channel of the place between the two neighbours, which changes its sign when time is reversed
+ATOMS = slice(16, 21)  # channels that are zero without atoms
+ATOMS_AROUND = slice(19, 21)  # among them, what the atoms miss in the two neighbours
 N_CHANNELS = ATOMS.stop
 _SMALLEST_SPREAD = 0.05  # of the difference between linear interpolation and prior, in the scale of an exact fit
-_RATIOS = (1e-2, 10.0)  # least and largest of what atoms miss over the scale
+_RATIOS = (1e-2, 10.0)  # limits of the ratio of what atoms miss to the scale
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Views:
-    """What the network is told of n targets.
+    """The input of the network for n targets.
 
     prior     (n, n_y, n_x) the reprojection's frames, in the unit of the series
     channels  (n, N_CHANNELS, n_y, n_x) float32, see `views`
@@ -50,13 +50,13 @@ class Views:
 
 
 def views(series: TiltSeries, tilt_deg: np.ndarray, *, atoms: bool = True, prior: np.ndarray | None = None) -> Views:
-    """The network's view of the frames at `tilt_deg` (n,), made of all frames of `series`; their prior may be given.
+    """The views of the frames at `tilt_deg` (n,), made from all frames of `series`; the prior may be given.
 
-    Channels: prior and object over the brightest pixel; linear and cubic interpolation less the prior, the carried
-    residual, and the residuals of the four nearest frames, in ascending angle, all over the scale; then, even over the
-    frame, t - 1/2, the logarithms of the spacing, of the scale and of the noise over the brightest pixel, the share of
-    the residual that left-out frames confirm, the number of frames, and the probe's width; last, see `_of_atoms`, what
-    the atoms say, zero where there are none or, with `atoms=False`, none are looked for.
+    Channels: prior and object, over the brightest pixel; linear and cubic interpolation minus the prior, the carried
+    residual, and the residuals of the four nearest frames in ascending angle, all over the scale; then, constant over
+    the frame, t - 1/2, the logarithms of the spacing, of the scale and of the noise over the brightest pixel, the
+    fraction of the residual that left-out frames confirm, the number of frames, and the width of the probe; finally the
+    channels of the atoms (see `_of_atoms`), zero if there are none or, with `atoms=False`, not searched for.
     """
     settings = ReprojectionSettings()
     prior = reprojection(series, tilt_deg, settings=settings) if prior is None else prior
@@ -96,7 +96,7 @@ def views(series: TiltSeries, tilt_deg: np.ndarray, *, atoms: bool = True, prior
 
 @lru_cache(maxsize=2)
 def atoms_of(series: TiltSeries) -> AtomModel | None:
-    """The atoms that are fitted to a series, None where that does not apply or would take long; kept."""
+    """The atoms fitted to a series, cached; None if the fit does not apply or would take long."""
     if series.frames.size > AFFORDABLE_px:
         return None
     try:
@@ -108,8 +108,9 @@ def atoms_of(series: TiltSeries) -> AtomModel | None:
 def _of_atoms(model: AtomModel | None, tilt_deg: np.ndarray, prior: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """Channels (n, 5, n_y, n_x) of the atoms.
 
-    The atoms' frame less the prior, over the scale; a 1; the logarithm of the ratio of what the atoms miss in the two
-    neighbouring frames to the scale; and what they miss there, over the scale times that ratio. Zero without a model.
+    The frame of the atoms minus the prior, over the scale; a 1; the logarithm of the ratio of what the atoms miss in
+    the two neighbouring frames to the scale; and what they miss there, over the scale times that ratio. Zero without a
+    model.
     """
     if model is None:
         return np.zeros((len(prior), ATOMS.stop - ATOMS.start, *prior.shape[1:]))
@@ -124,7 +125,7 @@ def _of_atoms(model: AtomModel | None, tilt_deg: np.ndarray, prior: np.ndarray, 
 
 
 def _over_frames(values: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
-    """Values (n, n_channel), each even over a frame: (n, n_channel, n_y, n_x)."""
+    """Values (n, n_channel), each constant over its frame: (n, n_channel, n_y, n_x)."""
     return np.broadcast_to(values[:, :, None, None], (*values.shape, *shape[1:]))
 
 
