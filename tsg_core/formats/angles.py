@@ -120,8 +120,8 @@ def _repeated(ascending: np.ndarray, order: np.ndarray, same_deg: float, names: 
     told = f"the tilt angle {ascending[several[0][0]]:g} deg more than once, at {'' if names else 'frames '}{where}"
     told += "" if names else " of the file"
     told += f"; so do {len(several) - 1} other angles" if len(several) > 1 else ""
-    told += ", as in dual-axis recordings, whose axes are read one by one" if len(several) > len(groups) / 2 else ""
     if repeats:
         return f"{told}; the files are named in {repeats}: choose one of these"
+    told += ", as in dual-axis recordings, whose axes are read one by one" if len(several) > len(groups) / 2 else ""
     extra = [str(i) for group in several for i in sorted(order[group].tolist())[1:]]
     return f"{told}; leave out all but one (--exclude {','.join(extra)}), or average them first"
