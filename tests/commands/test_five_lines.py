@@ -133,3 +133,16 @@ def test_without_prepare_an_offset_is_no_obstacle(tsg, tmp_path, monkeypatch, py
         assert tsg("reconstruct", "denser.mrc", "-o", "volume.mrc", "--iterations", 60)[0] == 0
         volume, _ = read_volume("volume.mrc")
     assert likeness(volume, truth()) > 0.85
+
+
+def test_series_with_and_without_the_offset_are_compared_about_their_vacuum(tsg, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    counts, tilt_deg = recording(contrast=3000, vacuum=200, offset=-32768, dtype=np.int16)
+    write(tmp_path, counts, tilt_deg)
+    noise = np.random.default_rng(2).normal(0, 30, counts.shape)
+    TiltSeries(counts + 32568.0 + noise, tilt_deg, PIXEL_A).write("other.npz")
+    status, said, error = tsg("evaluate", "other.npz", "recorded.mrc")
+    assert (status, error) == (0, "") and "recorded.mrc: The vacuum of the frames lies at -3256" in said
+    peak = counts.max() + 32568.0
+    expected_dB = 20 * np.log10(peak / 30)
+    assert float(re.search(r"psnr_dB +([\d.]+)", said)[1]) == pytest.approx(expected_dB, abs=0.3)

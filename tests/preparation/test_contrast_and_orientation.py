@@ -123,6 +123,8 @@ def test_frames_that_nothing_betters_are_left_as_recorded():
     if found.report.kept:
         np.testing.assert_array_equal(found.series.frames, series.frames)
         assert "left as recorded" in str(found.report)
+    apart = replace(found.report, kept=False, field=(slice(30, 30), slice(0, 9)))
+    assert "No pixel was recorded at every tilt" in str(apart) and "--align none" in str(apart)
     worse = align(series, settings=AlignmentSettings(method="correlation"))
     assert ("made them worse" in str(worse.report)) == (worse.report.residual_after > worse.report.residual_before)
 

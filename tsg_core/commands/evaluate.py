@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from ..errors import TsgError
-from .options import PATH, reading_options
+from .options import PATH, less_background, reading_options
 
 
 @click.command()
@@ -21,7 +21,7 @@ def evaluate(a, b, reading, as_json) -> None:
     frames, at those alone. Volumes are compared by their Fourier shell correlation and by the shapes of the objects in
     them. The options --tilts, --pixel-size, --image and --exclude hold for both.
     """
-    kinds = [_read(path, reading) for path in (a, b)]
+    kinds = [_read(path, reading, say=not as_json) for path in (a, b)]
     if type(kinds[0]) is not type(kinds[1]):
         names = [_kind(read) for read in kinds]
         raise TsgError(f"{a} is a {names[0]} and {b} a {names[1]}; only two of one kind can be compared")
@@ -41,12 +41,16 @@ def evaluate(a, b, reading, as_json) -> None:
         click.echo(f"{name:28s} {_text(value)}")
 
 
-def _read(path: Path, reading: dict):
-    """A tilt series, or a volume with its voxel size: whichever the file holds."""
+def _read(path: Path, reading: dict, *, say: bool):
+    """A tilt series less the offset of its vacuum, or a volume with its voxel size: whichever the file holds."""
     from ..formats import read_series, read_volume
 
     try:
-        return read_series(path, **reading)
+        series = read_series(path, **reading)
+        on_zero = less_background(series, "auto")
+        if say and on_zero is not series:
+            click.echo(f"{path}: {on_zero.history[-1]}")
+        return on_zero
     except TsgError as no_series:
         try:
             volume, voxel_size_A = read_volume(path)

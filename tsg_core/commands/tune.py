@@ -2,7 +2,7 @@
 
 import click
 
-from .options import check_output, file_output, read_with_contrast, say_history, series_input
+from .options import check_output, file_output, less_background, read_with_contrast, say_history, series_input
 
 
 @click.command()
@@ -21,7 +21,7 @@ def tune(source, reading, output, overwrite, checkpoint, steps) -> None:
     from ..interpolation.fine_tuning import fine_tune
     from ..model.file import save_model
 
-    series = read_with_contrast(source, **reading)
+    series = less_background(read_with_contrast(source, **reading), "auto")
     say_history(series)
     found = fine_tune(series, checkpoint=checkpoint, n_steps=steps)
     click.echo(found.verdict)

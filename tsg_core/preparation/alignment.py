@@ -19,6 +19,10 @@ WIDE_px = 128  # frames wider than this, which take long, get one round of match
 FINE_deg = 1.5  # how far the axis is looked for at the finer binnings
 N_SEARCHES = 8  # of the axis at most, each from the end of the one before where the best was found there
 DOUBTFUL = 0.15  # of the mean intensity: sides of the frames brighter than this are not empty
+NO_FIELD = (
+    " No pixel was recorded at every tilt: the frames lie too far apart, or the alignment went wrong; compare what "
+    "tsg prepare gives with --align none, with --axis 0 and with --rotate."
+)
 OFFSET_px = 4.0  # how far the axis is looked for across the coarsest frames
 
 
@@ -90,6 +94,7 @@ class AlignmentReport:
             f"reprojection residual {self.residual_before:.3f} before, {self.residual_after:.3f} after; recorded at "
             f"every tilt are rows {rows.start} to {rows.stop - 1} and columns {columns.start} to {columns.stop - 1}."
             + (doubt if abs(self.at_sides) > DOUBTFUL else "")
+            + ("" if rows.stop > rows.start and columns.stop > columns.start else NO_FIELD)
             + (" Their residual has risen: this made them worse." if self.residual_after > self.residual_before else "")
         )
 
