@@ -1,7 +1,7 @@
-"""The vacuum about an object: what frames show where no electron was scattered, and how far pixels vary about it.
+"""The vacuum around an object: the level of frames where no electron was scattered, and the noise of pixels about it.
 
-HAADF intensities count electrons, so that the vacuum lies at zero but for the detector's offset, and noise scatters
-pixels about it to both sides. Offsets are judged by the vacuum, never by single dark pixels.
+HAADF intensities count electrons. The vacuum therefore lies at zero, apart from the offset of the detector, and noise
+scatters pixels to both sides of it. Offsets are judged by the vacuum, never by single dark pixels.
 """
 
 from collections.abc import Iterator
@@ -13,16 +13,16 @@ from scipy.spatial import ConvexHull
 
 from .tilt_series import TiltSeries
 
-MAD_TO_SIGMA = 1.4826  # of a normal distribution
-WIDTH = 1 / 16  # of the border, as a part of the shorter side
-FEWEST = 6  # pixels of a piece
-N_VACUUM = 4  # of the border's sixteen pieces
-BEYOND_sigma = 5.0  # errors of a level that noise does not explain
+MAD_TO_SIGMA = 1.4826  # for a normal distribution
+WIDTH = 1 / 16  # of the border, as a fraction of the shorter side
+FEWEST = 6  # pixels in a piece of the border
+N_VACUUM = 4  # of the sixteen pieces of the border count as vacuum
+BEYOND_sigma = 5.0  # standard errors of a level that noise does not explain
 CLIP_sigma = 4.0  # pixels farther from the median of their piece belong to something else
-OFFSET = 0.05  # of the contrast: a vacuum this far from zero stands on an offset
-EVIDENT_sigma = 5.0  # contrast without which no object stands out from the vacuum
-BRIGHTEST = 0.999  # quantile of the pixels that stands for the object
-SAMPLE = 2_000_000  # pixels that quantiles are taken of
+OFFSET = 0.05  # of the contrast: a vacuum this far from zero has an offset
+EVIDENT_sigma = 5.0  # contrast needed for an object to stand out from the vacuum
+BRIGHTEST = 0.999  # quantile of the pixels that represents the object
+SAMPLE = 2_000_000  # pixels used for quantiles
 SOFT_px = 2  # interpolation blurs the edge of a fill
 ONE_SIDED = 0.95  # of the pixels beside a fill are all brighter, or all darker, with a gap
 CANDIDATES = 3  # most frequent values on the border, one of which may be a fill
@@ -38,9 +38,9 @@ class Vacuum:
     """The vacuum of a series.
 
     level     (n_tilt,) mean of each frame's vacuum
-    error     (n_tilt,) its standard error
-    sigma     standard deviation of single pixels about it
-    contrast  how far the brightest thousandth of all pixels stands above it
+    error     (n_tilt,) standard error of the level
+    sigma     standard deviation of single pixels about the level
+    contrast  distance of the brightest thousandth of all pixels from the level
     """
 
     level: np.ndarray
@@ -50,7 +50,7 @@ class Vacuum:
 
     @property
     def evident(self) -> bool:
-        """Whether something stands out from the noise about this level at all."""
+        """Whether anything stands out from the noise about this level."""
         return self.contrast > EVIDENT_sigma * self.sigma
 
     @property
@@ -61,7 +61,7 @@ class Vacuum:
 
     @property
     def below_zero(self) -> bool:
-        """Whether a frame's vacuum lies below zero by more than its noise explains."""
+        """Whether the vacuum of a frame lies below zero by more than its noise explains."""
         return bool(self._beyond_noise(-self.offsets).any())
 
     def _beyond_noise(self, distance: np.ndarray) -> np.ndarray:
@@ -76,9 +76,9 @@ class Vacuum:
 def vacuum_of(frames: np.ndarray) -> Vacuum:
     """The vacuum of frames (n_tilt, n_y, n_x).
 
-    The border of what was recorded is cut into sixteen pieces. The four that are darkest over the whole series are
-    taken for vacuum, so that an object or a film which leaves the frame on some sides does not count. As the same
-    pieces serve for all frames, noise does not decide which they are.
+    The border of the recorded area is cut into sixteen pieces. The four that are darkest over the whole series count as
+    vacuum, so that an object or a film that leaves the frame on some sides is excluded. The same pieces serve for all
+    frames, so that noise does not select them.
     """
     pieces = np.array([[_level_of(piece) for piece in _border_pieces(frame)] for frame in frames])
     vacuum = np.argsort(np.nanmean(pieces[..., 0], axis=0))[:N_VACUUM]
@@ -89,7 +89,7 @@ def vacuum_of(frames: np.ndarray) -> Vacuum:
 
 
 def is_bright_field(frames: np.ndarray) -> bool:
-    """Whether the object is darker than a surrounding that is alike on all sides."""
+    """Whether the object is darker than surroundings that are alike on all sides."""
     if min(frames.shape[1:]) < SMALLEST_px:
         return False
     levels = np.array([[_level_of(piece) for piece in _border_pieces(frame)] for frame in frames])
@@ -109,10 +109,10 @@ def is_bright_field(frames: np.ndarray) -> bool:
 
 
 def recorded_in(frame: np.ndarray) -> np.ndarray | None:
-    """Mask of what was recorded in a frame that another program aligned; None where that is the whole frame.
+    """Mask of the recorded area in a frame that another program aligned; None if it is the whole frame.
 
-    What a shift or a turn moves into a frame is filled with one number, mostly zero: an area of exactly one value on
-    the border, beside which the rest is convex and steps away from it.
+    What a shift or a rotation moves into a frame is filled with one number, usually zero: an area of exactly one value
+    on the border. The rest of the frame is convex and separated from this value by a step.
     """
     border = np.concatenate([frame[0], frame[-1], frame[1:-1, 0], frame[1:-1, -1]])
     values, counts = np.unique(border, return_counts=True)
@@ -142,7 +142,7 @@ def _beside(frame: np.ndarray, fill: float) -> np.ndarray | None:
 
 
 def _hull_px(mask: np.ndarray) -> float:
-    """Area of the convex hull of a mask's pixels."""
+    """Area of the convex hull of the pixels of a mask."""
     rows = np.flatnonzero(mask.any(axis=1))
     first, last = mask[rows].argmax(axis=1), mask.shape[1] - mask[rows, ::-1].argmax(axis=1)
     corners = [np.column_stack([rows + edge, column]) for edge in (0, 1) for column in (first, last)]
@@ -150,10 +150,10 @@ def _hull_px(mask: np.ndarray) -> float:
 
 
 def offset_of(series: TiltSeries) -> Vacuum | None:
-    """The vacuum of a series where it stands on an offset; None where it does not, or where nothing tells.
+    """The vacuum of a series if it has an offset; None if it has not, or if nothing shows it.
 
-    Below zero it always is one. Above zero, only in what a detector or another program wrote: a simulated frame may be
-    nowhere without scattered electrons.
+    A vacuum below zero always has an offset. One above zero has an offset only if a detector or another program wrote
+    the frames: a simulated frame may show scattered electrons everywhere.
     """
     foreign = "source_dtype" in series.metadata
     if not foreign and float(series.frames.min()) >= 0:
@@ -166,7 +166,7 @@ def offset_of(series: TiltSeries) -> Vacuum | None:
 
 
 def less_offset(series: TiltSeries, vacuum: Vacuum) -> TiltSeries:
-    """The series less the offset of its vacuum, which its history says; zero where nothing was recorded."""
+    """The series minus the offset of its vacuum, noted in its history; zero where nothing was recorded."""
     frames = series.frames - vacuum.offsets.astype(np.float32)[:, None, None]
     for i, frame in enumerate(series.frames):
         if (recorded := recorded_in(frame)) is not None:
@@ -175,12 +175,12 @@ def less_offset(series: TiltSeries, vacuum: Vacuum) -> TiltSeries:
 
 
 def said_of_offset(vacuum: Vacuum) -> str:
-    """What is said where an offset is subtracted."""
+    """The sentence that reports a subtracted offset."""
     return f"The vacuum of the frames lies at {vacuum}: this offset was subtracted."
 
 
 def _border_pieces(frame: np.ndarray) -> Iterator[np.ndarray]:
-    """Sixteen pieces, four a side, without what was not recorded."""
+    """Sixteen pieces of the border, four on each side, without pixels that were not recorded."""
     recorded = recorded_in(frame)
     if recorded is not None:
         rows, columns = (np.flatnonzero(recorded.any(axis=axis)) for axis in (1, 0))
@@ -193,7 +193,7 @@ def _border_pieces(frame: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _level_of(piece: np.ndarray) -> tuple[float, float, int]:
-    """Mean, standard deviation and number of a piece's pixels, without those far from its median; NaN where empty."""
+    """Mean, standard deviation and number of the pixels of a piece, without those far from its median; NaN if empty."""
     pixels = piece[np.isfinite(piece)].astype(np.float64)
     if not pixels.size:
         return np.nan, np.nan, 0
@@ -204,6 +204,6 @@ def _level_of(piece: np.ndarray) -> tuple[float, float, int]:
 
 
 def _some(frames: np.ndarray) -> np.ndarray:
-    """Pixels that stand for all: every n-th, with a stride that is no divisor of a row's length."""
+    """A representative sample of pixels: every n-th, with a stride that does not divide the length of a row."""
     stride = max(1, frames.size // SAMPLE)
     return frames.ravel()[:: stride + (stride > 1 and frames.shape[2] % stride == 0)]

@@ -1,1 +1,1 @@
-"""The book around `tsg_core`: runs its chapters, keeps their results and builds the pages."""
+"""The book around `tsg_core`: running its chapters, storing their results and building the pages."""

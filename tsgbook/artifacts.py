@@ -1,7 +1,7 @@
-"""The results that chapters hand on: one folder a profile, each artifact whole or not there, with what made it.
+"""The results that chapters hand on: one folder for each profile; artifacts are whole or absent, with provenance.
 
 Beside an artifact `NAME` lies `NAME.json`, written last: function, parameters, digests of the inputs, code and package
-versions, duration, date, size and checksum. Whether an artifact is current and whole is decided by that sidecar.
+versions, duration, date, size and checksum. This sidecar decides whether an artifact is current and whole.
 """
 
 import json
@@ -28,7 +28,7 @@ from .profiles import find_root
 
 
 class Artifacts:
-    """The artifacts in a folder, which is named after its profile; made where missing by the first `make`.
+    """The artifacts in a folder named after its profile; the first `make` creates the folder if it is missing.
 
     A relative folder lies in the repository, wherever the notebook runs. Raises TsgError for one that leads out of it.
     """
@@ -46,19 +46,19 @@ class Artifacts:
         inputs: Iterable[str | Path] = (),
         code: Iterable[ModuleType | str] = (),
     ) -> Path:
-        """The path of an artifact, made by `function(path, **parameters)` unless the one that is there is current.
+        """The path of an artifact, made by `function(path, **parameters)` unless the existing one is current.
 
-        The function writes a file or a folder at a path that is the same after an interruption and keeps the suffix of
-        `name`. A folder that an interrupted call left is still there then, so that the function can go on from it; a
-        file is not. It starts from fixed states of the global generators of random numbers, which are put back after.
+        The function writes a file or a folder at a path that is the same after an interruption and has the suffix of
+        `name`. A folder left by an interrupted call is still there, so that the function can resume from it; a file is
+        not. The function starts with the global random number generators in fixed states; they are restored afterwards.
 
-        The artifact is current when all that `recipe_of` tells is what it was: the function's source and what it reads,
-        the parameters (numbers, text, lists, arrays, dataclasses, atoms, functions by their contents; a path or a data
-        set by what lies there), the project's modules that it uses or that `code` names; and the contents of `inputs`,
-        names of artifacts or paths of files and folders that it opens by itself.
+        The artifact is current if everything in `recipe_of` is unchanged: the function's source and what it reads, the
+        parameters (numbers, text, lists, arrays, dataclasses, atoms and functions by their contents; a path or a data
+        set by what lies there), and the project's modules that it uses or that `code` names; and also the contents of
+        `inputs`, names of artifacts or paths of files and folders that it opens itself.
 
-        Raises TsgError for a missing or truncated input, what cannot be told by its contents, a full disk and a folder
-        that cannot be written.
+        Raises TsgError for a missing or truncated input, a value that its contents do not identify, a full disk, and a
+        folder that cannot be written.
         """
         recipe = recipe_of(function, parameters or {}, code=code)
         recipe["inputs"] = self._inputs(str(other) for other in inputs if str(other))
@@ -72,7 +72,7 @@ class Artifacts:
         return self.folder / name
 
     def path(self, name: str) -> Path:
-        """Where an artifact lies; TsgError with the command that makes it where it is missing or not whole."""
+        """The path of an artifact; raises TsgError, with the command that makes it, if it is missing or not whole."""
         self._whole(name)
         return self.folder / name
 
@@ -92,7 +92,7 @@ class Artifacts:
         )
 
     def forget(self, name: str) -> None:
-        """Let the next `make` build an artifact from the start, whatever is there."""
+        """Make the next `make` build an artifact from scratch, whatever is there."""
         remove(self._sidecar_path(name))
         self._remove_partials(name)
 
@@ -205,7 +205,7 @@ class Artifacts:
 
 
 def in_repository(folder: str | Path) -> Path:
-    """A folder whose relative path counts from the repository's root; TsgError for one that leads out of it."""
+    """A folder, with relative paths counted from the repository's root; raises TsgError if it leads out of it."""
     if Path(folder).is_absolute():
         return Path(folder)
     root = find_root()
@@ -217,9 +217,9 @@ def in_repository(folder: str | Path) -> Path:
 
 @contextmanager
 def _fixed_random_numbers() -> Iterator[None]:
-    """Global generators of random numbers in the same state whatever was drawn before; put back afterwards.
+    """Global random number generators in the same state whatever was drawn before; restored afterwards.
 
-    What was drawn before is in no recipe, so a result must not depend on it.
+    Earlier draws are in no recipe, so a result must not depend on them.
     """
     torch = sys.modules.get("torch")
     states = random.getstate(), np.random.get_state(), torch and torch.get_rng_state()

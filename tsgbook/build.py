@@ -1,4 +1,4 @@
-"""The book: its pages, the executed chapters and plotly.js staged in one folder, built there, published whole."""
+"""Building the book: pages, executed chapters and plotly.js are staged in one folder, built and published whole."""
 
 import os
 import re
@@ -23,8 +23,8 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 def build_book(*, profile: str, artifacts: str | Path = "artifacts", out: str | Path = "_build") -> Path:
     """Build the HTML of the book from the executed notebooks in `artifacts`/`profile`/executed; returns its folder.
 
-    Sphinx's warnings are errors. The HTML in `out`/html is replaced only when the new one is whole; what Sphinx said is
-    kept in `out`/book.log. Raises TsgError for a chapter that has not been run and for a build with warnings.
+    Sphinx's warnings are errors. The HTML in `out`/html is replaced only when the new one is whole; the output of
+    Sphinx goes to `out`/book.log. Raises TsgError for a chapter that has not been run, and for a build with warnings.
     """
     out = Path(out).resolve()
     stage = stage_book(profile=profile, artifacts=artifacts, stage=out / "stage")
@@ -44,7 +44,7 @@ def build_book(*, profile: str, artifacts: str | Path = "artifacts", out: str | 
 
 
 def stage_book(*, profile: str, artifacts: str | Path, stage: Path) -> Path:
-    """Bring what the book is made of to a fresh folder, laid out as in the repository."""
+    """Copy the parts of the book to a fresh folder, laid out as in the repository."""
     if not (ROOT / "_config.yml").exists():
         raise TsgError(f"there are no pages in {ROOT}; install from a copy of the repository: pip install -e .[book]")
     executed = Path(artifacts) / profile / "executed"
@@ -68,9 +68,7 @@ def stage_book(*, profile: str, artifacts: str | Path, stage: Path) -> Path:
 
 
 def _copy_for_readers(source: Path, target: Path) -> None:
-    """The notebook without papermill's notes on where and when it ran; of the two cells of parameters only the one of
-    this run shows.
-    """
+    """The notebook without papermill's notes on where and when it ran, and with only this run's cell of parameters."""
     notebook = nbformat.read(source, as_version=4)
     injected = any(INJECTED in tags(cell) for cell in notebook.cells)
     for part in (notebook, *notebook.cells):
@@ -82,13 +80,13 @@ def _copy_for_readers(source: Path, target: Path) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """Sphinx imports tsg_core from this checkout."""
+    """The environment in which Sphinx imports tsg_core from this checkout."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     return {**os.environ, "PYTHONPATH": path}
 
 
 def _complaint(said: str, stage: Path) -> str:
-    """The first warning or error in what Sphinx said, else its last line."""
+    """The first warning or error in the output of Sphinx, else its last line."""
     lines = [line.strip().replace(f"{stage}{os.sep}", "") for line in said.splitlines() if line.strip()]
     marked = [line for line in lines if "WARNING" in line or "ERROR" in line or "Error" in line]
     return (marked or lines or ["no output"])[0]

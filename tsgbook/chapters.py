@@ -1,4 +1,4 @@
-"""The chapters of the book: what each makes and which earlier ones it needs. Artifact names are written here, once."""
+"""The chapters of the book: what each makes, and which earlier ones it needs. Artifact names are defined only here."""
 
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -27,7 +27,7 @@ def series_name(split: str, microscope: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Chapter:
-    """A notebook of the book. `makes` holds names of artifacts, or patterns where there is one for each microscope."""
+    """A notebook of the book. `makes` holds names of artifacts, or patterns if there is one for each microscope."""
 
     name: str
     makes: tuple[str, ...] = ()
@@ -71,7 +71,7 @@ def maker_of(artifact: str) -> str | None:
 
 
 def find_chapter(text: str, *, chapters: tuple[Chapter, ...] = CHAPTERS) -> Chapter:
-    """The chapter of this full name, number ("5", "05") or unique part of a name; else a TsgError that lists them."""
+    """The chapter with this full name, number ("5", "05") or unique part of a name; else a TsgError that lists all."""
     if text.isdecimal():
         found = [chapter for chapter in chapters if chapter.number == int(text)]
     else:

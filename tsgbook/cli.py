@@ -1,4 +1,4 @@
-"""The command `tsg`: run the chapters, build the book, train, and do with one's own sample what the chapters do."""
+"""The command `tsg`: run the chapters, build the book, train networks, and process your own sample."""
 
 import codecs
 import logging
@@ -30,11 +30,11 @@ codecs.register_error("as_older_systems", _as_older_systems)
 
 
 def main() -> None:
-    """Run the command; a mistake in what was asked for is one line on stderr and status 2, Ctrl-C is status 130."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as batch systems end a job: like Ctrl-C
+    """Run the command; a mistake in the request gives one line on stderr and status 2, Ctrl-C gives status 130."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # batch systems end a job this way: treat it like Ctrl-C
     for stream in (sys.stdout, sys.stderr):  # names of files may hold bytes that no encoding of today has
         stream.reconfigure(errors="as_older_systems")
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # zarr leaves tasks behind where it cannot read an array
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # zarr leaves tasks behind if it cannot read an array
     try:
         sys.exit(tsg.main(standalone_mode=False))
     except click.ClickException as error:

@@ -11,7 +11,7 @@ PROFILE_HELP = "smoke, book or paper, or the path of a YAML file of your own."
 @click.option("--profile", default="smoke", show_default=True, help=PROFILE_HELP)
 @click.option("--only", metavar="CHAPTER", help="Run this chapter alone: its name, its number or a part of its name.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replace a parameter; may be repeated.")
-@click.option("--force", is_flag=True, help="Run and make anew even what is current.")
+@click.option("--force", is_flag=True, help="Run again and make again even what is current.")
 @click.option("--dry-run", is_flag=True, help="Only say what would run, why, and how much work it would be.")
 def run(profile: str, only: str | None, overrides: tuple[str, ...], force: bool, dry_run: bool) -> None:
     """Run the chapters that are not current, in order."""
@@ -30,9 +30,9 @@ def run(profile: str, only: str | None, overrides: tuple[str, ...], force: bool,
 
 @click.command()
 @click.option("--profile", default="smoke", show_default=True, help=PROFILE_HELP)
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder of the pages; _build where not given.")
+@click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder for the pages; default _build.")
 def build(profile: str, out: Path | None) -> None:
-    """Build the book's pages from the chapters as they were run."""
+    """Build the pages of the book from the chapters that were run."""
     from .build import build_book
     from .pipeline import Run
     from .profiles import load_profile
@@ -49,7 +49,7 @@ def build(profile: str, out: Path | None) -> None:
 @click.command()
 @click.option("--profile", default="book", show_default=True, help=PROFILE_HELP)
 def record(profile: str) -> None:
-    """Keep the tables and the first page's figure of a complete run, for the pages and the README."""
+    """Store the tables and the first page's figure of a complete run, for the pages and the README."""
     from .figures.overview import write_overview
     from .pipeline import Run
     from .profiles import load_profile
@@ -66,18 +66,18 @@ def record(profile: str) -> None:
 
 
 @click.command()
-@click.option("--recipe", required=True, help="A recipe's name, or its YAML file; a wrong name lists them all.")
-@click.option("--work", type=click.Path(path_type=Path), help="Folder of the work; else artifacts/training/NAME.")
+@click.option("--recipe", required=True, help="Name of a recipe, or its YAML file; a wrong name lists all names.")
+@click.option("--work", type=click.Path(path_type=Path), help="Working folder; default artifacts/training/NAME.")
 @click.option(
     "--devices",
     default=1,
     type=click.IntRange(min=1),
     show_default=True,
-    help="How many processors or graphics cards train together.",
+    help="Number of processors or graphics cards that train together.",
 )
-@click.option("--ship", is_flag=True, help="Train no further: put the best weights so far into the package.")
+@click.option("--ship", is_flag=True, help="Do not train; put the best weights so far into the package.")
 def train(recipe: str, work: Path | None, devices: int, ship: bool) -> None:
-    """Train a network by a recipe, going on from where it was interrupted."""
+    """Train a network by a recipe, resuming an interrupted training."""
     from tsg_core.model.file import model_metadata
 
     from .networks.recipes import load_recipe, train_recipe

@@ -1,4 +1,4 @@
-"""What a result is made of, as JSON: values by their contents, functions by their source and by all that they read."""
+"""What a result depends on, as JSON: values by their contents, functions by their source and everything they read."""
 
 import ast
 import builtins
@@ -22,7 +22,7 @@ from tsg_core.tools.digests import checksum, digest_of
 from tsg_core.tools.provenance import PACKAGES, code_text, code_version, imported_modules, runs_the_book, source_of
 
 _FUNCTIONS = (FunctionType, BuiltinFunctionType, np.ufunc, type)
-_SHORT = 32  # arrays of up to so many numbers are recorded as they are
+_SHORT = 32  # arrays with up to this many numbers are recorded as they are
 _REMEDY = "give the values that it holds as parameters, or a path, or let the function make it"
 
 
@@ -31,10 +31,10 @@ def recipe_of(
 ) -> dict[str, Any]:
     """What `function(path, **parameters)` depends on: `function`, `parameters`, and `code`, a hash of project modules.
 
-    A function of this project, or of an installed package, stands under its name; the project's modules that it uses
-    are in `code`, beside those that are named. Any other, as one defined in a notebook, counts by its source and by
-    the contents of the values, functions and modules that it reads. Raises TsgError for what cannot be told by its
-    contents, such as a lambda, a generator of random numbers or an open file.
+    A function of this project or of an installed package is recorded by its name; `code` includes the project's modules
+    that it uses, and those named. Any other function, such as one defined in a notebook, is recorded by its source and
+    by the contents of the values, functions and modules that it reads. Raises TsgError for anything that its contents
+    do not identify, such as a lambda, a random number generator or an open file.
     """
     if not isinstance(function, _FUNCTIONS):
         raise TsgError(f"{_kind(function)} cannot make a result; give a function that is defined with `def`")
@@ -45,7 +45,7 @@ def recipe_of(
 
 
 def outside_file(path: str | os.PathLike, what: str) -> dict[str, str]:
-    """A file or folder by its name and contents; TsgError where it is missing or cannot be read."""
+    """A file or folder by its name and contents; raises TsgError if it is missing or cannot be read."""
     path = Path(path)
     try:
         if not path.exists():
@@ -61,7 +61,7 @@ class _Contents:
         self.seen: set[int] = set()  # functions, which may call one another in a circle
 
     def of(self, value: Any, what: str) -> Any:
-        """The value as JSON; `what` names it in the error where that cannot be done."""
+        """The value as JSON; `what` names it in the error if that is impossible."""
         if value is None or type(value) in (bool, int, float, str):
             return value
         if isinstance(value, ModuleType):
@@ -89,7 +89,7 @@ class _Contents:
         return {"type": self.of_function(type(value), what)} | self.of(fields, what)
 
     def of_module(self, name: str, what: str) -> Any:
-        """A module's name, and where it is neither installed nor of this project the code in its folder."""
+        """The name of a module, with the code in its folder if it is neither installed nor part of this project."""
         if name.split(".")[0] in PACKAGES:
             if runs_the_book(name):
                 raise TsgError(f"{what} uses {name}, which runs the book and is no part of a result; {_REMEDY}")
@@ -100,7 +100,7 @@ class _Contents:
         return {"name": name, "code": checksum_of_code(folder), "loaded": _loaded(name)} if folder else name
 
     def of_function(self, function: Any, what: str) -> Any:
-        """A function's or a class's name, and where its module does not say all of it, its source and what it reads."""
+        """The name of a function or class, with its source and what it reads if its module does not identify it."""
         if not isinstance(getattr(function, "__self__", None), (ModuleType, type(None))):
             raise TsgError(f"{what} uses a method of {_kind(function.__self__)}; {_REMEDY}")
         module = getattr(function, "__module__", None) or "builtins"
@@ -123,7 +123,7 @@ class _Contents:
 
 
 def checksum_of_code(folder: Path) -> str:
-    """Hash of the Python files of a package, or of those that lie beside a module."""
+    """Hash of the Python files of a package, or of those beside a module."""
     files = folder.rglob("*.py") if (folder / "__init__.py").exists() else folder.glob("*.py")
     return digest_of([[file.relative_to(folder).as_posix(), checksum(file)] for file in sorted(files)])
 
@@ -145,7 +145,7 @@ def _tree(function: FunctionType) -> ast.Module:
 
 
 def _values_read(function: FunctionType) -> Iterator[tuple[str, Any]]:
-    """Names and values of what a function reads beside its arguments: globals, what it closes over, its defaults."""
+    """Names and values of what a function reads besides its arguments: globals, closure variables, defaults."""
     for name in sorted(_globals_read(function.__code__)):
         if name in function.__globals__:
             yield name, function.__globals__[name]
@@ -177,7 +177,7 @@ def _bytecode(code: CodeType) -> list:
 
 
 def _imports(tree: ast.AST) -> set[str]:
-    """Top-level names, but for this project's, of what a function imports."""
+    """Top-level names of what a function imports, except this project's."""
     nodes = list(ast.walk(tree))
     names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
@@ -185,7 +185,7 @@ def _imports(tree: ast.AST) -> set[str]:
 
 
 def _own_folder(module: str) -> Path | None:
-    """Where a module lies that comes neither with Python nor with an installed package, whose version is recorded."""
+    """The folder of a module that belongs neither to Python nor to an installed package, whose version is recorded."""
     top = module.split(".")[0]
     if top in sys.stdlib_module_names:
         return None

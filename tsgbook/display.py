@@ -1,4 +1,4 @@
-"""The display of a run: one live line on a terminal, plain lines now and then elsewhere."""
+"""The display of a run: one live line on a terminal, occasional plain lines elsewhere."""
 
 import sys
 import time
@@ -11,7 +11,7 @@ INTERVAL_s = 15.0  # between plain lines
 
 
 class Display:
-    """Says which chapter and cell is at work, and how far the loop in it has come."""
+    """Shows which chapter and cell is running, and the progress of the loop in it."""
 
     def __init__(self, total: int, *, stream: TextIO | None = None):
         from rich.console import Console
@@ -49,13 +49,13 @@ class Display:
         self.cell = f"  cell {number}/{total}" + (f' "{title}"' if title else "")
 
     def tick(self) -> None:
-        """To be called often while a chapter is at work."""
+        """Update the display; call this often while a chapter is running."""
         if not self.live and time.monotonic() - self.printed >= INTERVAL_s:
             self.printed = time.monotonic()
             self.say(self.line())
 
     def end(self, text: str | None = None) -> None:
-        """Close the chapter's line with `text`, or with how long it took."""
+        """Finish the chapter's line with `text`, or with the time it took."""
         self.say(f"{self.chapter}  {text or f'done in {clock(time.monotonic() - self.started)}'}")
         self.chapter = self.cell = ""
 

@@ -1,4 +1,4 @@
-"""How much work, disk and time a profile would take, scaled from the last runs on this machine."""
+"""How much work, disk space and time a profile would take, scaled from the last runs on this machine."""
 
 import json
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ TIMES = ((365 * 86400, "years"), (86400, "days"), (3600, "h"), (60, "min"))
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """What a chapter has to do: in words, as an amount that its time is proportional to, and the pixels it stores."""
+    """The work of a chapter: in words, as an amount to which its time is proportional, and the pixels it stores."""
 
     text: str = ""
     amount: float = 1.0
@@ -28,7 +28,7 @@ class Work:
 
 
 def estimate(profile: Profile, *, root: Path) -> str:
-    """A table: each chapter's work, disk and time, and what the times are scaled from."""
+    """A table with the work, disk space and time of each chapter, and the run from which times are scaled."""
     source, stamps = _last_run(root, first=profile.name)
     rows, total_s, total_bytes = [("chapter", "work", "disk", "time")], 0.0, 0.0
     for chapter in CHAPTERS:
@@ -54,7 +54,7 @@ def estimate(profile: Profile, *, root: Path) -> str:
 
 
 def work_of(chapter: str, parameters: Parameters) -> Work:
-    """The work of a chapter with these parameters of all chapters."""
+    """The work of a chapter, given the parameters of all chapters."""
     formula = {
         "02_simulation": _simulation,
         "05_training": _training,
@@ -92,7 +92,7 @@ def _prediction(parameters: Parameters, own: Mapping[str, Any]) -> Work:
 def _reconstruction(parameters: Parameters, own: Mapping[str, Any]) -> Work:
     n_pixels, volumes = parameters["02_simulation"]["n_pixels"], 1
     for gap in (g for g in own["gaps"] if g > 1):
-        fills = 1 if gap == 2 else 2  # one and the same series where a midpoint is all that is missing
+        fills = 1 if gap == 2 else 2  # one series if only the midpoint is missing
         volumes += min(own["n_offsets"], gap) * (1 + fills * len(own["mix_methods"]))
     volumes *= _n_test_series(parameters)
     of_dose = sum(1 + (len(own["dose_methods"]) if gap > 1 else 0) for gap in own["dose_gaps"])
@@ -118,7 +118,7 @@ def _n_test_series(parameters: Parameters) -> int:
 
 
 def _last_run(root: Path, *, first: str) -> tuple[str, dict[str, dict[str, Any]]]:
-    """Name and chapters' stamps of the most telling complete run: this profile, else book, else smoke."""
+    """Name and stamps of the most relevant complete run: this profile, else book, else smoke."""
     for name in (first, "book", "smoke"):
         files = [root / "artifacts" / name / "executed" / f"{chapter.name}.json" for chapter in CHAPTERS]
         if all(file.is_file() for file in files):
@@ -129,7 +129,7 @@ def _last_run(root: Path, *, first: str) -> tuple[str, dict[str, dict[str, Any]]
 def _seconds(
     chapter: str, work: Work, parameters: Parameters, stamps: Mapping[str, Mapping[str, Any]], folder: Path
 ) -> float | None:
-    """Time for the artifacts scaled by the work, and for the rest of the chapter (its figures) as it was."""
+    """Time of a chapter: that of its artifacts, scaled by the work, plus that of the rest (figures), unscaled."""
     if not stamps:
         return None
     before = {name: stamp["parameters"] for name, stamp in stamps.items()}

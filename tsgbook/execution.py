@@ -1,4 +1,4 @@
-"""Executing one notebook by papermill, in a kernel of this very Python."""
+"""Executing one notebook by papermill, in a kernel of the running Python."""
 
 import asyncio
 import logging
@@ -15,7 +15,7 @@ from tsg_core.errors import TsgError
 from tsg_core.tools.progress import FILE_VARIABLE
 
 _POLL_s = 0.2
-_GRACE_s = 20.0  # for a kernel to leave its work in order after Ctrl-C
+_GRACE_s = 20.0  # for a kernel to clean up after Ctrl-C
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -36,10 +36,10 @@ def execute(
     on_cell: Callable[[int], None] = lambda index: None,
     on_tick: Callable[[], None] = lambda: None,
 ) -> NotebookNode:
-    """The notebook executed in `folder`; `output` holds it so far after every cell.
+    """Execute the notebook in `folder`; `output` holds its current state after every cell.
 
-    `on_cell(index)` is called as each cell begins, `on_tick()` several times a second. Ctrl-C interrupts the cell,
-    ends the kernel and raises KeyboardInterrupt. Raises CellFailed where a cell raises, TsgError where the kernel dies.
+    `on_cell(index)` is called when a cell begins, `on_tick()` several times a second. Ctrl-C interrupts the cell, ends
+    the kernel and raises KeyboardInterrupt. Raises CellFailed if a cell raises, and TsgError if the kernel dies.
     """
     import papermill
     from jupyter_client import AsyncKernelManager
@@ -47,9 +47,9 @@ def execute(
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
-    for name in ("papermill", "traitlets"):  # they speak of their own housekeeping
+    for name in ("papermill", "traitlets"):  # they report their own housekeeping
         logging.getLogger(name).setLevel(logging.ERROR)
-    # without folders to look in, "python3" is the interpreter that runs this, whatever kernels are installed
+    # without folders to search, "python3" is the running interpreter, whatever kernels are installed
     kernel = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=KernelSpecManager(kernel_dirs=[]))
     executed: list[NotebookNode] = []
     failure: list[BaseException] = []
@@ -59,7 +59,7 @@ def execute(
             executed.append(
                 papermill.execute_notebook(
                     notebook,
-                    str(output).replace("{", "{{").replace("}", "}}"),  # papermill takes it for a format
+                    str(output).replace("{", "{{").replace("}", "}}"),  # papermill treats it as a format
                     kernel_name="python3",
                     language="python",
                     progress_bar=False,
@@ -75,7 +75,7 @@ def execute(
             failure.append(error)
 
     before = os.environ.get(FILE_VARIABLE)
-    os.environ[FILE_VARIABLE] = str(progress_file)  # the kernel takes it over
+    os.environ[FILE_VARIABLE] = str(progress_file)  # the kernel inherits it
     try:
         _run_interruptibly(work, kernel, on_tick)
     finally:
@@ -88,12 +88,12 @@ def execute(
         index = error.cell_index
         raise CellFailed(index, error.source, error.ename, _ANSI.sub("", error.evalue), traceback) from None
     if isinstance(error, DeadKernelError):
-        raise TsgError("the kernel died, most often for want of memory; close other programs and run again") from None
+        raise TsgError("the kernel died, most often for lack of memory; close other programs and run again") from None
     raise error
 
 
 def _run_interruptibly(work: Callable[[], None], kernel, on_tick: Callable[[], None]) -> None:
-    """Run `work` in a thread; on Ctrl-C let the kernel stop what it does, end it, and raise KeyboardInterrupt."""
+    """Run `work` in a thread; on Ctrl-C interrupt the kernel, end it, and raise KeyboardInterrupt."""
     thread = threading.Thread(target=work, name="notebook", daemon=True)
     thread.start()
     try:
@@ -104,12 +104,12 @@ def _run_interruptibly(work: Callable[[], None], kernel, on_tick: Callable[[], N
         _signal(kernel, signal.SIGINT)
         try:
             thread.join(_GRACE_s)
-        finally:  # a second Ctrl-C too
+        finally:  # also after a second Ctrl-C
             if thread.is_alive():
                 _signal(kernel, signal.SIGKILL)
                 thread.join(_GRACE_s)
         raise
-    finally:  # papermill leaves a kernel that it was given running; its work is done and its outputs are here
+    finally:  # papermill leaves a given kernel running; its work is done, and its outputs are here
         _signal(kernel, signal.SIGKILL)
         if kernel.provisioner is not None:
             asyncio.run(kernel.provisioner.wait())

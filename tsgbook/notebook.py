@@ -1,4 +1,4 @@
-"""A chapter's notebook as a document: reading the pair, what counts as a change, what is kept of an executed one."""
+"""A chapter's notebook as a document: reading the pair, detecting changes, storing an executed notebook."""
 
 import ast
 import copy
@@ -23,7 +23,7 @@ _HEADING = re.compile(r"^#+\s+(.*?)\s*$", re.MULTILINE)
 
 
 def read_chapter(folder: Path, name: str) -> NotebookNode:
-    """The notebook of a chapter from its .py half, the reviewed one, or from its .ipynb where there is no other."""
+    """The notebook of a chapter from its .py half, the reviewed one, or from its .ipynb if there is no other."""
     for suffix in (".py", ".ipynb"):
         path = folder / f"{name}{suffix}"
         if path.is_file():
@@ -35,7 +35,7 @@ def read_chapter(folder: Path, name: str) -> NotebookNode:
 
 
 def in_step(folder: Path, name: str) -> bool:
-    """Whether both halves of a pair hold the same cells, in sources, kinds and tags."""
+    """Whether both halves of a pair hold the same cells, with equal sources, kinds and tags."""
     halves = [folder / f"{name}{suffix}" for suffix in (".py", ".ipynb")]
     if not all(path.is_file() for path in halves):
         return False
@@ -47,12 +47,12 @@ def in_step(folder: Path, name: str) -> bool:
 
 
 def source_digest(notebook: NotebookNode) -> str:
-    """Hash of everything a reader sees before execution."""
+    """Hash of everything that a reader sees before execution."""
     return digest_of([[c.cell_type, c.source, c.metadata.get("tags", [])] for c in notebook.cells])
 
 
 def code_texts(notebook: NotebookNode) -> list[str]:
-    """What each code cell computes, whatever its comments and layout; the cell of parameters is left out."""
+    """What each code cell computes, regardless of comments and layout; the cell of parameters is left out."""
     return [_cell_text(cell.source) for cell in code_cells(notebook) if "parameters" not in tags(cell)]
 
 
@@ -95,24 +95,24 @@ def parameter_defaults(notebook: NotebookNode) -> dict[str, object]:
 
 
 def with_parameters(notebook: NotebookNode, parameters: Mapping[str, Any]) -> NotebookNode:
-    """The notebook with papermill's cell of these parameters after its own."""
+    """The notebook with papermill's cell of these parameters added after its own."""
     from papermill.parameterize import parameterize_notebook
 
     notebook = copy.deepcopy(notebook)
-    notebook.metadata["papermill"] = {}  # both as papermill has them once it has read a file
+    notebook.metadata["papermill"] = {}  # both as papermill sets them after reading a file
     for cell in notebook.cells:
         cell.metadata.setdefault("tags", [])
     return parameterize_notebook(notebook, dict(parameters), kernel_name="python3", language="python")
 
 
 def place_of(notebook: NotebookNode, index: int) -> tuple[int, int]:
-    """Which of the author's code cells the cell at an index is, or follows, and how many there are."""
+    """Number of the author's code cell that the cell at an index is, or follows, and the total number."""
     before = nbformat.v4.new_notebook(cells=notebook.cells[: index + 1])
     return len(code_cells(before)), len(code_cells(notebook))
 
 
 def cell_title(notebook: NotebookNode, index: int) -> str:
-    """The heading under which a cell stands."""
+    """The heading above a cell."""
     for cell in reversed(notebook.cells[: index + 1]):
         headings = _HEADING.findall(cell.source) if cell.cell_type == "markdown" else []
         if headings:
@@ -121,7 +121,7 @@ def cell_title(notebook: NotebookNode, index: int) -> str:
 
 
 def refreshed(executed: NotebookNode, source: NotebookNode) -> NotebookNode:
-    """The source's text and comments with the outputs of an executed notebook whose code computes the same."""
+    """The text and comments of the source with the outputs of an executed notebook that computes the same."""
     notebook = copy.deepcopy(source)
     notebook.metadata = executed.metadata
     for new, old in zip(code_cells(notebook), code_cells(executed), strict=True):
@@ -133,7 +133,7 @@ def refreshed(executed: NotebookNode, source: NotebookNode) -> NotebookNode:
 
 
 def write_executed(notebook: NotebookNode, path: Path, *, root: Path, record: dict[str, object]) -> None:
-    """Write an executed notebook whole, without times and paths of the machine, with `record` as its tsg metadata."""
+    """Write an executed notebook, whole, without times and machine paths, with `record` as its tsg metadata."""
     notebook = copy.deepcopy(notebook)
     notebook.metadata.pop("papermill", None)
     notebook.metadata["tsg"] = record
@@ -147,8 +147,8 @@ def write_executed(notebook: NotebookNode, path: Path, *, root: Path, record: di
 
 
 def without_paths(text: str, root: Path) -> str:
-    """The text with the checkout, the environment and the home folder named by what they are."""
-    # begins at a slash: a pattern that may begin anywhere takes minutes on an embedded picture
+    """The text with the paths of the checkout, the environment and the home folder replaced by generic names."""
+    # starts at a slash: a pattern that may start anywhere takes minutes on an embedded picture
     text = re.sub(r"(?:/[\w.-]+)*/ipykernel_\d+/\d+\.py", "cell", text)
     places = {str(root): "", os.path.realpath(root): "", sys.prefix: ".venv/", sys.base_prefix: "python/"}
     places |= {str(Path.home()): "~/"}

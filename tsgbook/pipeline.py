@@ -1,4 +1,4 @@
-"""Running the chapters in order: each once, and again only when something that it depends on has changed."""
+"""Running the chapters in order: each once, and again only if something that it depends on has changed."""
 
 import json
 import os
@@ -46,7 +46,7 @@ NEW_RESULTS = f"{RESULTS} changed"
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """What is to be done with a chapter: `action` is "run", "refresh" (its prose only) or "skip", `why` in words."""
+    """What to do with a chapter: `action` is "run", "refresh" (prose only) or "skip"; `why` is in words."""
 
     chapter: str
     action: str
@@ -54,7 +54,7 @@ class Step:
 
 
 class Run:
-    """The chapters of a checkout with a profile: what is current, and running what is not."""
+    """The chapters of a checkout with a profile: finds out what is current, and runs what is not."""
 
     def __init__(self, profile: Profile, *, root: Path | None = None, chapters: tuple[Chapter, ...] = CHAPTERS):
         self.profile, self.chapters = profile, chapters
@@ -65,7 +65,7 @@ class Run:
         self.store = Artifacts(self.folder)
 
     def plan(self, *, only: str | None = None, force: bool = False) -> list[Step]:
-        """What `run` would do, as far as can be known before the chapters have run."""
+        """What `run` would do, as far as this is known before the chapters have run."""
         steps: list[Step] = []
         for chapter in self._chosen(only):
             earlier = [s.chapter for s in steps if s.action == "run" and s.chapter in chapter.needs]
@@ -76,11 +76,10 @@ class Run:
         return steps
 
     def run(self, *, only: str | None = None, force: bool = False, stream: TextIO | None = None) -> None:
-        """Run the chapters that are not current, in order; `only` that one, `force` even if it is, with
-        new artifacts.
+        """Run the chapters that are not current, in order; `only` that one; with `force` also if current, from scratch.
 
-        Raises TsgError where a chapter fails, which names the chapter and the cell, and where `only` lacks what it
-        needs. Ctrl-C raises KeyboardInterrupt; the next run goes on from there.
+        Raises TsgError if a chapter fails (it names the chapter and the cell), and if `only` lacks what it needs.
+        Ctrl-C raises KeyboardInterrupt; the next run continues from there.
         """
         chosen = self._chosen(only)
         self._check_parameters(chosen)
@@ -96,12 +95,12 @@ class Run:
                 self._run_chapter(chapter, self._step(chapter, force=force), display)
 
     def outdated(self, *, but_for_results: bool = False) -> dict[str, str]:
-        """Chapters that must run, and why; `but_for_results` leaves out those that only show recorded results anew."""
+        """Chapters that must run, and why; `but_for_results` omits those that would only show new recorded results."""
         reasons = {chapter.name: self._why_run(chapter) for chapter in self.chapters}
         return {name: why for name, why in reasons.items() if why and not (but_for_results and why == NEW_RESULTS)}
 
     def stamp(self, name: str) -> dict[str, Any] | None:
-        """What the last complete execution of a chapter was made of, and how long it took."""
+        """The recipe of the last complete execution of a chapter, and the time it took."""
         try:
             return json.loads(self._stamp_path(name).read_text(encoding="utf-8"))
         except (FileNotFoundError, json.JSONDecodeError):
@@ -137,7 +136,7 @@ class Run:
         return NEW_RESULTS if changed else ""
 
     def _recipe(self, chapter: Chapter) -> dict[str, Any]:
-        """Everything that a chapter's outputs depend on, under names for the reader."""
+        """Everything that the outputs of a chapter depend on, under readable names."""
         notebook = read_chapter(self.notebooks, chapter.name)
         modules = modules_of(notebook)
         needed = [earlier for earlier in self.chapters if earlier.name in chapter.needs]
@@ -151,7 +150,7 @@ class Run:
         }
 
     def _outside(self, chapter: Chapter) -> dict[str, Path]:
-        """Files and folders outside the store that the chapter reads: parameters called `..._path`."""
+        """Files and folders outside the store that the chapter reads: parameters named `..._path`."""
         parameters = self.profile.parameters[chapter.name].items()
         return {key: self.root / value for key, value in parameters if key.endswith("_path") and value}
 
@@ -273,7 +272,7 @@ class Run:
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
-        """One run at a time writes to the folder; the lock ends with the process, however that ends."""
+        """Let only one run at a time write to the folder; the lock ends with the process, however that ends."""
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(self.folder / ".lock", timeout=0):
@@ -291,7 +290,7 @@ def describe(steps: list[Step]) -> str:
 
 
 def _with_companions(path: Path) -> str:
-    """Hash of the contents at a path, and of the files beside it that share its stem, which may hold its angles."""
+    """Hash of the contents at a path and of files beside it with the same stem, which may hold its angles."""
     if not path.exists():
         return ""
     files = [path] if path.is_dir() else sorted(f for f in path.parent.glob("*") if f.name.startswith(f"{path.stem}."))

@@ -1,4 +1,4 @@
-"""Profiles: the parameters of every chapter, from a YAML file, with single values replaced on the command line."""
+"""Profiles: the parameters of every chapter from a YAML file, with single values replaced on the command line."""
 
 import difflib
 import re
@@ -19,7 +19,7 @@ STRIDES = re.compile(r"(^|_)(gap|rate)s?$")  # parameters that are strides of fr
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """`parameters` maps each chapter's name to its parameters; `changed` tells those set on the command line."""
+    """`parameters` maps each chapter's name to its parameters; `changed` lists those set on the command line."""
 
     name: str
     description: str
@@ -28,7 +28,7 @@ class Profile:
 
 
 def find_root() -> Path:
-    """The folder that holds `notebooks/`: this one, one above it, or the checkout that the package comes from."""
+    """The folder that contains `notebooks/`: this one, one above it, or the checkout from which the package comes."""
     here = Path.cwd()
     for folder in (here, *here.parents, Path(__file__).parent.parent):
         if (folder / "notebooks" / "profiles").is_dir():
@@ -43,7 +43,7 @@ def load_profile(
     root: Path | None = None,
     chapters: tuple[Chapter, ...] = CHAPTERS,
 ) -> Profile:
-    """The profile of this name (or in the YAML file of this path), with overrides "key=value" or "chapter.key=value".
+    """The profile with this name, or in this YAML file, with overrides "key=value" or "chapter.key=value".
 
     An override of text is taken as it stands. Relative paths in overrides count from the working directory, those in
     the file from the repository's root. Raises TsgError for an unknown profile, a malformed file or override, an
@@ -114,14 +114,14 @@ def _text(key: str, text: str) -> str:
 def _value(default: Any, value_text: str, text: str) -> Any:
     of_text = isinstance(default, list) and default and isinstance(default[0], str)
     try:
-        value = yaml.load(value_text, Loader=yaml.BaseLoader if of_text else yaml.SafeLoader)  # the former: all is text
+        value = yaml.load(value_text, Loader=yaml.BaseLoader if of_text else yaml.SafeLoader)  # Base: all text
     except yaml.YAMLError as error:
         raise TsgError(f"--set {text!r}: {value_text!r} is not a value: {_one_line(error)}") from None
     return _like(default, value, text)
 
 
 def _like(default: Any, value: Any, text: str) -> Any:
-    """The value, of the default's type (a whole number will do for a float), else TsgError."""
+    """The value, in the type of the default (a whole number is fine for a float); else TsgError."""
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if isinstance(default, float) and isinstance(value, str):

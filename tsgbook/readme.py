@@ -1,4 +1,4 @@
-"""The README's tables of results, written from the recorded tables so that no number in them is typed."""
+"""The README's tables of results, written from the recorded tables so that no number is typed by hand."""
 
 from pathlib import Path
 
@@ -14,16 +14,17 @@ BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 def results_block(*, root: Path | None = None) -> str:
     """Markdown: mean PSNR of each method on the test particles and its paired gain over linear interpolation.
 
-    Below it the gains off the methods' own model, of chapter 9, where they are recorded. Raises TsgError where no run is recorded.
+    The gains off the methods' own model (chapter 9) follow, if they are recorded. Raises TsgError if no run is
+    recorded.
     """
     table, sidecar = load_results("frame_metrics", root=root)
     gains = summary.gain_over(table, column="psnr_dB", of="method", baseline="linear")
     means = summary.over_particles(gains, by=["microscope", "method"], columns=["psnr_dB", "ssim", "gain"])
     rates = sorted(table["rate"].unique())
     lines = [
-        f"Frames predicted at the midpoint of two measured ones: {table['particle'].nunique()} test particles of elements "
-        f"and shapes that training never saw, mean over the rates {rates[0]} to {rates[-1]} (a measured frame every "
-        f"{2 * rates[0]} to {2 * rates[-1]} tilt steps), 95 % intervals over particles. Profile "
+        f"Frames predicted at the midpoint of two measured ones: {table['particle'].nunique()} test particles of "
+        f"elements and shapes that training never saw, mean over the rates {rates[0]} to {rates[-1]} (a measured "
+        f"frame every {2 * rates[0]} to {2 * rates[-1]} tilt steps), 95 % intervals over particles. Profile "
         f"`{sidecar['profile']}`, incoherent image model, recorded on {sidecar['made'][:10]}.",
         "",
         "| microscope | method | PSNR (dB) | SSIM | gain over linear (dB) |",
@@ -75,7 +76,7 @@ def _off_model_lines(*, root: Path | None) -> list[str]:
 
 
 def fill_readme(path: Path, *, root: Path | None = None) -> Path:
-    """Put the block of results between the README's two markers; TsgError where they are missing."""
+    """Put the block of results between the README's two markers; raises TsgError if they are missing."""
     text = path.read_text(encoding="utf-8")
     if text.count(BEGIN) != 1 or text.count(END) != 1:
         raise TsgError(f"{path.name} must hold the markers {BEGIN} and {END} once each")

@@ -1,4 +1,4 @@
-"""Recorded results: the tables of the last full run of a profile, kept small in `book/results` with what made them."""
+"""Recorded results: the small tables of the last full run of a profile, in `book/results`, with their provenance."""
 
 import hashlib
 import json
@@ -75,7 +75,7 @@ def record(profile: Profile, *, root: Path | None = None) -> list[Path]:
 
 
 def load_results(name: str, *, root: Path | None = None) -> "tuple[pd.DataFrame, dict[str, Any]]":
-    """A recorded table and its sidecar; TsgError where it is missing or does not match its checksum."""
+    """A recorded table and its sidecar; raises TsgError if it is missing or does not match its checksum."""
     import pandas as pd
 
     path = (root or find_root()) / FOLDER / f"{name}.csv"
@@ -88,7 +88,7 @@ def load_results(name: str, *, root: Path | None = None) -> "tuple[pd.DataFrame,
 
 
 def recorded(name: str, *, root: Path | None = None) -> Recorded | None:
-    """The recorded table of this name, or None where no run has been recorded yet."""
+    """The recorded table with this name, or None if no run has been recorded yet."""
     if not ((root or find_root()) / FOLDER / f"{name}.json").is_file():
         return None
     table, sidecar = load_results(name, root=root)
@@ -96,7 +96,7 @@ def recorded(name: str, *, root: Path | None = None) -> Recorded | None:
 
 
 def show(result: Recorded | None, draw: Callable[["pd.DataFrame"], Any], *, caption: str = "") -> None:
-    """Show in a notebook what `draw` makes of a recorded table, and when and how long it took; say so if there is none.
+    """Show in a notebook what `draw` makes from a recorded table, with its date and duration; say so if there is none.
 
     A table that `draw` returns is displayed under `caption`.
     """
@@ -116,7 +116,7 @@ def show(result: Recorded | None, draw: Callable[["pd.DataFrame"], Any], *, capt
 
 
 def outdated(profile: Profile, *, root: Path | None = None) -> dict[str, str]:
-    """Recorded tables that were made with other parameters than `profile` has now, and which differ."""
+    """Recorded tables made with other parameters than `profile` has now, and the parameters that differ."""
     found = {}
     for path in sorted(((root or find_root()) / FOLDER).glob("*.json")):
         sidecar = json.loads(path.read_text(encoding="utf-8"))
@@ -135,7 +135,7 @@ def outdated(profile: Profile, *, root: Path | None = None) -> dict[str, str]:
 
 
 def _with_needs(name: str) -> list[str]:
-    """A chapter and those it depends on, in order."""
+    """A chapter and those on which it depends, in order."""
     wanted = {name}
     for chapter in reversed(CHAPTERS):
         if chapter.name in wanted:

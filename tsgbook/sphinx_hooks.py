@@ -1,4 +1,4 @@
-"""Two hooks for the book's Sphinx build: plotly.js where a page has a figure, docstrings read as Markdown."""
+"""Two hooks for the book's Sphinx build: plotly.js on pages with interactive figures, docstrings read as Markdown."""
 
 import re
 
@@ -20,7 +20,7 @@ def load_plotly(app, pagename, templatename, context, doctree) -> None:
 
 
 def read_as_markdown(app, what, name, obj, options, lines: list[str]) -> None:
-    """Turn a docstring with `code` and plain characters into reStructuredText that means the same.
+    """Turn a docstring with `code` and plain characters into equivalent reStructuredText.
 
     Paragraphs with aligned columns keep their line breaks.
     """

@@ -194,9 +194,7 @@ def error_trend(left_out: LeftOut) -> ErrorTrend:
     )
 
 
-def carried_gain_dB(
-    left_out: LeftOut, weights: np.ndarray, *, over: int, spacing_deg: float
-) -> tuple[float, float]:
+def carried_gain_dB(left_out: LeftOut, weights: np.ndarray, *, over: int, spacing_deg: float) -> tuple[float, float]:
     """Expected gain of a blend over one method, averaged over frames, and its standard error.
 
     What the near frames show, and as much more at this spacing as they show more than the far ones. Without three pairs

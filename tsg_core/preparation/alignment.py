@@ -1,4 +1,4 @@
-"""Alignment: where each frame and the tilt axis lie, and the frames put where they belong."""
+"""Alignment: find where each frame and the tilt axis lie, and move the frames to where they belong."""
 
 from dataclasses import dataclass, replace
 
@@ -15,29 +15,29 @@ from .transformation import axis_offset_px, axis_rotation, border_level, common_
 STARTS = ("correlation", "centre-of-mass")
 METHODS = (*STARTS, "full")
 COARSEST_px = 64  # width to which frames are binned for the first search of the axis
-WIDE_px = 128  # frames wider than this, which take long, get one round of matching and no search of the axis
-FINE_deg = 1.5  # how far the axis is looked for at the finer binnings
-N_SEARCHES = 8  # of the axis at most, each from the end of the one before where the best was found there
-DOUBTFUL = 0.15  # of the mean intensity: sides of the frames brighter than this are not empty
+WIDE_px = 128  # wider frames take long: they get one round of matching and no search of the axis
+FINE_deg = 1.5  # range of the search for the axis at the finer binnings
+N_SEARCHES = 8  # for the axis, at most; each continues from the end of the range if the best was there
+DOUBTFUL = 0.15  # of the mean intensity: brighter sides of the frames are not empty
 NO_FIELD = (
     " No pixel was recorded at every tilt: the frames lie too far apart, or the alignment went wrong; compare what "
     "tsg prepare gives with --align none, with --axis 0 and with --rotate."
 )
-OFFSET_px = 4.0  # how far the axis is looked for across the coarsest frames
+OFFSET_px = 4.0  # range of the search for the axis across the coarsest frames
 
 
 @dataclass(frozen=True, kw_only=True)
 class AlignmentSettings:
     """How the shifts are found.
 
-    method         "correlation": of successive frames; "centre-of-mass": that of every frame on the tilt axis, and
-                   along y the common lines; "full": the better of the two, then axis and shifts by reprojection
-    stretch        whether correlation foreshortens frames as those of a flat object
-    axis_deg       inclination of the tilt axis to begin with, positive where it leans to the right with the row
-    axis_reach_deg how far from there it is looked for at first, and further on where the best is at an end of that;
-                   0 takes it as it is
-    finest_px      frames wider than this are binned for the search; shifts are found to about 0.05 of a binned pixel
-    n_rounds       of projection matching at each binning, but only one for frames wider than WIDE_px
+    method         "correlation": of successive frames; "centre-of-mass": put that of every frame on the tilt axis, and
+                   use common lines along y; "full": the better of the two, then axis and shifts by reprojection
+    stretch        whether correlation foreshortens frames like those of a flat object
+    axis_deg       initial inclination of the tilt axis, positive if it leans to the right as the row index grows
+    axis_reach_deg range of the first search around it, which continues if the best value is at an end; 0 keeps
+                   axis_deg as it is
+    finest_px      wider frames are binned for the search; shifts are found to about 0.05 of a binned pixel
+    n_rounds       of projection matching at each binning; only one for frames wider than WIDE_px
     """
 
     method: str = "full"
@@ -58,11 +58,11 @@ class AlignmentSettings:
 class AlignmentReport:
     """Numbers of an alignment.
 
-    start            what the search began with: "correlation" or "centre-of-mass"
+    start            start of the search: "correlation" or "centre-of-mass"
     residual_before  reprojection residual of the frames as recorded
     residual_after   and as aligned, both at the coarsest binning
-    kept             whether the frames were left as recorded, as nothing that was found lowers the residual
-    field            rows and columns within which every aligned pixel was recorded at every tilt
+    kept             whether the frames were left as recorded, because no shifts or axis lower the residual
+    field            rows and columns in which every aligned pixel was recorded at every tilt
     at_sides         mean intensity at the left and right sides of the frames, relative to that of whole frames
     """
 
@@ -81,8 +81,8 @@ class AlignmentReport:
         rows, columns = self.field
         if self.kept:
             return (
-                f"Aligned by {self.method}: the frames are left as recorded, since no shifts or inclination of the axis "
-                f"that were found lower their reprojection residual, {self.residual_before:.3f}."
+                f"Aligned by {self.method}: the frames are left as recorded, since no shifts or inclination of the "
+                f"axis that were found lower their reprojection residual, {self.residual_before:.3f}."
             )
         doubt = (
             f" The frames' sides are {self.at_sides:.0%} as bright as the frames: an object that reaches beyond them, "
@@ -101,9 +101,9 @@ class AlignmentReport:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Alignment:
-    """An aligned series, and what was undone.
+    """An aligned series, and the displacements that were undone.
 
-    series    aligned: the tilt axis is vertical and in the middle, the object's centre of mass about the middle
+    series    aligned: the tilt axis is vertical and in the middle, the object's centre of mass near the middle
     shift_px  (n_tilt, 2) displacement (y, x) of each recorded frame in its own pixels, see `transformation`
     axis_deg  inclination of the tilt axis in the recorded frames
     """
@@ -115,13 +115,13 @@ class Alignment:
 
     @property
     def axis_offset_px(self) -> float:
-        """The part of the shifts that is constant across the axis: where the tilt axis was recorded."""
+        """The constant part of the shifts across the axis: where the tilt axis was recorded."""
         return self.report.axis_offset_px
 
     def apply(self, series: TiltSeries) -> TiltSeries:
-        """Another recording of the same frames aligned: unfiltered, or with pixels of another size.
+        """Align another recording of the same frames: unfiltered, or with pixels of another size.
 
-        Raises TsgError where its angles are not those of the aligned series.
+        Raises TsgError if its angles are not those of the aligned series.
         """
         if not np.array_equal(series.tilt_deg, self.series.tilt_deg):
             raise TsgError("an alignment applies to a series with the same angles; exclude the same frames first")
@@ -131,11 +131,12 @@ class Alignment:
 
 
 def align(series: TiltSeries, *, settings: AlignmentSettings = AlignmentSettings()) -> Alignment:
-    """Find shifts and tilt axis of a recorded series, and undo them in one resampling.
+    """Find the shifts and the tilt axis of a recorded series, and undo them in one resampling.
 
-    Frames should be free of background and hot pixels, and the object should lie within them at all tilts: reprojection
-    takes what lies beyond the frames for misalignment, and then the axis is better given than looked for. The report
-    says where that is in doubt; `benchmarks/alignment.py` measures it. Raises TsgError for fewer than three frames.
+    Frames should be free of background and hot pixels, and the object should lie inside them at all tilts. Reprojection
+    mistakes anything beyond the frames for misalignment; it is then better to give the axis than to search for it. The
+    report says when this is in doubt, and `benchmarks/alignment.py` measures it. Raises TsgError for fewer than three
+    frames.
     """
     if len(series) < 3:
         raise TsgError(f"{len(series)} frames cannot be aligned: three are needed")
@@ -146,7 +147,7 @@ def align(series: TiltSeries, *, settings: AlignmentSettings = AlignmentSettings
     start = min(residuals, key=residuals.get)
     shift_px = starts[start]
     if settings.method == "full":
-        of_mass = start == "centre-of-mass"  # it tells where the axis is; correlation does not
+        of_mass = start == "centre-of-mass"  # it locates the axis; correlation does not
         if not of_mass:
             shift_px = coarse.with_offset(shift_px, axis_deg)
         shift_px, axis_deg = _refined(levels, shift_px, settings=settings)
@@ -174,7 +175,7 @@ def align(series: TiltSeries, *, settings: AlignmentSettings = AlignmentSettings
 
 
 def coarse_residual(series: TiltSeries, *, n_rounds: int = 2) -> float:
-    """The reprojection residual of a series that is aligned roughly, about a vertical axis, at the coarsest binning."""
+    """The reprojection residual of a series at the coarsest binning, roughly aligned about a vertical axis."""
     level = _levels(series, finest_px=COARSEST_px)[0]
     starts = [_start(level, name, AlignmentSettings()) for name in STARTS]
     shift_px = min(starts, key=lambda shift_px: level.residual(shift_px, 0.0))
@@ -182,13 +183,13 @@ def coarse_residual(series: TiltSeries, *, n_rounds: int = 2) -> float:
 
 
 def _undone(frames: np.ndarray, *, shift_px: np.ndarray, axis_deg: float) -> np.ndarray:
-    """Recorded frames moved back, none darker than all that was recorded: a spline rings about an outlying pixel."""
+    """Recorded frames, moved back and clipped at the darkest recorded value: a spline rings around outlying pixels."""
     return np.maximum(moved_back(frames, shift_px=shift_px, axis_deg=axis_deg), frames.min())
 
 
 @dataclass(frozen=True, eq=False)
 class _Level:
-    """The series binned by `factor`, its border at zero; shifts go in and come out in pixels of the series itself."""
+    """The series binned by `factor`, with its border at zero; all shifts are in pixels of the series itself."""
 
     frames: np.ndarray
     tilt_deg: np.ndarray
@@ -206,7 +207,7 @@ class _Level:
         )
 
     def with_offset(self, shift_px: np.ndarray, axis_deg: float) -> np.ndarray:
-        """The shifts and what is to be added to all of them across the axis."""
+        """The shifts plus the best common offset across the axis."""
         scaled_px, trial_px = shift_px / self.factor, np.arange(-OFFSET_px, OFFSET_px + 1)
         offset_px, _ = best_offset_px(
             self.frames, tilt_deg=self.tilt_deg, shift_px=scaled_px, axis_deg=axis_deg, trial_px=trial_px
@@ -220,8 +221,8 @@ class _Level:
     def centred(self, shift_px: np.ndarray, axis_deg: float, *, offset: bool) -> np.ndarray:
         """The shifts that put the mean centre of mass into the middle row and on the tilt axis.
 
-        `offset`: what the centres are displaced by at all tilts counts as the offset of the axis, which reprojection
-        tells badly: with a missing wedge, a volume takes on much of a wrong one.
+        With `offset`, a displacement of the centres that is common to all tilts counts as the offset of the axis.
+        Reprojection determines this offset poorly: with a missing wedge, a volume adapts to a wrong one.
         """
         centre_px = centre_of_mass_shifts(self.moved_back(shift_px, axis_deg)) * self.factor
         return shift_px + translation_of(centre_px, tilt_deg=self.tilt_deg, offset=offset) @ axis_rotation(axis_deg).T
@@ -253,7 +254,7 @@ def _at_sides(frames: np.ndarray) -> float:
 
 
 def _refined(levels: list[_Level], shift_px: np.ndarray, *, settings: AlignmentSettings) -> tuple[np.ndarray, float]:
-    """Shifts and axis in turn, from the coarsest binning to the finest; the shifts come last."""
+    """Refine shifts and axis in turn, from the coarsest binning to the finest; the shifts come last."""
     axis_deg, reach_deg = settings.axis_deg, settings.axis_reach_deg
     for level in levels:
         wide = max(level.frames.shape[1:]) > WIDE_px
@@ -267,7 +268,7 @@ def _refined(levels: list[_Level], shift_px: np.ndarray, *, settings: AlignmentS
 def _with_axis(
     level: _Level, shift_px: np.ndarray, axis_deg: float, *, reach_deg: float, n_rounds: int
 ) -> tuple[np.ndarray, float]:
-    """The inclination of the axis within `reach_deg`, or beyond where the best is at an end, and the shifts that go with it."""
+    """The inclination of the axis and its shifts, searched within `reach_deg`, and beyond if the best is at an end."""
     for _ in range(N_SEARCHES):
         trial_deg = axis_deg + reach_deg * np.linspace(-1, 1, 9)
         axis_deg = level.best_axis_deg(shift_px, trial_deg)

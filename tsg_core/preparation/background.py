@@ -1,4 +1,4 @@
-"""The level that a detector reports where there is no object, and its removal."""
+"""The level that a detector reports without an object, and its removal."""
 
 from dataclasses import dataclass
 
@@ -11,9 +11,9 @@ from ..vacuum import MAD_TO_SIGMA, recorded_in, vacuum_of
 
 @dataclass(frozen=True, kw_only=True)
 class BackgroundReport:
-    """The level (n_tilt,) taken from each frame, and the robust standard deviation of what is left in the vacuum.
+    """The level (n_tilt,) subtracted from each frame, and the robust standard deviation of the remaining vacuum.
 
-    `filled` counts the frames with borders that were not recorded: another program aligned them.
+    `filled` counts the frames with borders that were not recorded, because another program aligned them.
     """
 
     level: np.ndarray
@@ -33,10 +33,10 @@ class BackgroundReport:
 def subtract_background(
     series: TiltSeries, *, level: float | None = None, per_frame: bool = False
 ) -> tuple[TiltSeries, BackgroundReport]:
-    """The series less its background: one level for all frames, or one for each.
+    """The series minus its background: one level for all frames, or one for each.
 
-    A level that is not given is estimated, see `vacuum.vacuum_of`. Values below it become negative, as noise about an
-    empty pixel must: clipping them would leave a background again. Borders that were not recorded become zero.
+    A level that is not given is estimated; see `vacuum.vacuum_of`. Values below it become negative, as the noise of
+    empty pixels must: clipping them would leave a background again. Borders that were not recorded become zero.
     Raises TsgError for a level that is not finite.
     """
     if level is not None and not np.isfinite(level):

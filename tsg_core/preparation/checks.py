@@ -1,4 +1,4 @@
-"""What a tilt series is, in words, and what about it calls for care before anything is made of it."""
+"""A tilt series described in words, and what calls for care before it is used."""
 
 import numpy as np
 
@@ -7,10 +7,10 @@ from ..vacuum import is_bright_field, offset_of, vacuum_of
 from .common_lines import change_of_sums
 
 SOURCES = {"angles": "tilt angles", "pixel_size": "pixel size", "intensity": "intensity", "axis": "tilt axis"}
-UNEQUAL = 1.3  # factor between a frame's total intensity and that of its neighbours
+UNEQUAL = 1.3  # factor between the total intensity of a frame and that of its neighbours
 WIDE_GAP = 1.9  # times the median step
 SHORT_RANGE_deg = 100.0
-LIKE_AXIS = 0.7  # how much sums over y change over how much those over x do, below which the axis seems to lie along x
+LIKE_AXIS = 0.7  # if sums over y change less than this, relative to sums over x, the axis seems to lie along x
 NEAR_BORDER = 0.15  # brightness of the left and right borders, between background and brightest column
 
 BRIGHT_FIELD = (
@@ -20,7 +20,7 @@ BRIGHT_FIELD = (
 
 
 def facts(series: TiltSeries) -> dict[str, str]:
-    """Name and value, as text with units, of what describes a series."""
+    """The properties of a series, as names and texts with units."""
     n_y, n_x = series.frames.shape[1:]
     steps = np.diff(series.tilt_deg)
     width_A, height_A = n_x * series.pixel_size_A, n_y * series.pixel_size_A
@@ -45,16 +45,16 @@ def facts(series: TiltSeries) -> dict[str, str]:
 
 
 def sources(series: TiltSeries) -> dict[str, str]:
-    """Name and origin of what describes a series, as it was told when the series was read."""
+    """The properties of a series and where each came from, as noted when the series was read."""
     told = series.metadata.get("sources", {})
     return {f"{name} from": told.get(key, "the series itself, which states no source") for key, name in SOURCES.items()}
 
 
 def warnings_of(series: TiltSeries, *, direction: bool = True) -> list[str]:
-    """Sentences, each with its cause or its remedy; none where nothing is wrong.
+    """Sentences, each with a cause or a remedy; empty if nothing is wrong.
 
-    Frames that are constant or saturated in the file's own numbers are named in the history that reading writes.
-    `direction`: whether the tilt axis seems to lie along x is looked at, too.
+    The history written by reading names frames that are constant or saturated in the file's own numbers. `direction`
+    also checks whether the tilt axis seems to lie along x.
     """
     if is_bright_field(series.frames):
         return [BRIGHT_FIELD, *_unequal(series), *_angles(series)]
@@ -67,7 +67,7 @@ def totals(series: TiltSeries) -> np.ndarray:
 
 
 def centres_of_mass_px(series: TiltSeries) -> np.ndarray:
-    """Column (n_tilt,) of each frame's centre of mass from its middle, above the frame's darkest column."""
+    """Column (n_tilt,) of each frame's centre of mass, relative to its middle; the darkest column counts as zero."""
     profiles = np.array([frame.mean(axis=0, dtype=np.float64) for frame in series.frames])
     profiles -= profiles.min(axis=1, keepdims=True)
     column = np.arange(profiles.shape[1]) - (profiles.shape[1] - 1) / 2
@@ -116,8 +116,8 @@ def _direction(series: TiltSeries) -> list[str]:
     if not over_y < LIKE_AXIS * over_x < np.inf:
         return []
     return [
-        "the sums of the columns change less from tilt to tilt than those of the rows, as if the tilt axis lay along x; "
-        "if it does, turn the frames by 90 degrees (tsg prepare IN --rotate)"
+        "the sums of the columns change less from tilt to tilt than those of the rows, as if the tilt axis lay along "
+        "x; if it does, turn the frames by 90 degrees (tsg prepare IN --rotate)"
     ]
 
 

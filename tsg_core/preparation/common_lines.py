@@ -8,15 +8,15 @@ from .correlation import shift_between
 from .transformation import border_level
 
 N_ROUNDS = 3
-ENDS = 8  # an eighth of a profile at each end is not compared: what a frame's shift moved out of it is missing there
+ENDS = 8  # an eighth of a profile at each end is ignored, because shifts may have moved part of it out of the frame
 
 
 def centre_of_mass_shifts(frames: np.ndarray) -> np.ndarray:
-    """Shifts (n_tilt, 2): the centre of mass of every frame, from the middle of the frame.
+    """Shifts (n_tilt, 2): the centre of mass of every frame, relative to the middle of the frame.
 
-    The centre of mass of an object that lies wholly within the frames projects to x cos(tilt) + z sin(tilt): put on
-    the tilt axis, it stays in the middle (Scott et al., Nature 483, 444, 2012). What is in sight at some tilts only, a
-    film above all, spoils it. The median of the border is taken for zero.
+    The centre of mass of an object that lies entirely inside the frames projects to x cos(tilt) + z sin(tilt). If it is
+    put on the tilt axis, it stays in the middle (Scott et al., Nature 483, 444, 2012). Anything that is in sight only
+    at some tilts, above all a film, spoils this. The median of the border counts as zero.
     """
     frames = frames - border_level(frames)[:, None, None]
     centres_y, centres_x = (pixel_centres_A(n, pixel_size_A=1.0) for n in frames.shape[1:])
@@ -26,9 +26,9 @@ def centre_of_mass_shifts(frames: np.ndarray) -> np.ndarray:
 
 
 def common_line_shifts(frames: np.ndarray) -> np.ndarray:
-    """Shifts (n_tilt,) along y, at which the frames' sums over x agree: a rotation about y leaves them as they are.
+    """Shifts (n_tilt,) along y at which the frames' sums over x agree; a rotation about y does not change these sums.
 
-    Each profile is matched with the mean of all, a few times over. The mean shift is zero.
+    Each profile is matched with the mean of all profiles, in a few passes. The mean shift is zero.
     """
     return _matched(_sums(frames, axis=2))[0]
 
@@ -36,8 +36,8 @@ def common_line_shifts(frames: np.ndarray) -> np.ndarray:
 def change_of_sums(frames: np.ndarray, *, axis: int) -> float:
     """How much the frames' sums over y (axis 1) or over x (axis 2) change from tilt to tilt, once shifts are undone.
 
-    The mean square of their deviations from the mean profile, relative to that of the mean profile; profiles are scaled
-    to the same sum. Least for the axis at right angles to that of the tilts. Infinite for frames without contrast.
+    This is the mean square of their deviations from the mean profile, relative to that of the mean profile; profiles
+    are scaled to the same sum. It is lowest for sums across the tilt axis, and infinite for frames without contrast.
     """
     _, profiles = _matched(_sums(frames, axis=axis))
     n = profiles.shape[1]
@@ -51,13 +51,13 @@ def change_of_sums(frames: np.ndarray, *, axis: int) -> float:
 
 
 def _sums(frames: np.ndarray, *, axis: int) -> np.ndarray:
-    """Smoothed sums (n_tilt, n) of what is above the border of each frame."""
+    """Smoothed sums (n_tilt, n) of the intensity above the border of each frame."""
     sums = frames.sum(axis=axis, dtype=np.float64) - border_level(frames)[:, None] * frames.shape[axis]
     return gaussian_filter1d(sums, 1.0, axis=1)
 
 
 def _matched(profiles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Shifts (n_tilt,) of the profiles (n_tilt, n), and the profiles moved back by them."""
+    """Shifts (n_tilt,) of the profiles (n_tilt, n), and the profiles moved back."""
     shifts, places = np.zeros(len(profiles)), np.arange(profiles.shape[1])
     for k in range(N_ROUNDS + 1):
         moved = np.array([np.interp(places + s, places, p) for s, p in zip(shifts, profiles, strict=True)])

@@ -1,4 +1,4 @@
-"""Bright field, where the object is dark, turned into frames to which the object adds."""
+"""Bright-field frames, in which the object is dark, inverted so that the object is bright."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from ..vacuum import vacuum_of
 
 @dataclass(frozen=True, kw_only=True)
 class InvertReport:
-    """The level (n_tilt,) beside the object, from which each frame was taken."""
+    """The level (n_tilt,) beside the object, from which each frame was subtracted."""
 
     level: np.ndarray
 
@@ -22,10 +22,10 @@ class InvertReport:
 
 
 def invert(series: TiltSeries) -> tuple[TiltSeries, InvertReport]:
-    """What the object takes away: the brightness of each frame's vacuum less the frame.
+    """What the object removes from the beam: the brightness of each frame's vacuum minus the frame.
 
-    In bright field that is proportional to the thickness where the object takes away little (Lambert and Beer, to first
-    order); where little is left, thick parts come out too thin.
+    In bright field this is proportional to the thickness if the object removes little (the Beer-Lambert law to first
+    order). Where little intensity is left, thick parts come out too thin.
     """
     level = -vacuum_of(-series.frames).level
     report = InvertReport(level=level)

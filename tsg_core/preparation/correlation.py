@@ -1,4 +1,4 @@
-"""Shifts by cross-correlation of successive frames, from the least tilted one outwards."""
+"""Shifts by cross-correlation of successive frames, from the least tilted frame outwards."""
 
 import numpy as np
 from scipy.ndimage import affine_transform, gaussian_filter
@@ -8,15 +8,15 @@ from .transformation import border_level, moved_back
 
 UPSAMPLING = 50  # of the cross-correlation: shifts come in steps of 0.02 pixels
 SMOOTH_px = 1.0
-STRONGEST = 2.0  # a frame is stretched by no more than this, as cosines vanish towards 90 degrees
+STRONGEST = 2.0  # largest stretch of a frame, since cosines vanish towards 90 degrees
 
 
 def shift_between(reference: np.ndarray, frame: np.ndarray) -> np.ndarray:
-    """Displacement of `frame` from `reference`, in steps of a fiftieth of a pixel; images or profiles.
+    """Displacement of `frame` from `reference` (images or profiles), in steps of a fiftieth of a pixel.
 
     The maximum of the cross-correlation, refined by an upsampled Fourier transform (Guizar-Sicairos, Thurman and
-    Fienup, Opt. Lett. 33, 156, 2008). Its amplitudes are not whitened, since noise fills the high frequencies.
-    Nothing is displaced from an empty image.
+    Fienup, Opt. Lett. 33, 156, 2008). Amplitudes are not whitened, since noise fills the high frequencies. The
+    displacement from an empty image is zero.
     """
     if not (reference.any() and frame.any()):
         return np.zeros(frame.ndim)
@@ -24,12 +24,12 @@ def shift_between(reference: np.ndarray, frame: np.ndarray) -> np.ndarray:
 
 
 def correlation_shifts(frames: np.ndarray, *, tilt_deg: np.ndarray, stretch: bool = True) -> np.ndarray:
-    """Shifts (n_tilt, 2) of frames from the least tilted one, each found beside its less tilted neighbour.
+    """Shifts (n_tilt, 2) of frames relative to the least tilted one, each found from its less tilted neighbour.
 
-    `stretch` foreshortens the neighbour by the ratio of the cosines, as a flat object would be; leave it off for round
-    particles. Each frame is first moved back by its neighbour's shift, so that drift adds up without leaving the reach
-    of the correlation, and so do errors: they grow as the root of the number of frames. The constant part is left to
-    others: correlation does not know where the tilt axis is.
+    `stretch` foreshortens the neighbour by the ratio of the cosines, as for a flat object; leave it off for round
+    particles. Each frame is first moved back by the shift of its neighbour, so that a long drift stays within reach of
+    the correlation. Errors add up, too: they grow as the root of the number of frames. The constant part must come from
+    elsewhere, because correlation does not know where the tilt axis is.
     """
     level = border_level(frames)
     smooth = gaussian_filter(frames - level[:, None, None], (0, SMOOTH_px, SMOOTH_px))

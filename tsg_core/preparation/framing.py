@@ -1,4 +1,4 @@
-"""Which part of a recording is kept, and how it lies: binning, cropping, turning by 90 degrees."""
+"""Binning and cropping frames, and turning them by 90 degrees."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from ..tilt_series import TiltSeries
 
 @dataclass(frozen=True, kw_only=True)
 class FramingReport:
-    """What a step did to the shape (n_y, n_x) of the frames."""
+    """How a step changed the shape (n_y, n_x) of the frames."""
 
     what: str
     shape_before: tuple[int, int]
@@ -57,10 +57,10 @@ def crop(
 
 
 def turn(series: TiltSeries) -> tuple[TiltSeries, FramingReport]:
-    """Frames turned by 90 degrees, for recordings with the tilt axis along x: what was a column becomes a row.
+    """Turn frames by 90 degrees, for recordings with the tilt axis along x: columns become rows.
 
-    The turn is counter-clockwise as a frame is drawn, row 0 on top. Turned the other way, frames and volume come out
-    rotated by 180 degrees about the beam, and the angles with the opposite sign: see `flip_angles`.
+    The turn is counter-clockwise in a frame drawn with row 0 on top. Turning the other way would rotate frames and
+    volume by 180 degrees about the beam, and reverse the sign of the angles; see `flip_angles`.
     """
     frames = np.ascontiguousarray(np.rot90(series.frames, axes=(1, 2)))
     return _framed(series, frames, "Turned by 90 degrees", since={"axis": "the frames were turned by 90 degrees"})

@@ -1,4 +1,4 @@
-"""Frames that differ in brightness because the beam's current drifted."""
+"""Correction of frames that differ in brightness because the beam current drifted."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from ..tilt_series import TiltSeries
 
 @dataclass(frozen=True, kw_only=True)
 class GainReport:
-    """The gain (n_tilt,) that each frame was divided by."""
+    """The gain (n_tilt,) by which each frame was divided."""
 
     gain: np.ndarray
 
@@ -24,14 +24,14 @@ class GainReport:
 def even_gain(
     series: TiltSeries, *, degree: int | None = 1, field: tuple[slice, slice] | None = None
 ) -> tuple[TiltSeries, GainReport]:
-    """Frames divided by the trend of their totals over the angle, the mean gain being 1.
+    """Divide frames by the trend of their totals over the angle, with a mean gain of 1.
 
     degree  of the polynomial through the logarithms of the totals; None divides each frame by its own total
-    field   rows and columns that the totals are taken of; whole frames by default
+    field   rows and columns of the totals; whole frames by default
 
-    Only for a background that is gone and an object that lies within the field at all tilts: a film grows with the
-    tilt by itself. The total of a crystal truly varies, near zone axes by tens of per cent, which is why a steady
-    drift is all that is taken out by default; where the crystal varies more than the beam, leave the frames alone.
+    Use this only if the background is removed and the object lies inside the field at all tilts; a film grows brighter
+    with the tilt by itself. The total of a crystal really varies, near zone axes by tens of per cent. By default only a
+    steady drift is removed for this reason; if the crystal varies more than the beam, leave the frames alone.
     Raises TsgError for a frame whose total is not positive.
     """
     rows, columns = field or (slice(None), slice(None))

@@ -1,4 +1,4 @@
-"""Hot pixels and X-rays on the detector: single pixels far brighter or darker than all that lie around them."""
+"""Hot pixels and X-rays on the detector: single pixels far brighter or darker than all their neighbours."""
 
 from dataclasses import dataclass
 
@@ -10,10 +10,10 @@ from ..tilt_series import TiltSeries
 from ..vacuum import MAD_TO_SIGMA
 
 NEIGHBOURS = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], bool)
-N_LEVELS = 24  # classes of brightness, each with a spread of its own
-SAMPLE = 2_000_000  # pixels that the spreads are learnt from
-TAIL = 0.99  # quantile that widens a class's spread where few electrons make it skew
-FLOOR = 1e-3  # of the brightest pixels: no spread is taken to be smaller, as in frames without noise
+N_LEVELS = 24  # classes of brightness, each with its own spread
+SAMPLE = 2_000_000  # pixels from which the spreads are learnt
+TAIL = 0.99  # quantile that widens the spread of a class if few electrons make it skewed
+FLOOR = 1e-3  # of the brightest pixels: lower limit of the spread, for frames without noise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,12 +34,12 @@ class HotPixelReport:
 
 
 def replace_hot_pixels(series: TiltSeries, *, threshold_sigma: float = 8.0) -> tuple[TiltSeries, HotPixelReport]:
-    """Every pixel that lies `threshold_sigma` above or below all eight neighbours becomes their median.
+    """Replace every pixel that lies `threshold_sigma` above or below all eight neighbours by their median.
 
-    Sigma is the robust spread of pixels about the median of their neighbours among those equally bright, over the
-    whole series: it holds the noise of that brightness, and what atoms do at it. For bright pixels it is that of the
-    brightest neighbour, the flank of an atom. So atoms that cover more than one pixel stay, and pairs of hot pixels
-    as well. Apply before binning.
+    Sigma is the robust spread of pixels about the median of their neighbours, over all pixels of the series that are
+    equally bright. It includes the noise and the atoms at that brightness. For bright pixels, the brightness is that of
+    the brightest neighbour, the flank of an atom. Atoms that cover more than one pixel therefore stay, and so do pairs
+    of hot pixels. Apply this before binning.
     Raises TsgError for a threshold below 3, which noise exceeds.
     """
     if not 3 <= threshold_sigma < np.inf:
@@ -61,7 +61,7 @@ def replace_hot_pixels(series: TiltSeries, *, threshold_sigma: float = 8.0) -> t
 
 
 def _spread_by_level(frames: np.ndarray):
-    """A function of a level: how far pixels lie from their neighbours' median where that is at this level."""
+    """A function that gives, for a level, how far pixels lie from the median of their neighbours at this level."""
     some = frames[:: max(1, frames.size // SAMPLE)]
     level = np.stack([median_filter(frame, footprint=NEIGHBOURS) for frame in some]).ravel()
     distance = np.abs(some.ravel() - level)

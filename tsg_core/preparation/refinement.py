@@ -1,7 +1,7 @@
-"""Shifts and tilt axis by reprojection: frames are compared with the projections of the volume that they make.
+"""Shifts and tilt axis by reprojection: frames are compared with the projections of the volume made from them.
 
-The volume is that of a few steps of `os_em`, nowhere negative and zero outside the cylinder that the frames' width
-allows: a stiff enough model for frames to be inconsistent with, which an unconstrained volume from few tilts is not.
+The volume comes from a few steps of `os_em`. It is nowhere negative, and zero outside the cylinder that the width of
+the frames allows. Such a stiff model reveals inconsistent frames; an unconstrained volume from few tilts would not.
 """
 
 import numpy as np
@@ -13,12 +13,12 @@ from ..tilt_series import TiltSeries
 from .correlation import shift_between
 from .transformation import axis_rotation, moved_back
 
-N_ITERATIONS = 3  # of OS-EM: more fit the misalignment as well
-SMOOTH_px = 0.7  # before the search of the axis: interpolation then changes noise by the same at every trial
+N_ITERATIONS = 3  # of OS-EM; more would also fit the misalignment
+SMOOTH_px = 0.7  # before the search for the axis, so that interpolation changes the noise equally in all trials
 
 
 def reprojected(frames: np.ndarray, *, tilt_deg: np.ndarray) -> np.ndarray:
-    """Projections (n_tilt, n_y, n_x) of the volume that the frames make."""
+    """Projections (n_tilt, n_y, n_x) of the volume made from the frames."""
     series = TiltSeries(frames.clip(0), tilt_deg, 1.0)
     volume = os_em(
         series, n_iterations=N_ITERATIONS, microscope=None, start=_cylinder(frames.shape), allow_negative=True
@@ -27,14 +27,14 @@ def reprojected(frames: np.ndarray, *, tilt_deg: np.ndarray) -> np.ndarray:
 
 
 def reprojection_residual(frames: np.ndarray, *, tilt_deg: np.ndarray) -> float:
-    """Norm of the frames less their reprojections, relative to that of the frames: the less the better aligned."""
+    """Norm of the frames minus their reprojections, relative to that of the frames; the lower, the better aligned."""
     return float(np.linalg.norm(frames - reprojected(frames, tilt_deg=tilt_deg)) / (np.linalg.norm(frames) or 1.0))
 
 
 def refined_shifts(
     frames: np.ndarray, *, tilt_deg: np.ndarray, shift_px: np.ndarray, axis_deg: float, n_rounds: int
 ) -> np.ndarray:
-    """Shifts (n_tilt, 2) of recorded frames, better than the given ones: projection matching.
+    """Improve the shifts (n_tilt, 2) of recorded frames by projection matching.
 
     In each round the frames are moved back, and each is correlated with its reprojection (Dengler, Ultramicroscopy 30,
     337, 1989; for nanoparticles Houben and Bar Sadan, Ultramicroscopy 111, 1512, 2011).
@@ -51,7 +51,7 @@ def refined_shifts(
 def best_axis_deg(
     frames: np.ndarray, *, tilt_deg: np.ndarray, shift_px: np.ndarray, trial_deg: np.ndarray
 ) -> tuple[float, np.ndarray]:
-    """The inclination of the tilt axis with which frames agree best with their reprojections, and all misfits."""
+    """The inclination of the tilt axis at which frames agree best with their reprojections, and all misfits."""
     smooth = gaussian_filter(frames, (0, SMOOTH_px, SMOOTH_px))
     misfits = [_misfit(smooth, tilt_deg=tilt_deg, shift_px=shift_px, axis_deg=a) for a in trial_deg]
     return _vertex(trial_deg, np.array(misfits)), np.array(misfits)
@@ -60,7 +60,7 @@ def best_axis_deg(
 def best_offset_px(
     frames: np.ndarray, *, tilt_deg: np.ndarray, shift_px: np.ndarray, axis_deg: float, trial_px: np.ndarray
 ) -> tuple[float, np.ndarray]:
-    """What to add to all shifts across the axis so that frames agree best with their reprojections, and the misfits."""
+    """The offset of all shifts across the axis at which frames best fit their reprojections, and the misfits."""
     smooth = gaussian_filter(frames, (0, SMOOTH_px, SMOOTH_px))
     shifts = shift_px + np.asarray(trial_px)[:, None, None] * axis_rotation(axis_deg)[:, 1]
     misfits = [_misfit(smooth, tilt_deg=tilt_deg, shift_px=s, axis_deg=axis_deg) for s in shifts]
@@ -68,7 +68,7 @@ def best_offset_px(
 
 
 def _misfit(frames: np.ndarray, *, tilt_deg: np.ndarray, shift_px: np.ndarray, axis_deg: float) -> float:
-    """Squared distance of the roots of frames and reprojections: noise of counted electrons weighs the same in all."""
+    """Squared distance between the roots of frames and reprojections, in which counting noise is equal everywhere."""
     moved = moved_back(frames, shift_px=shift_px, axis_deg=axis_deg, order=3).clip(0)
     floor = 1e-3 * moved.max(initial=0)
     model = reprojected(moved, tilt_deg=tilt_deg)
@@ -76,7 +76,7 @@ def _misfit(frames: np.ndarray, *, tilt_deg: np.ndarray, shift_px: np.ndarray, a
 
 
 def _vertex(trials: np.ndarray, values: np.ndarray) -> float:
-    """Where a parabola through the five values about the least one has its vertex; at an end, that end."""
+    """Vertex of a parabola through the five values around the lowest one; an end if the lowest is there."""
     i = int(values.argmin())
     if i in (0, len(values) - 1):
         return float(trials[i])

@@ -1,4 +1,4 @@
-"""Frames that are left out, and the sign of the angles."""
+"""Leaving frames out, and changing the sign of the angles."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from ..tilt_series import TiltSeries
 from ..vacuum import vacuum_of
 
 EMPTY = 0.1  # of the usual light above the vacuum: a frame with less shows nothing
-MOSTLY_SHOWING = 0.2  # of the frames may be empty
-NEAR_deg = 0.05  # a frame is meant by an angle this near to its own
+MOSTLY_SHOWING = 0.2  # of the frames, at most, may be empty
+NEAR_deg = 0.05  # an angle this close to that of a frame denotes the frame
 
 
 @dataclass(frozen=True, kw_only=True)
 class SelectionReport:
-    """Which frames are left: `excluded_deg` are the tilts of the others."""
+    """The number of remaining frames, and the tilts `excluded_deg` of the others."""
 
     excluded_deg: tuple[float, ...]
     n_left: int
@@ -35,8 +35,8 @@ class EmptyReport:
     def __str__(self) -> str:
         n, tilts = len(self.empty_deg), ", ".join(f"{t:g}" for t in self.empty_deg)
         return (
-            f"Left out {n} frame{'s that show' if n > 1 else ' that shows'} nothing, at {tilts} degrees: the beam was off, "
-            "or the object out of sight."
+            f"Left out {n} frame{'s that show' if n > 1 else ' that shows'} nothing, at {tilts} degrees: the beam was "
+            "off, or the object out of sight."
         )
 
 
@@ -56,7 +56,7 @@ def exclude(
 ) -> tuple[TiltSeries, SelectionReport]:
     """The series without the frames at these indices (from 0, in the order of the angles) or angles.
 
-    Raises TsgError for an index or an angle that no frame has, and where fewer than two frames are left.
+    Raises TsgError for an index or an angle that no frame has, and if fewer than two frames are left.
     """
     out = {int(i) for i in indices}
     if wrong := [i for i in out if not 0 <= i < len(series)]:
@@ -75,9 +75,9 @@ def exclude(
 
 
 def leave_out_empty(series: TiltSeries) -> tuple[TiltSeries, EmptyReport | None]:
-    """The series without frames that hold next to no light above their vacuum; itself, and None, where none are.
+    """The series without frames that show almost no light above their vacuum; itself, and None, if there are none.
 
-    Where many hold little, something else is wrong, and all stay.
+    If many frames show little, something else is wrong, and all stay.
     """
     vacuum = vacuum_of(series.frames)
     light = np.array([frame.mean(dtype=np.float64) for frame in series.frames]) - vacuum.level
@@ -89,7 +89,7 @@ def leave_out_empty(series: TiltSeries) -> tuple[TiltSeries, EmptyReport | None]
 
 
 def flip_angles(series: TiltSeries) -> tuple[TiltSeries, FlipReport]:
-    """The series with every angle's sign changed: its volume is the mirror image, along the beam, of the other one."""
+    """The series with the sign of every angle changed; its volume is the mirror image along the beam."""
     backwards = slice(None, None, -1)
     tilt_deg = -series.tilt_deg[backwards]
     report = FlipReport(first_deg=float(tilt_deg[0]), last_deg=float(tilt_deg[-1]))

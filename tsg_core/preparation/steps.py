@@ -1,12 +1,13 @@
 """All steps of preparation, in one fixed order.
 
-The order: the contrast of bright field is turned; the frames are turned and their angles flipped, since later steps
-speak of rows, columns and angles; frames are excluded, and those that show nothing left out; hot pixels are replaced while they are single pixels; the background is subtracted, binning averages what
-is left, alignment needs both; gains are evened within the field that all aligned frames share; cropping comes last.
+The order is: invert bright-field contrast; turn the frames and flip the angles, since later steps refer to rows,
+columns and angles; exclude frames, also those that show nothing; replace hot pixels while they are still single pixels;
+subtract the background, then bin, since alignment needs both; align; even the gains in the field that all aligned
+frames share; crop.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import TsgError
@@ -24,18 +25,18 @@ from .selection import exclude, flip_angles, leave_out_empty
 
 @dataclass(frozen=True, kw_only=True)
 class PreparationSettings:
-    """Which steps are done; by default the background is subtracted and the frames are aligned.
+    """The steps to run; by default the background is subtracted and the frames are aligned.
 
-    invert             turn the contrast, for bright field; None refuses frames that look like it
-    turn               for a recording with the tilt axis along x; None turns where frames are aligned and clearly show it
-    flip_angles        for angles of the other sign
+    invert             invert the contrast, for bright field; None refuses frames that look like bright field
+    turn               for a recording with the tilt axis along x; None turns the frames if alignment clearly shows it
+    flip_angles        for angles of the opposite sign
     exclude, exclude_deg  frames to leave out, by index from 0 or by angle
     hot_pixels         replace single outlying pixels
-    background         "auto" estimates the level, a number is one, None leaves it
-    binning            pixels that become one, along each direction
+    background         "auto" estimates the level; a number is the level; None leaves the background
+    binning            number of pixels, along each direction, that become one
     alignment          None leaves the frames where they are
-    gain               even the trend of the frames' totals
-    crop_px            edge of the square about the middle that is kept
+    gain               remove the trend of the frames' totals
+    crop_px            edge of the square to keep around the middle
     """
 
     invert: bool | None = None
@@ -46,14 +47,14 @@ class PreparationSettings:
     hot_pixels: bool = False
     background: str | float | None = "auto"
     binning: int = 1
-    alignment: AlignmentSettings | None = AlignmentSettings()
+    alignment: AlignmentSettings | None = field(default_factory=AlignmentSettings)
     gain: bool = False
     crop_px: int | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Step:
-    """One step: its name, its report, and the series before and after it."""
+    """One step: its name, its report, and the series before and after."""
 
     name: str
     report: Any
@@ -63,7 +64,7 @@ class Step:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Preparation:
-    """The prepared series, the steps that led to it in order, and the alignment where there was one."""
+    """The prepared series, its steps in order, and the alignment, if there was one."""
 
     series: TiltSeries
     steps: tuple[Step, ...]
@@ -76,7 +77,7 @@ def prepare(
     settings: PreparationSettings = PreparationSettings(),
     say: Callable[[str], None] = lambda sentence: None,
 ) -> Preparation:
-    """The series after the steps that the settings name; `say` is told each report's sentence as the step is done.
+    """Run the steps that the settings name; `say` gets the sentence of each report when its step is done.
 
     Raises TsgError as the steps do.
     """
@@ -123,7 +124,7 @@ def prepare(
 
 
 def _along_x(series: TiltSeries, settings: PreparationSettings, say: Callable[[str], None]) -> bool:
-    """Whether the tilt axis clearly lies along x; judged without the frames that will be left out, and said."""
+    """Whether the tilt axis clearly lies along x, judged without the frames that will be left out; says so."""
     judged = flip_angles(series)[0] if settings.flip_angles else series
     if settings.exclude or settings.exclude_deg:
         judged, _ = exclude(judged, indices=settings.exclude, angles_deg=settings.exclude_deg)

@@ -1,4 +1,4 @@
-"""Where the tilt axis lies in the frames: the column about which the centre of mass moves as that of one object."""
+"""Where the tilt axis lies in the frames: the column about which the centre of mass moves like that of one object."""
 
 from dataclasses import dataclass
 
@@ -9,20 +9,20 @@ from ..errors import TsgError
 from ..geometry import pixel_centres_A, rotate_about_y
 from ..tilt_series import TiltSeries
 
-BORDER = 0.06  # of the columns, on either side, whose mean is a frame's background
-OUTLINE = 0.02  # of the brightest column: where the object ends
+BORDER = 0.06  # of the columns on either side; their mean is the background of a frame
+OUTLINE = 0.02  # of the brightest column: the object ends here
 MARGIN_px = 3.0
 N_ROUNDS = 4
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class AxisFit:
-    """The tilt axis as frames tell it.
+    """The tilt axis found in frames.
 
     shift_px       column of the axis relative to the middle of the frame, for `axis_shift_px` of the methods
-    uncertainty_px its standard error, from how far the centres scatter about the fit
+    uncertainty_px its standard error, from the scatter of the centres about the fit
     centre_px      (n_tilt,) centres of mass, relative to the middle of the frame
-    fitted_px      (n_tilt,) those of the fit
+    fitted_px      (n_tilt,) centres according to the fit
     """
 
     shift_px: float
@@ -32,11 +32,11 @@ class AxisFit:
 
 
 def find_axis(series: TiltSeries) -> AxisFit:
-    """The tilt axis by the first of the consistency conditions of Helgason and Ludwig.
+    """Find the tilt axis by the first of the Helgason-Ludwig consistency conditions.
 
-    The centre of mass of an object's projections moves as shift + x cos(tilt) + z sin(tilt). It is taken inside a
+    The centre of mass of an object's projections moves as shift + x cos(tilt) + z sin(tilt). It is computed inside a
     window that follows the object, above the background at the left and right borders, and fitted so that single
-    frames that disagree count little. Frames must be aligned with one another, and must hold the whole object.
+    outlying frames count little. Frames must be aligned with one another, and must show the whole object.
     Raises TsgError for fewer than five frames, for a range below 20 degrees, and for frames without contrast.
     """
     if len(series) < 5 or np.ptp(series.tilt_deg) < 20:
@@ -66,7 +66,7 @@ def find_axis(series: TiltSeries) -> AxisFit:
 
 
 def _profiles(frames: np.ndarray) -> np.ndarray:
-    """(n_tilt, n_x): mean over the rows of each frame, less that of its border."""
+    """(n_tilt, n_x): mean over the rows of each frame, minus that of its border."""
     profiles = frames.mean(axis=1, dtype=np.float64)
     n_border = max(2, round(BORDER * profiles.shape[1]))
     border = np.concatenate([profiles[:, :n_border], profiles[:, -n_border:]], axis=1)
@@ -83,19 +83,19 @@ def _centres(profiles: np.ndarray, column: np.ndarray) -> np.ndarray:
 
 
 def _fitted(design: np.ndarray, centre: np.ndarray) -> np.ndarray:
-    """Least squares in which centres beyond the usual scatter count by their distance alone, not by its square."""
+    """Least squares in which centres beyond the usual scatter count by their distance, not by its square."""
     scatter = _scatter(design, centre)
     return least_squares(lambda p: design @ p - centre, np.zeros(3), loss="soft_l1", f_scale=scatter).x
 
 
 def _scatter(design: np.ndarray, centre: np.ndarray) -> float:
-    """Median distance of the centres from the plain least-squares fit, and no less than a thousandth of a pixel."""
+    """Median distance of the centres from the plain least-squares fit, at least a thousandth of a pixel."""
     plain = design @ np.linalg.lstsq(design, centre, rcond=None)[0]
     return max(1.5 * float(np.median(np.abs(plain - centre))), 1e-3)
 
 
 def _reach(profiles: np.ndarray, column: np.ndarray, fitted: np.ndarray) -> float:
-    """How far the object extends from its centre of mass, seen in the mean of all frames."""
+    """How far the object extends from its centre of mass, in the mean of all frames."""
     about = np.mean(
         [np.interp(column, column - f, p, left=0, right=0) for f, p in zip(fitted, profiles, strict=True)], axis=0
     )

@@ -1,11 +1,11 @@
-"""Where a recorded frame lies beside where it belongs: a displacement, and a tilt axis that is not vertical.
+"""How a recorded frame differs from an aligned one: by a displacement, and a tilt axis that is not vertical.
 
-A point (y, x) of an aligned frame, relative to the frame's middle, is recorded at R (y, x) + shift. R turns the tilt
-axis by `axis_deg`, positive where it leans to the right with the row: along the axis, x = y tan(axis_deg). A shift is
-the displacement (y, x) of a recorded frame in its own pixels; to align is to undo it.
+A point (y, x) of an aligned frame, relative to the middle of the frame, is recorded at R (y, x) + shift. R rotates the
+tilt axis by `axis_deg`, positive if it leans to the right as the row index grows: along the axis, x = y tan(axis_deg).
+A shift is the displacement (y, x) of a recorded frame in its own pixels. Alignment undoes it.
 
-No series tells all of these numbers. A common shift along the axis only moves the object along it, and shifts across
-the axis of a cos(tilt) + b sin(tilt) only move it by (a, b) in x and z: `without_gauge` takes both out.
+No series determines all of these numbers. A common shift along the axis only moves the object along it, and shifts
+across the axis of a cos(tilt) + b sin(tilt) only move the object by (a, b) in x and z. `without_gauge` removes both.
 """
 
 import numpy as np
@@ -22,17 +22,17 @@ def axis_rotation(axis_deg: float) -> np.ndarray:
 
 
 def recorded_positions(positions_A: np.ndarray, *, tilt_deg, shift_A: np.ndarray, axis_deg: float) -> np.ndarray:
-    """Positions (n_tilt, n_atoms, 3) as `geometry.tilted_positions`, where frames with these shifts show them."""
+    """Positions (n_tilt, n_atoms, 3) as `geometry.tilted_positions`, but where frames with these shifts show them."""
     positions_A = tilted_positions(positions_A, tilt_deg=tilt_deg)
     rows_and_columns = positions_A[..., 1::-1] @ axis_rotation(axis_deg).T + np.asarray(shift_A)[:, None]
     return np.concatenate([rows_and_columns[..., ::-1], positions_A[..., 2:]], axis=-1)
 
 
 def moved_back(frames: np.ndarray, *, shift_px: np.ndarray, axis_deg: float = 0.0, order: int = 5) -> np.ndarray:
-    """Aligned frames (n_tilt, n_y, n_x) float32 of recorded ones with shifts (n_tilt, 2) and an inclined axis.
+    """Aligned frames (n_tilt, n_y, n_x) float32 from recorded ones with shifts (n_tilt, 2) and an inclined axis.
 
-    Each frame is resampled once, by a spline of this `order`; shifts of whole pixels leave values as they are, bit by
-    bit. What was not recorded is filled with the median of the frame's border.
+    Each frame is resampled once, by a spline of this `order`; shifts by whole pixels keep values bit for bit. What was
+    not recorded is filled with the median of the frame's border.
     """
     shift_px = np.asarray(shift_px, float)
     rotation = axis_rotation(axis_deg)
@@ -63,7 +63,7 @@ def border_level(frames: np.ndarray) -> np.ndarray:
 
 
 def common_field(shape: tuple[int, int], *, shift_px: np.ndarray, axis_deg: float) -> tuple[slice, slice]:
-    """Rows and columns of the aligned frames within which every pixel was recorded at every tilt."""
+    """Rows and columns of the aligned frames in which every pixel was recorded at every tilt."""
     half = (np.array(shape) - 1) / 2
     corners = np.array([[y, x] for y in (-half[0], half[0]) for x in (-half[1], half[1])])
     aligned = (corners - np.asarray(shift_px)[:, None]) @ axis_rotation(axis_deg)  # R is orthogonal: this is R^-1
@@ -75,10 +75,10 @@ def common_field(shape: tuple[int, int], *, shift_px: np.ndarray, axis_deg: floa
 
 
 def translation_of(shift_px: np.ndarray, *, tilt_deg, at_deg=None, offset: bool = False) -> np.ndarray:
-    """The part (n_tilt, 2) of shifts along and across the axis that a translation of the object amounts to.
+    """The part (n_tilt, 2) of shifts along and across the axis that is equivalent to a translation of the object.
 
-    Along the axis it is constant, across it a cos(tilt) + b sin(tilt), by least squares. `offset` adds a constant
-    across the axis, the displacement of the axis itself. `at_deg` are other angles at which it is wanted.
+    It is constant along the axis and a cos(tilt) + b sin(tilt) across it, fitted by least squares. `offset` adds a
+    constant across the axis, the displacement of the axis itself. `at_deg` evaluates it at other angles.
     """
     along, across = np.asarray(shift_px, float).T
     coefficients = np.linalg.lstsq(_terms(tilt_deg, offset=offset), across, rcond=None)[0]
@@ -87,19 +87,19 @@ def translation_of(shift_px: np.ndarray, *, tilt_deg, at_deg=None, offset: bool 
 
 
 def without_gauge(shift_px: np.ndarray, *, tilt_deg, axis_deg: float) -> np.ndarray:
-    """Shifts (n_tilt, 2) along and across the axis, less those that a translation of the object amounts to."""
+    """Shifts (n_tilt, 2) along and across the axis, minus the part equivalent to a translation of the object."""
     shift_px = np.asarray(shift_px, float) @ axis_rotation(axis_deg)
     return shift_px - translation_of(shift_px, tilt_deg=tilt_deg)
 
 
 def shift_error_px(found_px: np.ndarray, true_px: np.ndarray, *, tilt_deg, axis_deg: float) -> float:
-    """Root mean square distance of shifts (n_tilt, 2) from the true ones, but for a translation of the object."""
+    """Root mean square distance of shifts (n_tilt, 2) from the true ones, apart from a translation of the object."""
     left = without_gauge(np.asarray(found_px) - true_px, tilt_deg=tilt_deg, axis_deg=axis_deg)
     return float(np.sqrt((left**2).sum(axis=1).mean()))
 
 
 def axis_offset_px(shift_px: np.ndarray, *, tilt_deg, axis_deg: float) -> float:
-    """What all frames are displaced by across the axis: the constant beside a cos(tilt) + b sin(tilt)."""
+    """Common displacement of all frames across the axis: the constant in addition to a cos(tilt) + b sin(tilt)."""
     across = (np.asarray(shift_px, float) @ axis_rotation(axis_deg))[:, 1]
     return float(np.linalg.lstsq(_terms(tilt_deg, offset=True), across, rcond=None)[0][-1])
 

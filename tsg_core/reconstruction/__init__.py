@@ -1,8 +1,8 @@
 """Volumes from tilt series: SIRT, OS-SART, CGLS, filtered back-projection, total variation and OS-EM.
 
-Volumes are (n_y, n_z, n_x) float32 with n_z = n_x, every index ascending with its coordinate, in units of intensity per
-pixel of path, so that `project(volume, tilt_deg=series.tilt_deg)` gives frames in the units of the series. Where
-the vacuum lies below zero by more than its noise, this offset is subtracted with a warning unless `allow_negative`;
+Volumes are (n_y, n_z, n_x) float32 with n_z = n_x. Every index ascends with its coordinate. The unit is intensity per
+pixel of path, so that `project(volume, tilt_deg=series.tilt_deg)` gives frames in the units of the series. If the
+vacuum lies below zero by more than its noise, this offset is subtracted with a warning, unless `allow_negative` is set.
 `axis_shift_px` is the column of the tilt axis relative to the middle of the frame.
 """
 

@@ -40,21 +40,22 @@ def sirt(
 ) -> np.ndarray:
     """Volume (n_y, n_z, n_x) float32 by x <- x + relaxation C A^T R (b - A x).
 
-    Simultaneous iterative reconstruction (Gilbert, J. Theor. Biol. 36, 105, 1972): R and C hold the inverse sums of the
-    rows and columns of A. It starts at zero or at the volume `start`. Unconstrained by default, as TomoPy's, which the
-    paper uses; `non_negative` clips after every iteration.
-    `callback(iteration, residual)` is told the number of the iteration and the norm of b - A x before it, relative to
-    the norm of b; the iteration ends early where that residual falls to `tolerance`. An object that goes on beyond the
-    frames needs a `box` as wide and as thick as it is, see `extent.object_of`.
+    Simultaneous iterative reconstruction (Gilbert, J. Theor. Biol. 36, 105, 1972): R and C contain the inverse sums of
+    the rows and columns of A. The iteration starts at zero or at the volume `start`. It is unconstrained by default,
+    like TomoPy's, which the paper uses; `non_negative` clips after every iteration. `callback(iteration, residual)`
+    gets the number of the iteration and the norm of b - A x before it, relative to the norm of b; the iteration ends
+    early if this residual falls to `tolerance`. An object that goes on beyond the frames needs a `box` as wide and as
+    thick as it is; see `extent.object_of`.
 
-    engine   "sparse": one matrix for all slices, on all cores; "torch": that matrix and its transpose on the GPU where
-             there is one, else on the CPU, where it is faster for few slices and takes more memory; "astra", "tomopy":
-             those packages, which know neither relaxation nor start, tolerance, callback and box, and TomoPy no constraint
+    engine   "sparse": one matrix for all slices, on all cores; "torch": this matrix and its transpose on the GPU, or on
+             the CPU if there is none, where it is faster for few slices and takes more memory; "astra", "tomopy": these
+             packages, which lack relaxation, start, tolerance, callback and box; TomoPy also lacks the constraint
 
-    A vacuum below zero by more than its noise stands on an offset: it is subtracted, with a warning, unless
+    A vacuum below zero by more than its noise has an offset: it is subtracted, with a warning, unless
     `allow_negative` takes the frames as they are.
-    Raises TsgError for an object darker than its vacuum, fewer than two frames, a volume that does not fit into memory, a start volume of
-    another shape or with values that are not finite, and an engine that is unknown, not installed or lacks an option.
+    Raises TsgError for an object darker than its vacuum, fewer than two frames, a volume that does not fit into memory,
+    a start volume of another shape or with values that are not finite, and an engine that is unknown, not installed or
+    lacks an option.
     """
     series = checked_series(
         series, n_iterations=n_iterations, allow_negative=allow_negative, axis_shift_px=axis_shift_px, start=start,
@@ -94,13 +95,13 @@ def os_sart(
     allow_negative: bool = False,
     box: Box | None = None,
 ) -> np.ndarray:
-    """Volume (n_y, n_z, n_x) float32 by SIRT's step on a part of the frames after another.
+    """Volume (n_y, n_z, n_x) float32 by SIRT's step on one subset of the frames after another.
 
     Ordered subsets (Wang and Jiang, J. X-Ray Sci. Technol. 12, 169, 2004): an iteration costs as much as one of SIRT
-    and gains as much as `n_subsets` of them, while the frames agree with one another; noise calls for a smaller
-    `relaxation` or fewer subsets. With one subset it is SIRT. Ten frames a subset by default. The residual that
-    `callback` and `tolerance` see is that of each subset before its step. Engines "sparse" and "torch"; the other
-    options are those of `sirt`, and so are the errors.
+    and gains as much as `n_subsets` of them, as long as the frames agree with one another; noisy frames need a smaller
+    `relaxation` or fewer subsets. With one subset it is SIRT. The default is ten frames in each subset. The residual
+    that `callback` and `tolerance` see is that of each subset before its step. The engines are "sparse" and "torch";
+    the other options and the errors are those of `sirt`.
     """
     series = checked_series(
         series, n_iterations=n_iterations, allow_negative=allow_negative, axis_shift_px=axis_shift_px, start=start,
@@ -128,9 +129,9 @@ def cgls(
 ) -> np.ndarray:
     """Volume (n_y, n_z, n_x) float32 that minimises |A x - b|^2 + damping |x|^2 by conjugate gradients, from zero.
 
-    Hestenes and Stiefel, J. Res. NBS 49, 409 (1952), every slice on its own. Without damping it reaches SIRT's residual
-    in far fewer iterations, and fits the noise as soon: the number of iterations is the regularisation. Raises TsgError
-    as `sirt`, and for a damping that is negative or not finite.
+    Hestenes and Stiefel, J. Res. NBS 49, 409 (1952), for every slice separately. Without damping it reaches SIRT's
+    residual in far fewer iterations, but fits the noise just as early: the number of iterations is the regularisation.
+    Raises TsgError as `sirt` does, and for a damping that is negative or not finite.
     """
     series = checked_series(
         series, n_iterations=n_iterations, allow_negative=allow_negative, axis_shift_px=axis_shift_px, box=box
@@ -153,7 +154,7 @@ def cgls(
 def conjugate_gradients(
     A: Projector, b: np.ndarray, *, n_iterations: int, damping: float = 0.0
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """x (n_voxels, rows) and b - A x after every iteration of `cgls`, in the same memory; b is overwritten."""
+    """Yield x (n_voxels, rows) and b - A x after every iteration of `cgls`, in the same memory; b is overwritten."""
     residual, damping = b, np.float32(damping)
     gradient = A.T(residual)
     x = np.zeros_like(gradient)
@@ -172,29 +173,29 @@ def conjugate_gradients(
 
 
 def around_even(A: Projector, b: np.ndarray, *, n_iterations: int, damping: float) -> np.ndarray:
-    """x (n_voxels, rows) that minimises |A x - b|^2 + damping |x - even|^2: `cgls` about each slice's even density.
+    """x (n_voxels, rows) that minimises |A x - b|^2 + damping |x - even|^2: `cgls` around each slice's even density.
 
-    The mean of a stationary random object with white fluctuations about an even density, given frames with white noise
-    (Tarantola, Inverse Problem Theory, SIAM 2005, section 3.2): damping is the ratio of the two variances.
+    This is the mean of a stationary random object with white fluctuations about an even density, given frames with
+    white noise (Tarantola, Inverse Problem Theory, SIAM 2005, section 3.2); damping is the ratio of the two variances.
     """
     *_, (x, _) = deviations(A, b, n_iterations=n_iterations, damping=damping)
     return x + even_densities(A, b)
 
 
 def even_densities(A: Projector, b: np.ndarray) -> np.ndarray:
-    """(rows,): the density of the even slice whose projections are nearest to b (n_rays, rows)."""
+    """(rows,): the density of the even slice whose projections are closest to b (n_rays, rows)."""
     return (A.ray_sums * b).sum(axis=0) / max(float((A.ray_sums**2).sum()), 1e-30)
 
 
 def deviations(
     A: Projector, b: np.ndarray, *, n_iterations: int, damping: float
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """`conjugate_gradients` from the even slices of `even_densities`: what x differs from them by."""
+    """`conjugate_gradients` from the even slices of `even_densities`; yields the difference of x from them."""
     return conjugate_gradients(A, b - A.ray_sums * even_densities(A, b), n_iterations=n_iterations, damping=damping)
 
 
 def sirt_step(A: Projector, b, x, *, ray_scale, voxel_scale, non_negative: bool) -> float:
-    """x <- x + voxel_scale A^T ray_scale (b - A x) in place; the squared norm of the residual before."""
+    """x <- x + voxel_scale A^T ray_scale (b - A x), in place; returns the squared norm of the residual before."""
     residual = b - A(x)
     squared_norm = float(residual.ravel() @ residual.ravel())
     residual *= ray_scale
@@ -226,7 +227,7 @@ def _ordered_subsets(
         slices = [put(volume_columns(np.array(start[r], np.float32))) for r in rows]
 
     def step(parts: list, x) -> float:
-        """One iteration on a block of slices, in place; the squared norm of its residual before."""
+        """One iteration on a block of slices, in place; returns the squared norm of its residual before."""
         return sum(
             sirt_step(A, b, x, **scale, non_negative=non_negative)
             for A, b, scale in zip(projectors, parts, scales, strict=True)

@@ -1,7 +1,7 @@
-"""The object behind large frames: fitted block of rows by block of rows, and kept in a temporary file.
+"""The object behind large frames: fitted in blocks of rows, and stored in a temporary file.
 
-A tilt about y mixes no rows, so that the fit of a block needs the frames of its rows alone. As a whole, the volume of
-frames of 512 x 512 pixels takes as much memory as six series of 90 of them.
+A tilt about y does not mix rows, so the fit of a block needs only its rows of the frames. The whole volume of frames of
+512 x 512 pixels takes as much memory as six series of 90 such frames.
 """
 
 import shutil
@@ -21,15 +21,15 @@ from .linear_system import tilts_of_subsets
 from .projection import Box
 from .ray_sums import N_ROWS, RaySums
 
-BLURRED_AT_ONCE = 4  # frames: their spectra take several times their memory
+BLURRED_AT_ONCE = 4  # frames, because their spectra take several times their memory
 
 
 class StoredObject:
-    """A volume of voxels of the size of a pixel, and the probe that blurs its frames, if it is wide.
+    """A volume with voxels of the size of a pixel, and the probe that blurs its frames, if it is wide.
 
-    Made for frames of the shape (n_tilt, n_y, n_x), with the voxels of the box, n_x along z and x by default. The file,
-    of 4 bytes a voxel, lies where `tempfile` puts it, has no name there, and goes with the object, or with a process
-    that is killed. Raises TsgError where there is no room for it.
+    It is made for frames of the shape (n_tilt, n_y, n_x); the box has n_x voxels along z and x by default. The file has
+    4 bytes for each voxel. It lies where `tempfile` puts it, without a name, and vanishes with the object, or with the
+    process if that is killed. Raises TsgError if there is no room for it.
     """
 
     def __init__(self, shape: tuple[int, int, int], *, box: Box | None = None, blur=None):
@@ -37,7 +37,7 @@ class StoredObject:
         self.box, self.blur = box or Box(self.n_x, self.n_x), blur
         self._shape = self.box.n_voxels, N_ROWS
         self._block_bytes = 4 * N_ROWS * self.box.n_voxels
-        # threads that work, each on a block: together these take twice the memory of the frames
+        # threads, each working on one block: together the blocks take twice the memory of the frames
         self.at_once = max(2 if box is None else 1, 8 * n_tilt * self.n_y * self.n_x // self._block_bytes)
         self.rows = [slice(first, min(first + N_ROWS, self.n_y)) for first in range(0, self.n_y, N_ROWS)]
         folder = tempfile.gettempdir()
@@ -47,7 +47,7 @@ class StoredObject:
                 f"the volume of frames of {self.n_x} x {self.n_y} px takes {needed / 1e9:.1f} GB in {folder}, where "
                 f"{free / 1e9:.1f} GB are free; set TMPDIR to one with room"
             )
-        self._file, self._one_at_a_time = tempfile.TemporaryFile(), Lock()
+        self._file, self._one_at_a_time = tempfile.TemporaryFile(), Lock()  # noqa: SIM115  (closed by `finalize`)
         finalize(self, self._file.close)
 
     @property
@@ -59,24 +59,24 @@ class StoredObject:
         return volume
 
     def projector(self, tilt_deg: np.ndarray) -> RaySums:
-        """What projects a block to its rows of frames at these angles."""
+        """The projector from a block to its rows of frames at these angles."""
         return RaySums(tilt_deg, n_pixels=self.n_x, box=self.box)
 
     def columns(self, frames: np.ndarray, k: int) -> np.ndarray:
-        """The k-th block's rows of frames (n_tilt, n_y, n_x), as the `projector` gives them: zero beyond the last row."""
+        """The rows of frames (n_tilt, n_y, n_x) that belong to block k, as columns; zero beyond the last row."""
         rows = self.rows[k]
         columns = np.zeros((len(frames), self.n_x, N_ROWS), np.float32)
         columns[..., : rows.stop - rows.start] = frames[:, rows].transpose(0, 2, 1)
         return columns.reshape(-1, N_ROWS)
 
     def solve(self, solution: Callable[[int], np.ndarray]) -> None:
-        """Keep what `solution(k)`, (n_voxels, N_ROWS), finds for each block."""
+        """Store the result of `solution(k)`, (n_voxels, N_ROWS), for each block."""
         in_threads(
             lambda k: self.put(k, solution(k)), range(len(self.rows)), at_most=self.at_once, label="block of rows"
         )
 
     def block(self, k: int) -> np.ndarray:
-        """The k-th block (n_voxels, N_ROWS), of `rows[k]`; beyond the last row it is empty."""
+        """Block k (n_voxels, N_ROWS), for `rows[k]`; empty beyond the last row."""
         block = np.empty(self._shape, np.float32)
         with self._one_at_a_time:
             self._file.seek(k * self._block_bytes)
@@ -84,7 +84,7 @@ class StoredObject:
         return block
 
     def put(self, k: int, block: np.ndarray) -> None:
-        """Keep a block in the place of the k-th."""
+        """Store a block in place k."""
         with self._one_at_a_time:
             self._file.seek(k * self._block_bytes)
             self._file.write(np.ascontiguousarray(block, np.float32))
@@ -99,7 +99,7 @@ class StoredObject:
         return frames
 
     def projections(self, tilt_deg: np.ndarray) -> np.ndarray:
-        """`frames` before the probe blurs them."""
+        """`frames` without the blur of the probe."""
         frames = np.empty((len(tilt_deg), self.n_y, self.n_x), np.float32)
         A = self.projector(tilt_deg)
 
@@ -116,7 +116,7 @@ def fitted_in_blocks(
 ) -> StoredObject:
     """The object that OS-EM fits to the frames, as `reprojection.fitted_object` describes it, with voxels of a pixel.
 
-    Only the fit goes block by block: the blur of a wide probe is undone in whole frames, before each of the rounds.
+    Only the fit goes block by block; the blur of a wide probe is undone in whole frames, before each round.
     """
     stored = StoredObject(series.frames.shape, blur=blur)
     target = series.frames if blur is None else _sharpened(series.frames, blur, regularisation)
@@ -131,7 +131,7 @@ def fitted_in_blocks(
 
 
 def sirt_in_blocks(series: TiltSeries, *, n_iterations: int, box: Box | None = None) -> StoredObject:
-    """The volume that `algebraic.sirt` makes of the frames, from zero and nowhere negative."""
+    """The volume that `algebraic.sirt` makes from the frames, starting at zero and nowhere negative."""
     stored = StoredObject(series.frames.shape, box=box)
     A = stored.projector(series.tilt_deg)
     scales = {"ray_scale": A.ray_scale, "voxel_scale": A.voxel_scale}
@@ -164,9 +164,9 @@ def _sharpened(frames: np.ndarray, blur, regularisation: float) -> np.ndarray:
 def _improve(
     stored: StoredObject, frames: np.ndarray, tilt_deg: np.ndarray, *, n_iterations: int, started: bool
 ) -> None:
-    """OS-EM on every block, from an even density or from where it was, as `os_em` does it without a probe.
+    """OS-EM on every block, from an even density or from the current volume, like `os_em` without a probe.
 
-    Negative pixels of the frames (n_tilt, n_y, n_x) are taken for zero.
+    Negative pixels of the frames (n_tilt, n_y, n_x) count as zero.
     """
     mean = float(np.mean([frame.clip(0).mean(dtype=np.float64) for frame in frames]))
     least, floor = GONE * mean / stored.box.n_z, FLOOR * max(float(frames.max()), 0.0) or 1.0
@@ -195,5 +195,5 @@ def _even(stored: StoredObject, frames: np.ndarray, *, mean: float) -> np.ndarra
 
 
 def _few(n: int) -> Iterator[slice]:
-    """`BLURRED_AT_ONCE` of n frames after the other."""
+    """Slices of n frames, `BLURRED_AT_ONCE` at a time."""
     return (slice(first, first + BLURRED_AT_ONCE) for first in range(0, n, BLURRED_AT_ONCE))

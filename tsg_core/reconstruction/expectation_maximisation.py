@@ -13,10 +13,10 @@ from .linear_system import Subset, box_of, check_memory, check_relaxation, check
 from .projection import Box, frame_columns, put_frame_rows, row_blocks, volume_columns
 from .projector import Projector
 
-FLOOR = 1e-6  # of the brightest pixel: below it a modelled intensity counts as this
-RANK = 4  # singular vectors that hold how much of a pixel's probe stays in the frame, to 1e-3
-GONE = 1e-12  # of the even density: below it a voxel is empty, lest numbers too small for the processor slow it down
-SEEN = 1e-3  # of the usual sensitivity: below it a voxel is left as it is
+FLOOR = 1e-6  # of the brightest pixel: lower limit of modelled intensities
+RANK = 4  # singular vectors that describe, to 1e-3, how much of a pixel's probe stays in the frame
+GONE = 1e-12  # of the even density: voxels below this are emptied, because denormal numbers slow the processor down
+SEEN = 1e-3  # of the usual sensitivity: voxels below this are left unchanged
 
 
 def os_em(
@@ -39,20 +39,20 @@ def os_em(
 
     Expectation maximisation for Poisson counts (Shepp and Vardi, IEEE Trans. Med. Imaging 1, 113, 1982) on ordered
     subsets of the frames (Hudson and Larkin, IEEE Trans. Med. Imaging 13, 601, 1994). B is `probe_blur.ProbeBlur`: the
-    probe of a microscope and a Gaussian of `sigma_A`. So the volume is sharper than the frames, and
+    probe of a microscope and a Gaussian of `sigma_A`. The volume is therefore sharper than the frames, and
     `probe_blur.project_with_probe` turns it into frames again.
 
-    microscope  "recorded": that of the series' metadata, none where these name none; or one; or None, a point for a
-                probe, which does as well where the probe is hardly wider than a pixel
-    n_subsets   at most 8, of three frames at least, by default
+    microscope  "recorded": that of the series' metadata, if there is one; a `Microscope`; or None, a point probe, which
+                does as well if the probe is hardly wider than a pixel
+    n_subsets   by default at most 8, with at least three frames each
     background  constant part of every frame, in its unit
-    relaxation  power to which each correction is raised, below 2: 1 is EM; a wide probe, which EM undoes slowly, calls
-                for more iterations, more subsets, or up to 1.8 here, and noise for fewer and less
-    start       positive volume to begin with; an even one by default. What is zero there stays zero
-    tolerance, callback   as of `sirt`, the residual that of each subset before its step
+    relaxation  power, below 2, to which each correction is raised; 1 is EM. EM undoes a wide probe slowly: use more
+                iterations, more subsets, or up to 1.8 here. For noisy frames use fewer and less
+    start       positive initial volume; an even one by default. Voxels that are zero stay zero
+    tolerance, callback   as in `sirt`; the residual is that of each subset before its step
 
-    Frames count from zero on: what is negative is taken for zero. Raises TsgError as `sirt`, and for a background or a
-    start that is negative and an unknown microscope.
+    Negative pixels count as zero. Raises TsgError as `sirt` does, and for a negative background, a negative start and
+    an unknown microscope.
     """
     series = checked_series(
         series, n_iterations=n_iterations, allow_negative=allow_negative, axis_shift_px=axis_shift_px, start=start,
@@ -88,7 +88,7 @@ def os_em(
     ]
 
     def step(subset: Subset, sensitivity: "_Sensitivity") -> float:
-        """One subset's correction of all slices, in place; the squared norm of its residual before."""
+        """Correct all slices by one subset, in place; returns the squared norm of its residual before."""
         frames = np.empty((len(subset.tilts), n_y, n_x), np.float32)
         in_threads(lambda k: put_frame_rows(frames, rows[k], subset.A(slices[k])), range(len(rows)))
         model = blur(frames) + np.float32(background)
@@ -120,9 +120,9 @@ def os_em(
 def em_correction(
     A: Projector, ratio: np.ndarray, x: np.ndarray, *, seen, highest: float, least: float, relaxation: float = 1.0
 ) -> None:
-    """x <- x (A^T ratio / seen)^relaxation in place, where enough of a voxel is `seen`; what is below `least` is emptied.
+    """x <- x (A^T ratio / seen)^relaxation, in place, for voxels `seen` enough; those below `least` are emptied.
 
-    `ratio` (n_rays, rows) is that of the measured frames to the modelled ones, `seen` (n_voxels, rows or 1) is A^T 1.
+    `ratio` (n_rays, rows) is that of measured to modelled frames, `seen` (n_voxels, rows or 1) is A^T 1.
     """
     gain = A.T(ratio)
     correction = np.divide(gain, seen, out=np.ones_like(gain), where=seen > SEEN * highest)
@@ -131,10 +131,10 @@ def em_correction(
 
 
 class _Sensitivity:
-    """A^T B 1 of one subset: how much of what leaves a voxel arrives in the frames.
+    """A^T B 1 of one subset: how much of the intensity of a voxel arrives in the frames.
 
-    As a volume for each subset it would take all memory. But B 1, the part of a pixel's probe that stays inside the
-    frame, is smooth: a few products of a function of y and one of x hold it, and only that of x must be projected.
+    A volume for each subset would take all memory. But B 1, the part of a pixel's probe that stays inside the frame, is
+    smooth. A few products of a function of y and a function of x describe it, and only the latter must be projected.
     """
 
     def __init__(self, subset: Subset, inside: np.ndarray):
@@ -149,14 +149,14 @@ class _Sensitivity:
 
 
 def usual_subsets(n_tilt: int) -> int:
-    """The number of subsets where none is given: at most 8, of three frames at least."""
+    """The default number of subsets: at most 8, with at least three frames each."""
     return min(8, max(1, n_tilt // 3))
 
 
 def even_density(frames: np.ndarray, *, mean: float, box: Box) -> np.ndarray:
-    """Density (n_y,) of an even volume that projects to what frames (n_tilt, n_y, n_x) hold, and never nothing.
+    """Density (n_y,), never zero, of an even volume whose projections have the mean of frames (n_tilt, n_y, n_x).
 
-    `mean` is that of the frames of the series, of which these are some rows.
+    `mean` is that of the whole frames, of which these may be some rows.
     """
     return np.maximum(frames.clip(0).mean(axis=(0, 2)) / box.n_z, 1e-3 * mean / box.n_z)
 

@@ -1,8 +1,8 @@
-"""Objects that go on outside the frame (films, lamellae, needles, supports): found, and given a box that holds them.
+"""Extended objects, which go on outside the frame (films, lamellae, needles, supports): found, and given a fitting box.
 
 What a frame shows at its sides changes with the tilt, since rays there pass through matter that other frames do not
 show. A box as wide as all rays reach, and no thicker than the object, has room for it (extended objects: Yuan et al.,
-Nature Materials 21, 95, 2022). How thick it is, and how noisy the frames are, frames tell that are left out.
+Nature Materials 21, 95, 2022). Left-out frames reveal how thick the object is and how noisy the frames are.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,28 +21,28 @@ from .linear_system import volume_of
 from .projection import Box, frame_columns, project, row_blocks, system_matrix
 from .projector import MatrixProjector
 
-BRIGHT_SIDES = 0.15  # of a frame's brightest column: darker sides are those of an object alone
+BRIGHT_SIDES = 0.15  # of a frame's brightest column: darker sides mean an object that lies inside the frame
 SIDE = 0.03  # of the columns, on either side
-WIDEST = 4  # times the width of the frame: what lies further out few rays cross
-FEWEST = 5  # frames from which a thickness is learnt
+WIDEST = 4  # times the width of the frame: few rays cross what lies farther out
+FEWEST = 5  # frames needed to learn a thickness
 THICKNESSES = (0.15, 0.22, 0.32, 0.46, 0.6, 0.78, 1.0, 1.3, 1.7)  # tried first, in widths of the frame
 FINER = (0.93, 1.07)
 PATH = (4, 8, 16, 32)  # iterations after which predictions are judged
-NOISE = (1e-3, 1e-2, 0.1, 0.4, 1.5)  # tried: the variance of a pixel's noise over that of its signal
-SEARCHED_px, SEARCHED_ROWS = 96, 16  # frames are binned to about this width, and so many of their rows looked at
-WIDE_PROBE_px = 2.0  # radius that holds half of a probe, beyond which its halo alone may light the sides
-SURE = 0.9  # of the least error without an object that leaves the frame: what one that does must come below
-CONTRADICTED = 1.26  # times the least error, 1 dB
+NOISE = (1e-3, 1e-2, 0.1, 0.4, 1.5)  # trial ratios of a pixel's noise variance to its signal variance
+SEARCHED_px, SEARCHED_ROWS = 96, 16  # for the search, frames are binned to about this width; number of rows used
+WIDE_PROBE_px = 2.0  # if the radius that contains half of the probe is larger, its halo alone may light the sides
+SURE = 0.9  # an extended object must reduce the lowest error of a contained one to this fraction
+CONTRADICTED = 1.26  # times the lowest error, 1 dB
 
 
 @dataclass(frozen=True, kw_only=True)
 class Extent:
-    """How far an object reaches that leaves the frame.
+    """How far an extended object reaches.
 
     thickness_A  along z
     width_A      along x; None for as far as the rays reach, or `WIDEST` frames
-    noise        of a pixel, in variances of its signal about an even object's
-    remark       what left-out frames say against a thickness that was given, else empty
+    noise        variance of a pixel's noise, relative to that of its signal about an even object's
+    remark       objection of left-out frames to a given thickness, else empty
     """
 
     thickness_A: float
@@ -60,12 +60,12 @@ class Extent:
         return Box(n_z, int(np.ceil(min(reach, WIDEST * n_px))))
 
     def damping(self, series: TiltSeries) -> float:
-        """What `algebraic.around_even` takes: the noise over the variance of a voxel."""
+        """The damping for `algebraic.around_even`: the noise over the variance of a voxel."""
         return self.noise * self.box(series).n_z
 
     @property
     def n_iterations(self) -> int:
-        """After which conjugate gradients have converged, or nearly so where there is no noise."""
+        """Iterations after which conjugate gradients have converged, or nearly so if there is no noise."""
         return int(np.clip(6 / np.sqrt(self.noise), 8, 60))
 
     def __str__(self) -> str:
@@ -74,9 +74,9 @@ class Extent:
 
 
 def with_extent(series: TiltSeries, *, thickness_A: float | None = None, width_A: float | None = None) -> TiltSeries:
-    """The series with what `find_extent` finds in its metadata, where it and its subsets find it again.
+    """The series with the result of `find_extent` in its metadata, where it and its subsets find it again.
 
-    The series itself where it is an object alone and nothing is given.
+    Returns the series itself if the object lies inside the frames and nothing is given.
     """
     if thickness_A is None and width_A is None:
         return _with_found(series)
@@ -85,9 +85,9 @@ def with_extent(series: TiltSeries, *, thickness_A: float | None = None, width_A
 
 
 def extent_of(series: TiltSeries) -> Extent | None:
-    """How far the object reaches beyond the frames, None where it does not: as the metadata say, or as it is found."""
+    """How far the object reaches, from the metadata or as found; None if it lies inside the frames."""
     found = with_extent(series).metadata.get("extent")
-    return Extent(**found) if isinstance(found, Mapping) else found  # of a series that was written and read
+    return Extent(**found) if isinstance(found, Mapping) else found  # a mapping if the series was written and read
 
 
 @lru_cache(maxsize=4)
@@ -98,9 +98,9 @@ def _with_found(series: TiltSeries) -> TiltSeries:
 
 
 def find_extent(series: TiltSeries, *, thickness_A: float | None = None, width_A: float | None = None) -> Extent | None:
-    """How far the object reaches, by how well left-out frames are predicted; None for one inside the frames.
+    """How far the object reaches, judged by the prediction of left-out frames; None if it lies inside the frames.
 
-    What is given is kept. Raises TsgError for a thickness below a pixel or a width below that of the frames.
+    Given values are kept. Raises TsgError for a thickness below a pixel, or a width below that of the frames.
     """
     _check_given(series, thickness_A, width_A)
     given = thickness_A is not None or width_A is not None
@@ -127,7 +127,7 @@ def find_extent(series: TiltSeries, *, thickness_A: float | None = None, width_A
 
 
 def bright_sides(series: TiltSeries) -> bool:
-    """Whether frames are bright at their left and right sides, as they are where the object goes on outside."""
+    """Whether frames are bright at their left and right sides, as they are if the object goes on outside."""
     n_side = max(1, round(SIDE * series.frames.shape[2]))
     profiles = np.array([frame.mean(axis=0, dtype=np.float64) for frame in series.frames])
     sides = np.minimum(profiles[:, :n_side].mean(axis=1), profiles[:, -n_side:].mean(axis=1))
@@ -147,9 +147,9 @@ def damped_volume(series: TiltSeries, extent: Extent) -> np.ndarray:
 
 
 def cropped(volume: np.ndarray, *, n_x: int) -> np.ndarray:
-    """What of a volume (n_y, n_z, wide) lies within the untilted frame's n_x columns: frames at all angles cross there.
+    """The part of a volume (n_y, n_z, wide) inside the n_x columns of the untilted frame, where all frames cross.
 
-    Further out fewer and fewer frames see it, and what they see there is heaped up at the box's sides.
+    Farther out ever fewer frames see the volume, and what they see piles up at the sides of the box.
     """
     first = (volume.shape[2] - n_x) // 2
     return volume[..., first : first + n_x]
@@ -157,14 +157,14 @@ def cropped(volume: np.ndarray, *, n_x: int) -> np.ndarray:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Search:
-    """Every third frame is left out, and predicted from the others by an object in a box."""
+    """Every third frame is left out and predicted from the others by an object in a box."""
 
     series: TiltSeries
     width_A: float | None
 
     @classmethod
     def of(cls, series: TiltSeries, *, width_A: float | None) -> "_Search":
-        """Of binned frames, and some of their rows."""
+        """A search in binned frames, with some of their rows."""
         times = max(1, series.frames.shape[2] // SEARCHED_px)
         n_y, n_x = (n // times * times for n in series.frames.shape[1:])
         rows = np.unique(np.linspace(0, n_y // times - 1, SEARCHED_ROWS).round().astype(int))
@@ -174,7 +174,7 @@ class _Search:
         return cls(series=replace(series, frames=frames, pixel_size_A=times * series.pixel_size_A), width_A=width_A)
 
     def best_thickness_A(self) -> tuple[float, float]:
-        """The thickness of the least error, and that error."""
+        """The thickness with the lowest error, and that error."""
         frame_A = self.series.frames.shape[2] * self.series.pixel_size_A
         errors = {share * frame_A: self.error(share * frame_A) for share in THICKNESSES}
         for _ in range(2):
@@ -187,11 +187,11 @@ class _Search:
         return self.error_of(Extent(thickness_A=thickness_A, width_A=self.width_A).box(self.series))
 
     def error_of(self, box: Box) -> float:
-        """The least after any of the iterations: stopping early regularises as damping does."""
+        """The lowest error after any of the iterations: stopping early regularises like damping."""
         return min(self._errors(box, damping=0.0, judged=PATH))
 
     def error_inside(self) -> float:
-        """The least without an object that leaves the frame: one inside it, nowhere negative or free, or none."""
+        """The lowest error without an extended object: one inside the frame, non-negative or free, or none."""
         n_px, (kept, out) = self.series.frames.shape[2], self._parts()
         known = self.series.subset(kept)
         volume = os_em(known, microscope=None, allow_negative=True)
@@ -209,7 +209,7 @@ class _Search:
         return error
 
     def _errors(self, box: Box, *, damping: float, judged: tuple[int, ...]) -> Iterator[float]:
-        """After so many iterations each."""
+        """Errors after the numbers of iterations in `PATH`."""
         frames, tilt_deg, (kept, out) = self.series.frames, self.series.tilt_deg, self._parts()
         n_y, n_x = frames.shape[1:]
         A, B = (MatrixProjector(system_matrix(tilt_deg=tilt_deg[of], n_x=n_x, box=box)) for of in (kept, out))
@@ -222,23 +222,23 @@ class _Search:
                 yield self._error(B(x) + carried.reshape(-1, n_y) - missed)
 
     def _parts(self) -> tuple[np.ndarray, np.ndarray]:
-        """Indices that are kept, and left out."""
+        """Indices to keep, and indices to leave out."""
         out = np.arange(1, len(self.series) - 1, 3)
         return np.setdiff1d(np.arange(len(self.series)), out), out
 
     def _carried(self, residual: np.ndarray) -> np.ndarray:
-        """Linearly over the angle, from the kept frames to those left out."""
+        """Linear interpolation over the angle, from the kept frames to those left out."""
         kept, out = self._parts()
         return make_interp_spline(self.series.tilt_deg[kept], residual, k=1)(self.series.tilt_deg[out])
 
     def _error(self, error: np.ndarray) -> float:
-        """Geometric mean over the left-out frames of their mean squared errors."""
+        """Geometric mean of the mean squared errors of the left-out frames."""
         mse = (error.reshape(len(self._parts()[1]), -1).astype(np.float64) ** 2).mean(axis=1)
         return float(np.exp(np.log(mse + 1e-30).mean()))
 
 
 def _wide_probe(series: TiltSeries) -> bool:
-    """Whether the microscope that the metadata name has a probe of a wide halo."""
+    """Whether the microscope in the metadata has a probe with a wide halo."""
     if not series.metadata.get("microscope"):
         return False
     from ..optics.probe import probe_radius_A  # abTEM takes seconds to import

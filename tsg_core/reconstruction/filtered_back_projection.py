@@ -10,11 +10,11 @@ from .projection import Box, frame_columns, row_blocks
 
 
 def fbp(series: TiltSeries, *, axis_shift_px: float = 0.0, allow_negative: bool = False) -> np.ndarray:
-    """Volume (n_y, n_z, n_x) float32 by filtered back-projection with the Ram-Lak filter, every row on its own.
+    """Volume (n_y, n_z, n_x) float32 by filtered back-projection with the Ram-Lak filter, for every row separately.
 
-    Kak and Slaney, Principles of Computerized Tomographic Imaging, equation 3.61. A frame counts by the angle around it
-    that is nearer to it than to others (modulo 180 degrees), but nothing stands in for a missing wedge.
-    Raises TsgError as `sirt`.
+    Kak and Slaney, Principles of Computerized Tomographic Imaging, equation 3.61. The weight of a frame is the range of
+    angles (modulo 180 degrees) closer to it than to other frames, but no frame makes up for a missing wedge.
+    Raises TsgError as `sirt` does.
     """
     series = checked_series(series, allow_negative=allow_negative, axis_shift_px=axis_shift_px)
     check_memory(series, n_volumes=2)
@@ -36,7 +36,7 @@ def fbp(series: TiltSeries, *, axis_shift_px: float = 0.0, allow_negative: bool 
 
 
 def _angles_around_deg(tilt_deg: np.ndarray) -> np.ndarray:
-    """Half the angle between the two neighbours of each tilt modulo 180 degrees, a wide gap counting as a usual one."""
+    """Half the angle between the two neighbours of each tilt, modulo 180 degrees; a wide gap counts as a usual one."""
     order = np.argsort(tilt_deg % 180)
     gaps = np.diff(tilt_deg[order] % 180, append=tilt_deg[order[0]] % 180 + 180)
     gaps = np.minimum(gaps, 2 * np.median(gaps))

@@ -1,6 +1,6 @@
-"""The equations A x = b behind every reconstruction: what is checked first, what fits into memory, rows as columns.
+"""The equations A x = b behind every reconstruction: checks of the input, memory, rows of frames as columns.
 
-A tilt about y mixes no rows of the frames, so that one matrix serves all rows; blocks of rows go to the threads.
+A tilt about y does not mix rows of the frames, so one matrix serves all rows; threads work on blocks of rows.
 """
 
 import warnings
@@ -21,7 +21,7 @@ GOLDEN = (5**0.5 - 1) / 2
 
 @dataclass(frozen=True, eq=False)
 class Subset:
-    """Some of the tilts, by their indices, and what projects a slice to their frames."""
+    """Some of the tilts, by their indices, and the projector from a slice to their frames."""
 
     tilts: np.ndarray
     A: MatrixProjector
@@ -30,7 +30,7 @@ class Subset:
 def subsets_of(
     series: TiltSeries, *, n_subsets: int = 1, axis_shift_px: float = 0.0, box: Box | None = None
 ) -> list[Subset]:
-    """The tilts in `tilts_of_subsets`, all in one by default, each with its projector. Raises TsgError likewise."""
+    """The subsets of `tilts_of_subsets`, by default a single one, each with its projector. Raises TsgError likewise."""
     tilts = tilts_of_subsets(len(series), n_subsets=n_subsets)
     matrices = system_matrices(
         groups_deg=[series.tilt_deg[t] for t in tilts],
@@ -42,7 +42,7 @@ def subsets_of(
 
 
 def projector_of(series: TiltSeries, *, axis_shift_px: float = 0.0, box: Box | None = None) -> MatrixProjector:
-    """What projects a slice to all frames of the series."""
+    """The projector from a slice to all frames of the series."""
     return subsets_of(series, axis_shift_px=axis_shift_px, box=box)[0].A
 
 
@@ -53,10 +53,10 @@ def box_of(series: TiltSeries, box: Box | None) -> Box:
 
 
 def tilts_of_subsets(n_tilt: int, *, n_subsets: int) -> list[np.ndarray]:
-    """The indices of the tilts in subsets of every n-th, in an order in which neighbours lie far apart.
+    """Indices of the tilts in subsets of every n-th tilt; successive subsets lie far apart.
 
     The order is that of the multiples of the golden section (Koehler, IEEE NSS Conf. Rec. 5, 2961, 2004).
-    Raises TsgError for a number of subsets below 1 or above that of the tilts.
+    Raises TsgError for a number of subsets below 1 or above the number of tilts.
     """
     if not 1 <= n_subsets <= n_tilt:
         raise TsgError(f"n_subsets={n_subsets} must lie between 1 and the number of frames, {n_tilt}")
@@ -80,10 +80,10 @@ def checked_series(
     start: np.ndarray | None = None,
     box: Box | None = None,
 ) -> TiltSeries:
-    """The series as it can be reconstructed; TsgError for what no method can: see `tsg_core.reconstruction`.
+    """The series, ready for reconstruction; raises TsgError for what no method can use (see `tsg_core.reconstruction`).
 
-    A vacuum that lies below zero by more than its noise stands on an offset, which is subtracted with a warning.
-    Single pixels below zero are noise. `allow_negative` takes the frames as they are.
+    If the vacuum lies below zero by more than its noise, this offset is subtracted with a warning. Single pixels below
+    zero are noise. `allow_negative` takes the frames as they are.
     """
     n_y, n_x = series.frames.shape[1:]
     if len(series) < 2:
@@ -102,7 +102,7 @@ def checked_series(
 
 
 def _on_zero(series: TiltSeries) -> TiltSeries:
-    """The series less an offset that puts its vacuum below zero. Raises TsgError for an object darker than its vacuum."""
+    """The series minus an offset that puts its vacuum below zero; TsgError for an object darker than its vacuum."""
     if float(series.frames.min()) >= 0:
         return series
     if is_bright_field(series.frames):
@@ -118,7 +118,7 @@ def _on_zero(series: TiltSeries) -> TiltSeries:
 
 
 def check_relaxation(relaxation: float) -> None:
-    """Raise TsgError where a step of this size need not converge."""
+    """Raise TsgError if a step of this size need not converge."""
     if not 0 < relaxation < 2:
         raise TsgError(f"relaxation={relaxation} must lie between 0 and 2, where the iteration converges")
 
@@ -126,9 +126,9 @@ def check_relaxation(relaxation: float) -> None:
 def needed_bytes(
     n_tilt: int, n_y: int, n_x: int, *, n_volumes: int = 2, n_frames: int = 1, box: Box | None = None
 ) -> int:
-    """Memory of a method that holds so many copies of the volume and of the frames, besides the series itself.
+    """Memory of a method that holds this many copies of the volume and of the frames, in addition to the series itself.
 
-    What the threads work on comes on top, and the matrix, which while it is made takes its place twice.
+    The blocks on which threads work are included, and the matrix, which takes twice its size while it is made.
     """
     block = n_threads() * -(-n_y // len(row_blocks(n_y)))
     n_voxels = (box or Box(n_x, n_x)).n_voxels
@@ -137,7 +137,7 @@ def needed_bytes(
 
 
 def check_memory(series: TiltSeries, *, box: Box | None = None, **copies: int) -> None:
-    """Raise TsgError where `needed_bytes` are more than are free."""
+    """Raise TsgError if `needed_bytes` exceed the free memory."""
     n_tilt, n_y, n_x = series.frames.shape
     box = box_of(series, box)
     needed, available = needed_bytes(n_tilt, n_y, n_x, box=box, **copies), psutil.virtual_memory().available

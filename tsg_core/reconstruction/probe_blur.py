@@ -1,4 +1,4 @@
-"""Frames of a volume as a probe of finite size records them: projections, convolved with the probe's intensity."""
+"""Frames of a volume as a probe of finite size records them: projections convolved with the probe's intensity."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,16 +19,16 @@ PROBE_FRACTION = 0.99  # of the probe that must not wrap round
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeBlur:
-    """Convolution of frames (..., n_y, n_x) with the probe, its own adjoint; what leaves the frame is lost.
+    """Convolution of frames (..., n_y, n_x) with the probe. It is its own adjoint; what leaves the frame is lost.
 
     shape         (n_y, n_x) of a frame
     pixel_size_A  edge of a pixel
-    microscope    whose probe, in the plane of the tilt axis, blurs; None is a point
-    sigma_A       standard deviation of a Gaussian besides: thermal motion, the width of atoms, drift
+    microscope    whose probe, in the plane of the tilt axis, blurs the frames; None is a point probe
+    sigma_A       standard deviation of an additional Gaussian: thermal motion, the width of atoms, drift
 
-    The kernel holds the intensity at the pixels' centres, since voxels are as wide as a pixel already. Its sum is 1 and
-    it is nowhere negative, though aberrations may make its transfer function negative. Raises TsgError for a sigma that
-    is negative or not finite.
+    The kernel is the intensity at the centres of the pixels, since voxels are already as wide as a pixel. Its sum is 1.
+    It is nowhere negative, although aberrations may make its transfer function negative. Raises TsgError for a sigma
+    that is negative or not finite.
     """
 
     shape: tuple[int, int]
@@ -46,7 +46,7 @@ class ProbeBlur:
         return self._filtered(frames, self._transfer)
 
     def sharpen(self, frames: np.ndarray, *, regularisation: float) -> np.ndarray:
-        """Frames (..., n_y, n_x) with the blur undone where it passes enough: Wiener's T / (T^2 + regularisation)."""
+        """Frames (..., n_y, n_x) with the blur undone where T allows: Wiener's T / (T^2 + regularisation)."""
         return self._filtered(frames, self._transfer / (self._transfer**2 + np.float32(regularisation)))
 
     def _filtered(self, frames: np.ndarray, transfer: np.ndarray) -> np.ndarray:
@@ -58,7 +58,7 @@ class ProbeBlur:
 
     @cached_property
     def _box(self) -> PaddedFrame:
-        """The frame with room for what the kernel carries over its edge."""
+        """The frame with room for what the kernel carries across its edge."""
         radius_A = probe_radius_A(self.microscope, fraction=PROBE_FRACTION) if self.microscope else 0.0
         reach_A = min(radius_A + 4 * self.sigma_A, max(self.shape) * self.pixel_size_A)
         padded = PaddedFrame(shape=self.shape, pixel_size_A=self.pixel_size_A, padding_A=reach_A).padded
@@ -66,12 +66,12 @@ class ProbeBlur:
 
     @cached_property
     def _transfer(self) -> np.ndarray:
-        """Real (padded_y, padded_x // 2 + 1) float32: the transform of the kernel, which is symmetric."""
+        """The transform of the symmetric kernel: real (padded_y, padded_x // 2 + 1) float32."""
         kernel = (self._gaussian() if self.microscope is None else self._probe()).clip(0)
         return (fft.rfft2(kernel).real / kernel.sum()).astype(np.float32)
 
     def _probe(self) -> np.ndarray:
-        """The probe's intensity, with the Gaussian, at the pixels of the box; its middle at pixel (0, 0)."""
+        """The intensity of the probe, with the Gaussian, at the pixels of the box, centred at pixel (0, 0)."""
         transfer = torch.from_numpy(transfer_function(self.microscope, extent_A=self._box.extent_A))
         k_y, k_x = self._box.frequencies((transfer.shape[0] // 2, transfer.shape[1] - 1))
         gaussian = torch.exp(-2 * (np.pi * self.sigma_A) ** 2 * (k_y[:, None] ** 2 + k_x**2))
@@ -94,7 +94,7 @@ def project_with_probe(
 ) -> np.ndarray:
     """Frames (n_tilt, n_y, n_x) float32 of a volume (n_y, n_z, n_x): `project`, then `ProbeBlur`.
 
-    What `reconstruction.os_em` fits to the frames of a series. Raises TsgError as those two.
+    `reconstruction.os_em` fits these to the frames of a series. Raises TsgError as those two do.
     """
     frames = project(volume, tilt_deg=tilt_deg, axis_shift_px=axis_shift_px)
     blur = ProbeBlur(shape=frames.shape[1:], pixel_size_A=pixel_size_A, microscope=microscope, sigma_A=sigma_A)

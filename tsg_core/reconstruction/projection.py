@@ -1,15 +1,16 @@
-"""Projection of a volume along the beam: one sparse system matrix for all slices, because a tilt about y mixes no rows.
+"""Projection of a volume along the beam, by one sparse system matrix for all slices: a tilt about y mixes no rows.
 
 Volumes have the axes (n_y, n_z, n_x), and every index ascends with its coordinate; frames have (n_tilt, n_y, n_x). A
-frame is the sum of the voxels along each ray, weighted by path lengths in units of the pixel.
+frame is the sum of the voxels along each ray, weighted by path lengths in pixels.
 
 The weights are Joseph's (IEEE Trans. Med. Imaging 1, 192, 1982; the "linear" projector of ASTRA): a ray is sampled once
 in every row or column of voxels, whichever it crosses more steeply, with linear interpolation. Strip weights (areas)
-agree with it on band-limited images, and cost twice the memory and time.
+give the same for band-limited images, at twice the memory and time.
 """
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from scipy import sparse
@@ -19,12 +20,12 @@ from ..geometry import pixel_centres_A
 from ..tools.threads import in_threads, n_threads
 
 MATRIX_BYTES = 14  # for each tilt and voxel of a slice: 1.7 entries of 8 bytes
-MAX_COLUMNS = 64  # slices in one product: enough to read the matrix seldom, few enough to stay in the cache
+MAX_COLUMNS = 64  # slices in one product: enough to read the matrix rarely, few enough to stay in the cache
 
 
 @dataclass(frozen=True)
 class Box:
-    """How many voxels an object has along z and x; they are as large as a pixel, and the tilt axis is in their middle."""
+    """Number of voxels of an object along z and x, each as large as a pixel; the tilt axis is in the middle."""
 
     n_z: int
     n_x: int
@@ -42,8 +43,8 @@ def project(volume: np.ndarray, *, tilt_deg, axis_shift_px: float = 0.0, n_pixel
     """Frames (n_tilt, n_y, n_pixels) float32 of a volume (n_y, n_z, n_x), at angles in any order.
 
     Frames are as wide as the volume, whose n_z is then n_x, unless `n_pixels` says otherwise: the object may reach
-    beyond the frame. `axis_shift_px` is the column of the rotation axis relative to the middle of the frame.
-    Raises TsgError for a volume of another shape and for angles that are not finite.
+    beyond the frame. `axis_shift_px` is the column of the tilt axis relative to the middle of the frame.
+    Raises TsgError for a volume of another shape, and for angles that are not finite.
     """
     volume = np.asarray(volume, np.float32)
     if volume.ndim != 3 or (volume.shape[1] != volume.shape[2] and n_pixels is None) or 0 in volume.shape:
@@ -64,8 +65,8 @@ def project(volume: np.ndarray, *, tilt_deg, axis_shift_px: float = 0.0, n_pixel
 def system_matrix(*, tilt_deg, n_x: int, axis_shift_px: float = 0.0, box: Box | None = None) -> sparse.csr_array:
     """The matrix (n_tilt * n_x, n_z * n_x of the box), CSR float32, that maps a slice (z, x) to its sinogram (tilt, x).
 
-    n_x is the width of the frames, and that of the box along z and x where none is given. The three last geometries are
-    kept in memory; treat the matrix as read-only. It takes about 14 n_tilt n_x^2 bytes.
+    n_x is the width of the frames and, if no box is given, that of the box along z and x. The last three geometries
+    stay in memory; treat the matrix as read-only. It takes about 14 n_tilt n_x^2 bytes.
     Raises TsgError for angles or a shift that are not finite.
     """
     return system_matrices(groups_deg=[tilt_deg], n_x=n_x, axis_shift_px=axis_shift_px, box=box)[0]
@@ -74,7 +75,7 @@ def system_matrix(*, tilt_deg, n_x: int, axis_shift_px: float = 0.0, box: Box | 
 def system_matrices(
     *, groups_deg, n_x: int, axis_shift_px: float = 0.0, box: Box | None = None
 ) -> tuple[sparse.csr_array, ...]:
-    """`system_matrix` for each of several groups of angles, kept in memory together."""
+    """`system_matrix` for each of several groups of angles, cached together."""
     groups_deg = [np.atleast_1d(np.asarray(tilt_deg, float)) for tilt_deg in groups_deg]
     if not (all(np.isfinite(tilt_deg).all() for tilt_deg in groups_deg) and np.isfinite(axis_shift_px)):
         raise TsgError(f"tilt_deg and axis_shift_px={axis_shift_px} must be finite numbers")
@@ -100,7 +101,7 @@ def _system_matrix(tilt_deg: tuple[float, ...], n_x: int, axis_shift_px: float, 
 def _one_tilt(tilt_deg: float, n_x: int, axis_shift_px: float, box: Box) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Entries in each of the n_x rows of one tilt, their voxels z * box.n_x + x, and their weights.
 
-    A ray is the line x cos + z sin = column. Where |cos| >= |sin| it is followed from z to z, else from x to x.
+    A ray is the line x cos + z sin = column. If |cos| >= |sin| it is followed along z, else along x.
     """
     cos, sin = np.cos(np.deg2rad(tilt_deg)), np.sin(np.deg2rad(tilt_deg))
     along_z = abs(cos) >= abs(sin)
@@ -118,7 +119,7 @@ def _one_tilt(tilt_deg: float, n_x: int, axis_shift_px: float, box: Box) -> tupl
 
 
 def volume_columns(volume: np.ndarray) -> np.ndarray:
-    """(n_y, n_z, n_x) -> (n_z * n_x, n_y), contiguous: what the system matrix multiplies."""
+    """(n_y, n_z, n_x) -> (n_z * n_x, n_y), contiguous: the input of the system matrix."""
     return np.ascontiguousarray(volume.reshape(len(volume), -1).T)
 
 
@@ -134,7 +135,7 @@ def put_frame_rows(frames: np.ndarray, rows: slice, columns: np.ndarray) -> None
 
 
 def row_blocks(n_y: int) -> list[slice]:
-    """The rows of a frame in blocks for `in_threads`: a multiple of the number of threads, of at most MAX_COLUMNS."""
+    """The rows of a frame in blocks of at most MAX_COLUMNS for `in_threads`: a multiple of the number of threads."""
     n_blocks = min(n_y, n_threads() * -(-n_y // (n_threads() * MAX_COLUMNS)))
     edges = np.linspace(0, n_y, n_blocks + 1).astype(int)
-    return [slice(int(low), int(high)) for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    return [slice(int(low), int(high)) for low, high in pairwise(edges)]

@@ -1,8 +1,8 @@
-"""Projectors: A(x), sums along the rays of some tilts, and A.T(y), back along the rays, of slices as columns.
+"""Projectors of slices as columns: A(x), the sums along the rays of some tilts, and A.T(y), back along the rays.
 
-Every method of reconstruction is written for them: voxels (n_z * n_x, rows) -> rays (n_tilt * n_pixels, rows) and back.
-`MatrixProjector` holds the system matrix; `ray_sums.RaySums` finds the weights on the way, for slices of which no matrix
-fits into memory; `TorchProjector` has the matrix on a GPU.
+Every reconstruction method uses them: voxels (n_z * n_x, rows) -> rays (n_tilt * n_pixels, rows) and back.
+`MatrixProjector` holds the system matrix; `TorchProjector` holds it on a GPU; `ray_sums.RaySums` computes the weights
+on the fly, for slices whose matrix does not fit into memory.
 """
 
 import warnings
@@ -13,7 +13,7 @@ from scipy import sparse
 
 
 class Projector:
-    """What all have in common: the sums of A's rows and columns, and their inverses, by which SIRT divides."""
+    """What all projectors share: the sums of A's rows and columns, and their inverses, which SIRT needs."""
 
     def __call__(self, x):
         """A x: (n_voxels, rows) -> (n_rays, rows)"""
@@ -35,17 +35,17 @@ class Projector:
 
     @cached_property
     def ray_scale(self) -> np.ndarray:
-        """(n_rays, 1): the inverse `ray_sums`, 0 where a ray meets no voxel."""
+        """(n_rays, 1): the inverse of `ray_sums`, 0 where a ray meets no voxel."""
         return inverse(self.ray_sums)
 
     @cached_property
     def voxel_scale(self) -> np.ndarray:
-        """(n_voxels, 1): the inverse `voxel_sums`, 0 where a voxel meets no ray."""
+        """(n_voxels, 1): the inverse of `voxel_sums`, 0 where a voxel meets no ray."""
         return inverse(self.voxel_sums)
 
 
 class MatrixProjector(Projector):
-    """The system matrix, as `projection.system_matrix` gives it."""
+    """The system matrix of `projection.system_matrix`."""
 
     def __init__(self, matrix: sparse.csr_array):
         self.matrix = matrix
@@ -66,7 +66,7 @@ class MatrixProjector(Projector):
 
 
 class TorchProjector(Projector):
-    """A matrix and its transpose as sparse torch tensors: a GPU multiplies either only where rows are contiguous."""
+    """A matrix and its transpose as sparse torch tensors: a GPU can only multiply matrices with contiguous rows."""
 
     def __init__(self, matrix: sparse.csr_array):
         self.ray_sums, self.voxel_sums = MatrixProjector(matrix).ray_sums, MatrixProjector(matrix).voxel_sums
@@ -80,7 +80,7 @@ class TorchProjector(Projector):
 
 
 def torch_array(array: np.ndarray):
-    """The array on the GPU where there is one, else on the CPU."""
+    """The array on the GPU if there is one, else on the CPU."""
     import torch
 
     return torch.as_tensor(array, device="cuda" if torch.cuda.is_available() else "cpu")

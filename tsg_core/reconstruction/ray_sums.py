@@ -1,9 +1,9 @@
-"""Sums along rays and back for slices so large that no system matrix fits into memory: weights are found on the way.
+"""Sums along rays and back for slices whose system matrix would not fit into memory: weights are computed on the fly.
 
-They are those of `projection`. Seen from the detector, a voxel's share in a ray falls linearly with their distance, to
-zero at max(|cos|, |sin|) of a pixel: both directions of sampling come to the same. The N_ROWS slices of a block are
-done together, the row last, so that one weight serves a run of neighbouring numbers. On the way frames are
-(n_tilt, n_pixels + 3, N_ROWS): pixel i is at i + 1, and the others take what leaves the frame.
+The weights are those of `projection`. Seen from the detector, the share of a voxel in a ray falls linearly with their
+distance, to zero at max(|cos|, |sin|) of a pixel, in both directions of sampling. The N_ROWS slices of a block are
+processed together, with the row as the last axis, so that one weight serves a run of neighbouring numbers. Inside,
+frames are (n_tilt, n_pixels + 3, N_ROWS): pixel i is at i + 1, and the others take what leaves the frame.
 """
 
 from functools import cached_property
@@ -14,16 +14,16 @@ import numpy as np
 from .projection import Box
 from .projector import Projector
 
-N_ROWS = 32  # long enough to hide what finding the weights costs, short enough for rays to stay in the cache
+N_ROWS = 32  # enough to hide the cost of the weights, few enough for rays to stay in the cache
 MAX_TILTS = 12  # at once, for the same reason
 
 
 def _compiled(function):
-    """Machine code of the function, kept for the next start where there is a folder for it."""
+    """Machine code of the function, cached for the next start if there is a folder for it."""
     options = {"nogil": True, "fastmath": True}
     try:
         return numba.njit(**options, cache=True)(function)
-    except RuntimeError:  # no folder that can be written to
+    except RuntimeError:  # no writable folder
         return numba.njit(**options)(function)
 
 
@@ -71,7 +71,7 @@ class RaySums(Projector):
 
 @_compiled
 def _weights_of_line(z, n_z, n_pixels, cos, sin, sharpness, at, lower, upper):
-    """For each voxel of a line along x, and each tilt: the pixel below its centre, the shares of that and of the next."""
+    """For each voxel of a line along x and each tilt: the pixel below its centre, its share, and that of the next."""
     n = len(at)
     middle_x, middle_z = np.float32((n - 1) / 2), np.float32((n_z - 1) / 2)
     first = np.float32((n_pixels - 1) / 2 + 1)

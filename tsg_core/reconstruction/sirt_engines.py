@@ -31,8 +31,8 @@ def astra_sirt(series: TiltSeries, *, n_iterations: int, non_negative: bool, axi
                 "ProjectionDataId": sinogram,
                 "ReconstructionDataId": image,
                 "option": constraint,
-            }  # fmt: skip
-        )
+            }
+        )  # fmt: skip
         try:
             astra.algorithm.run(algorithm, n_iterations)
             volume[row] = astra.data2d.get(image)

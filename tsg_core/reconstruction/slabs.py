@@ -31,14 +31,13 @@ def in_slabs(
 ) -> np.ndarray:
     """`method(series, **options)` for `n_rows` rows of the frames at a time, written into `out`, which is returned.
 
-    Rows do not mix in a tilt about y, so that the result is that of one go, with the memory of a slab. `tv` and `os_em`
-    with a probe do mix rows: let slabs reach `overlap` rows into their neighbours, farther than the probe, and differ
-    little. Instead of `n_rows`, `memory_GB` says how much a slab may take besides the series and `out`. `out`, of shape
-    (n_y, n_z, n_x) of the box, may lie in a file: numpy.lib.format.open_memmap(path, "w+", np.float32, shape). `method`
-    is one of
-    `tsg_core.reconstruction` or takes the same.
-    An offset of the vacuum is judged by the whole series. Raises TsgError as the method, and where `out` has another shape,
-    neither or both sizes are given, or one is too small.
+    A tilt about y does not mix rows, so the result equals that of a single run, with the memory of a slab. `tv`, and
+    `os_em` with a probe, do mix rows: let slabs reach `overlap` rows into their neighbours, farther than the probe, and
+    the result differs little. Instead of `n_rows`, `memory_GB` limits the memory of a slab, in addition to the series
+    and `out`. `out`, of shape (n_y, n_z, n_x) of the box, may be a file: numpy.lib.format.open_memmap(path, "w+",
+    np.float32, shape). `method` is one of `tsg_core.reconstruction`, or takes the same arguments. An offset of the
+    vacuum is judged by the whole series. Raises TsgError as the method does, and if `out` has another shape, if neither
+    or both sizes are given, or if one is too small.
     """
     series, options = _checked_once(series, options)
     box = box_of(series, options.get("box"))
@@ -58,11 +57,11 @@ def in_slabs(
 def lazy_slabs(
     series: TiltSeries, *, n_rows: int, overlap: int = 0, method: Callable[..., np.ndarray] = sirt, **options
 ):
-    """The volume of `in_slabs` as a dask array (n_y, n_z, n_x), one chunk a slab, computed where dask is told to.
+    """The volume of `in_slabs` as a dask array (n_y, n_z, n_x), one chunk for each slab, computed where dask runs.
 
-    volume.compute() uses this machine; with a dask.distributed.Client the slabs go to its machines, each with its own
-    rows of the frames only, and volume.to_zarr(path) writes them there. Slabs use all cores: let one at a time run on a
-    machine (a worker with one thread). Raises TsgError as `in_slabs`.
+    volume.compute() uses this machine. With a dask.distributed.Client the slabs go to its machines, each with only its
+    own rows of the frames, and volume.to_zarr(path) writes them there. A slab uses all cores, so run one slab at a time
+    on a machine (a worker with one thread). Raises TsgError as `in_slabs` does.
     """
     import dask
     import dask.array as da
@@ -78,13 +77,13 @@ def lazy_slabs(
 
 
 def _checked_once(series: TiltSeries, options: dict) -> tuple[TiltSeries, dict]:
-    """The series and options for slabs of it: one beside the object, all noise, has no vacuum to be judged by."""
+    """The series and options for its slabs, checked once: a slab beside the object, all noise, shows no vacuum."""
     checked = checked_series(series, allow_negative=options.get("allow_negative", False))
     return checked, options | {"allow_negative": True}
 
 
 def _slabs(series: TiltSeries, *, n_rows: int, overlap: int) -> list[tuple[slice, slice]]:
-    """The rows of each slab, and those that are reconstructed for it."""
+    """The rows of each slab, and the rows reconstructed for it."""
     n_y = series.frames.shape[1]
     if n_rows < 1 or overlap < 0:
         raise TsgError(f"n_rows={n_rows} must be at least 1 and overlap={overlap} at least 0")
@@ -99,7 +98,7 @@ def _own_rows(
 
 
 def _rows_within(memory_GB: float, series: TiltSeries, *, overlap: int, box: Box, copies: dict[str, int]) -> int:
-    """Rows of the thickest slab whose reconstruction, overlap included, takes at most this memory."""
+    """Number of rows of the thickest slab whose reconstruction, overlap included, fits into this memory."""
     n_tilt, n_y, n_x = series.frames.shape
 
     def needed_GB(n_rows: int) -> float:

@@ -31,14 +31,14 @@ def tv(
     """Volume (n_y, n_z, n_x) float32 that minimises |A x - b|^2 / 2 + weight * TV(x), by default with x >= 0.
 
     TV is the sum over voxels of the length of the gradient (forward differences along y, z and x). `weight` has the
-    unit of the frames: begin with the standard deviation of their noise, or 0.01 * series.intensity_scale. A larger one
-    joins larger regions into one density.
+    unit of the frames: start with the standard deviation of their noise, or with 0.01 * series.intensity_scale. A
+    larger weight joins larger regions into one density.
 
     The primal-dual algorithm of Chambolle and Pock (J. Math. Imaging Vis. 40, 120, 2011, algorithm 1; for tomography
     Sidky, Jorgensen and Pan, Phys. Med. Biol. 57, 3065, 2012, algorithm 4) with the diagonal step sizes of Pock and
-    Chambolle (ICCV 2011, equation 10 with alpha = 1). `callback(iteration, residual)` is told the norm of b - A x
-    relative to that of b. Rows are coupled, so that slabs differ from the whole near their edges: give `in_slabs` an
-    overlap. Raises TsgError as `sirt`, and for a weight that is negative or not finite.
+    Chambolle (ICCV 2011, equation 10 with alpha = 1). `callback(iteration, residual)` gets the norm of b - A x relative
+    to that of b. Rows are coupled, so slabs differ from the whole near their edges: give `in_slabs` an overlap. Raises
+    TsgError as `sirt` does, and for a weight that is negative or not finite.
     """
     series = checked_series(
         series, n_iterations=n_iterations, allow_negative=allow_negative, axis_shift_px=axis_shift_px, start=start,
@@ -67,13 +67,13 @@ def minimise(
     non_negative: bool,
     callback: Callable[[int, float], None] | None = None,
 ) -> None:
-    """Minimise |A x - b|^2 / 2 + weight TV(x) over x (n_y, n_z, n_x), in place, from the x that is given.
+    """Minimise |A x - b|^2 / 2 + weight TV(x) over x (n_y, n_z, n_x), in place, starting from the given x.
 
-    A projects the columns of `volume_columns(x)`, and `data` holds b as columns, a block of `row_blocks(n_y)` each.
-    Besides x, the duals of the data and of the gradient and the extrapolated x are kept: five volumes in all. Blocks
-    of rows go to the threads, in two passes, since the gradient looks at the neighbouring blocks.
+    A projects the columns of `volume_columns(x)`; `data` holds b as columns, one block of `row_blocks(n_y)` each.
+    Besides x, the duals of the data and of the gradient and the extrapolated x are kept: five volumes in all. Threads
+    work on blocks of rows in two passes, since the gradient also needs the neighbouring blocks.
     """
-    weight = float(weight)  # a float64 of NumPy would make every array one of them
+    weight = float(weight)  # a NumPy float64 would turn every array into float64
     n_y = len(x)
     rows = row_blocks(n_y)
     ray_step = A.ray_scale
