@@ -16,11 +16,11 @@
 # ---
 
 # %% [markdown]
-# # 1. Structures: which particles to learn from, and which to be judged on
+# # 1. Structures: particles to learn from, and particles for the test
 #
 # Electron tomography looks at one nanoparticle from many sides. Before we can ask how few sides are enough, we need
-# particles whose every atom is known. This chapter builds them with [ASE](https://ase-lib.org): one family to train a
-# network on, and another family, of other elements and other shapes, to judge it.
+# particles in which we know every atom. This chapter builds them with [ASE](https://ase-lib.org): one family to train a
+# network, and another family, with other elements and other shapes, to test it.
 #
 # | | |
 # |---|---|
@@ -88,12 +88,12 @@ table = pd.DataFrame(
 table.style.format({"diameter (Å)": "{:.1f}"}).hide(axis="index")
 
 # %% [markdown]
-# ## Particles to be judged on
+# ## Particles for the test
 #
 # The test particles are truncated **fcc** polyhedra of ytterbium, iridium, xenon and aluminium: elements and outlines
-# that training never sees. A method that has only memorised the look of gold icosahedra will fail on them, which is the point. The
-# *validation* particles come from the training family; every choice (when to stop, which network) is made on those, and the
-# test set is touched once, for the tables.
+# that training never sees. A method that has only memorised the look of gold icosahedra will fail on them, which is
+# the point. The *validation* particles come from the training family. Every choice (when to stop, which network) is
+# made with them, and the test set is touched once, for the tables.
 
 # %%
 training_elements = {e for a in training for e in a.get_chemical_symbols()}
@@ -108,7 +108,7 @@ plotting.say(
 # ## How light and heavy particles differ
 #
 # A HAADF detector sees heavy nuclei best. The scattering of one atom grows with nearly the square of its atomic number
-# $Z$, so the same number of aluminium atoms gives a far fainter picture than iridium. Methods must cope with both.
+# $Z$, so aluminium gives a far fainter picture than the same number of iridium atoms. Methods must cope with both.
 
 # %%
 figure, axis = plt.subplots(figsize=(6, 3))
@@ -138,9 +138,9 @@ plt.show()
 # %% [markdown]
 # ## One random rotation each
 #
-# On the support film a particle lies as it fell. We turn each one by a rotation drawn **uniformly** from all rotations,
-# SO(3). Drawing three Euler angles uniformly would not do: it crowds the poles. A unit quaternion whose four
-# components are normally distributed, then normalised, has no preferred direction, and that is what SciPy draws.
+# On the support film a particle lies as it fell. We therefore rotate each particle by a rotation drawn **uniformly** from
+# all rotations, SO(3). Drawing three Euler angles uniformly would crowd the poles. SciPy instead draws four normally
+# distributed components and normalises them to a unit quaternion, which has no preferred direction.
 
 # %%
 training = [
@@ -152,8 +152,8 @@ test = [
 ]
 
 # %% [markdown]
-# Is it uniform? Where the axis that was $z$ points to is a point on a sphere; under a uniform rotation its $z$ coordinate
-# is uniform between −1 and 1 (Archimedes' hat-box theorem). The histogram of many draws should be flat.
+# Is it uniform? The rotated $z$ axis points to a place on a sphere. Under uniform rotations, the $z$ coordinate of this
+# place is uniform between −1 and 1 (Archimedes' hat-box theorem). The histogram of many draws should be flat.
 
 # %%
 from ase import Atoms
@@ -178,7 +178,7 @@ plt.show()
 # $$ u = x\cos\theta + z\sin\theta $$
 #
 # and in row $y$, which never changes. Everything in this book (simulation, reprojection, reconstruction) uses this one
-# formula, see [the conventions](../book/conventions.md).
+# formula; see [the conventions](../book/conventions.md).
 
 # %%
 plotting.show_plotly(
@@ -188,7 +188,7 @@ plotting.show_plotly(
 )
 
 # %% [markdown]
-# ## Keep them
+# ## Store them
 #
 # The particles go to the run's folder of artifacts, in the extended XYZ format that most atomistic programs read. `store.make` calls a function with a path and
 # with these parameters. It calls it again only when the function, its parameters or the code behind them have changed: whatever you do to the particles
@@ -210,12 +210,12 @@ for name, particles in (
 # %% [markdown]
 # ## Exercises
 #
-# 1. *Surface and bulk.* For an icosahedron of $n$ shells, which fraction of the atoms lies at the surface? Use
+# 1. *Surface and bulk.* In an icosahedron of $n$ shells, which fraction of the atoms lies at the surface? Use
 #    `ase.cluster.Icosahedron("Au", n)` for n = 2 to 8 and count atoms with fewer than twelve neighbours.
 # 2. *Bad rotations.* Draw the three Euler angles uniformly and repeat the histogram above. Where do the poles crowd?
 #
 # ```{dropdown} Solution of 2
-# With Euler angles $(\alpha, \beta, \gamma)$ each uniform, the height of the pole is $\cos\beta$ with $\beta$ uniform, whose density
-# $1 / (\pi\sqrt{1 - h^2})$ diverges at $h = \pm 1$: particles would be seen along their pole too often. Draw $\cos\beta$
-# uniformly instead.
+# If the Euler angles $(\alpha, \beta, \gamma)$ are uniform, the height of the pole is $h = \cos\beta$ with uniform
+# $\beta$. Its density $1 / (\pi\sqrt{1 - h^2})$ diverges at $h = \pm 1$: particles would be seen along their pole too
+# often. Draw $\cos\beta$ uniformly instead.
 # ```

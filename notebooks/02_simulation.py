@@ -19,13 +19,14 @@
 # # 2. Simulation: from atoms to a tilt series
 #
 # A scanning transmission electron microscope (STEM) focuses electrons to a probe, moves it over the sample, and counts
-# what reaches a ring-shaped detector at high angles (HAADF, *high-angle annular dark field*). This chapter simulates
-# such images for every particle at every tilt, with two microscopes: one with spherical aberration, one without.
+# the electrons that reach a ring-shaped detector at high angles (HAADF, *high-angle annular dark field*). This chapter
+# simulates such images for every particle at every tilt, with two microscopes: one with spherical aberration, one
+# without.
 #
 # | | |
 # |---|---|
 # | **You need** | [Chapter 1](01_structures.ipynb); Fourier transforms |
-# | **You learn** | how the probe, the atoms' scattering power and their thermal motion make an image; what the fast model leaves out; what dose does to it |
+# | **You learn** | how the probe, the scattering power of the atoms and their thermal motion make an image; what the fast model leaves out; how dose affects the image |
 # | **Next** | [Chapter 3](03_sparsity.ipynb) leaves most frames out |
 
 # %% tags=["parameters"]
@@ -60,9 +61,9 @@ tilt_deg = np.arange(-90.0, 90.0 + tilt_step_deg / 2, tilt_step_deg)
 # %% [markdown]
 # ## Two microscopes
 #
-# Both run at 200 keV. The **non-aberrated** one converges the beam to 35 mrad with a perfect lens; the **aberrated** one to 25 mrad
-# with a spherical aberration of 100 µm, both focused at the specimen (defocus 0). The detector is an annulus; the inner
-# angle of 45 mrad lies outside both probes' cones, which makes it a dark-field detector.
+# Both run at 200 keV and are focused at the specimen (defocus 0). The **non-aberrated** one converges the beam to 35 mrad
+# with a perfect lens; the **aberrated** one converges it to 25 mrad, with a spherical aberration of 100 µm. The detector
+# is an annulus. Its inner angle of 45 mrad lies outside the cones of both probes, which makes it a dark-field detector.
 
 # %%
 pd.DataFrame(
@@ -83,8 +84,8 @@ pd.DataFrame(
 # ## The probe
 #
 # A perfect lens makes a spot as small as diffraction allows. Spherical aberration bends the outer rays too strongly: they
-# miss the focus by up to $C_s\alpha^3$, so a part of the intensity goes into a wide halo. Square-root grey values
-# make it visible; the curve beside shows which part of the beam lies within a radius.
+# miss the focus by up to $C_s\alpha^3$, so part of the intensity goes into a wide halo. Square-root grey values make it
+# visible; the curve on the right shows which part of the beam lies within a radius.
 
 # %%
 extent_A, gpts = 48.0, 480
@@ -106,8 +107,8 @@ axes[2].legend()
 plt.show()
 
 # %% [markdown]
-# The halo has a practical side: an image must be computed on a field wide enough to hold the probe, or its tails wrap round
-# and come in again from the other side.
+# The halo has a practical consequence: an image must be computed on a field wide enough for the probe, or the tails wrap
+# round and reappear on the other side.
 
 # %%
 for name, microscope in MICROSCOPES.items():
@@ -119,9 +120,9 @@ for name, microscope in MICROSCOPES.items():
 # %% [markdown]
 # ## How strongly an atom scatters
 #
-# The part of the beam that an atom scatters into the annulus is a cross-section: the squared scattering factor, integrated over the
-# detector's angles. A textbook says it goes as $Z^2$ (Rutherford), screened to about $Z^{1.7}$. Here it is computed from tabulated
-# scattering factors for each element, and the straight line is fitted to them.
+# How much an atom scatters into the annulus is given by a cross-section: the squared scattering factor, integrated over the
+# angles of the detector. Textbooks say that it grows as $Z^2$ (Rutherford), or about $Z^{1.7}$ with screening. Here it is
+# computed for each element from tabulated scattering factors, and a straight line is fitted to the results.
 
 # %%
 elements = ["Al", "Cu", "Ag", "Xe", "Yb", "Ir", "Pt", "Au"]
@@ -149,11 +150,11 @@ plt.show()
 #
 # $$ I(\mathbf r) = \sum_n \sigma_{Z_n} \, \big(|\psi|^2 * G_{Z_n}\big)(\mathbf r - \mathbf r_n) $$ (incoherent-image)
 #
-# with the probe's intensity $|\psi|^2$ (integral 1), the cross-section $\sigma_Z$ and a narrow spot $G_Z$, the width of the atom's own
-# scattering and of its thermal motion. In Fourier space each atom is a phase factor, so its position enters exactly: nothing is
-# rounded to a pixel.
-# A pixel holds the mean over its area, as a probe swept across it would record. The focus (defocus 0) lies on the plane of the tilt axis, and
-# each atom sees the probe at its own depth.
+# with the probe's intensity $|\psi|^2$ (integral 1), the cross-section $\sigma_Z$ and a narrow spot $G_Z$, which describes
+# the width of the scattering of the atom itself and of its thermal motion. In Fourier space each atom is a phase factor, so
+# its position enters exactly: nothing is rounded to a pixel. The value of a pixel is the mean over its area, as a probe
+# that sweeps the pixel would record it. The focus (defocus 0) lies in the plane of the tilt axis, and each atom sees the
+# probe at its own depth.
 #
 # What it leaves out: electrons that follow an atomic column (**channelling**) are focused by the first atoms onto the
 # next ones, and scattered away before they reach the last. Along a zone axis a column is then no longer the sum of its atoms. The multislice
@@ -184,7 +185,7 @@ for name, s in series.items():
     plt.show()
 
 # %% [markdown]
-# The same atoms, two very different series: sharp columns that come and go as they line up, against a sharp core in a
+# The same atoms give two very different series: sharp columns that come and go as atoms line up, and a sharp core in a
 # wide halo. Move through both with the slider.
 
 # %%
@@ -243,10 +244,11 @@ show_likeness(on_axis)
 show_likeness(off_axis)
 
 # %% [markdown]
-# Off the axis the fast image is right nearly everywhere. Along the axis it makes the long columns too bright: there, what
-# an atom scatters depends on the atoms above it.
+# Off the axis the fast image is right almost everywhere. Along the axis it makes the long columns too bright: there, the
+# scattering of an atom depends on the atoms above it.
 #
-# At which scale do they differ? The power spectrum, averaged over rings of equal spatial frequency, of the image and of the differences:
+# At which scale do they differ? Compare the power spectra of the image and of the differences, averaged over rings of equal
+# spatial frequency:
 
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(9, 3), sharey=True)
@@ -270,9 +272,9 @@ plt.show()
 # %% [markdown]
 # ## Channelling
 #
-# A nucleus attracts electrons: each atom is a weak lens. It gathers the beam onto the next atom below it, which then scatters
-# more than it would alone. A few atoms further down, much of the beam has been scattered out of the column, and the last ones
-# see less than their share. Turn the particle with the slider and watch the columns form.
+# A nucleus attracts electrons, so each atom is a weak lens. It focuses the beam onto the next atom below it, which then
+# scatters more than it would alone. A few atoms farther down, much of the beam has been scattered out of the column, and the
+# last atoms see less than their share. Turn the particle with the slider and watch the columns form.
 
 # %%
 particle = cases[on_axis].atoms()
@@ -287,9 +289,11 @@ plotting.show_plotly(
 #
 # $$ c_n = \exp \sum_m s_m \sum_{jk} h_{jk} \, e^{-d_{nm}^2 / 2 w_j^2} \, e^{-|z_n - z_m| / D_k} $$ (channelling)
 #
-# with the lateral distance $d_{nm}$ to another atom, the distance along the beam, and the strength $s_m$ of that atom; a part that grows with the atoms above
-# is blurred, since long columns look wider than short ones. The coefficients $h_{jk}$, one set for atoms above and one for those below, were fitted once to PRISM frames of gold, copper, platinum and silver; the other
-# elements' frames were not used. It is a correction, not a theory. The factors in one column show what it has learned:
+# with the lateral distance $d_{nm}$ to another atom, the distance along the beam, and the strength $s_m$ of that atom. A
+# part that grows with the atoms above is blurred, since long columns look wider than short ones. The coefficients $h_{jk}$,
+# one set for atoms above and one for atoms below, were fitted once to PRISM frames of gold, copper, platinum and silver;
+# frames of the other elements were not used. It is a correction, not a theory. The factors in one column show what it has
+# learned:
 
 # %%
 x, y, depth_A = particle.positions.T
@@ -318,8 +322,9 @@ axis.legend()
 plt.show()
 
 # %% [markdown]
-# The middle atoms of a column gain, the last one loses again: focusing, then depletion. That the first atom, which nothing stands above, gets less
-# than its share shows that the coefficients fit images, in which only a column's sum is seen, and not the atoms' own physics.
+# The middle atoms of a column gain, and the last one loses again: first focusing, then depletion. The first atom, which has
+# nothing above it, gets less than its share. This shows that the coefficients fit images, in which only the sum of a column
+# is seen, and not the physics of single atoms.
 #
 # All shipped frames in one table: Pearson's $r$ and the total intensity against PRISM (against multislice for the aberrated probe, which is
 # too wide for PRISM's windows), and the time a frame takes (abTEM's as it was
@@ -364,8 +369,8 @@ plotting.say(
 # ## A detector from 0 to 45 mrad
 #
 # The TSGNet paper prints an annular detector of 0 to 45 mrad. The cone of the 35 mrad beam lies inside it, so nearly every electron is
-# counted, wherever the probe stands; what is missing are those scattered beyond 45 mrad. That is a bright-field image, dark
-# atoms on a bright ground, and no HAADF image. This book takes a true dark-field annulus, whose inner angle is the
+# counted, wherever the probe is; only those scattered beyond 45 mrad are missing. This is a bright-field image, with dark
+# atoms on a bright background, and not an HAADF image. This book uses a true dark-field annulus, whose inner angle is the
 # paper's outer one. The fast engine refuses a detector inside the cone; PRISM shows both.
 
 # %%
@@ -390,9 +395,9 @@ plt.show()
 # %% [markdown]
 # ## Dose
 #
-# Each electron counts once, so a pixel that expects $N$ electrons scatters around it with a standard deviation
-# $\sqrt N$. Beam-sensitive particles bear some dose in total; the fewer frames share it, the cleaner each one is. That trade
-# is what the whole book is about.
+# Each electron counts once, so the count in a pixel with $N$ expected electrons has the standard deviation $\sqrt N$.
+# A beam-sensitive particle bears only a certain total dose; the fewer frames share it, the cleaner each one is. This
+# trade-off is what the whole book is about.
 
 # %%
 doses = [1e5, 1e4, 1e3, 1e2]
@@ -418,9 +423,9 @@ plt.show()
 # %% [markdown]
 # ## What else a recording adds
 #
-# Counting statistics are not all. Scan lines jump, the particle drifts between frames, the support film scatters too, and the beam gathers
-# hydrocarbons on what it looks at. Each effect is a function of a series and a seed, in `tsg_core.simulation.noise`; each can be left out, and the clean
-# series stays as it was.
+# Counting statistics are not everything. Scan lines jump, the particle drifts between frames, the support film also
+# scatters, and hydrocarbons build up under the beam. Each effect is a function of a series and a seed in
+# `tsg_core.simulation.noise`. Each can be left out, and the clean series stays unchanged.
 
 # %%
 clean = series["non_aberrated"]
@@ -448,8 +453,8 @@ plt.show()
 # %% [markdown]
 # ## The data sets
 #
-# Now every particle, both microscopes, all tilts. The frames go to chunked Zarr stores, one for each use and
-# microscope, with a manifest of what made them. An interrupted run goes on with the particle it had reached.
+# Now we simulate every particle with both microscopes at all tilts. The frames go to chunked Zarr stores, one for each use
+# and microscope, with a manifest of their origin. An interrupted run continues with the particle it had reached.
 
 # %%
 SPLITS = {
@@ -499,11 +504,13 @@ pd.DataFrame(rows).style.format({"pixel (Å)": "{:.3f}", "seconds": "{:.1f}"}).h
 # 1. *Defocus.* Which defocus shrinks the aberrated probe's halo most? Pass `defocus_A` to `Microscope` and plot the
 #    encircled energy (Scherzer's optimum is a place to start).
 # 2. *An imperfect source.* Simulate the example with `source_size_A=0.8` and with `defocus_spread_A=40` in `Microscope`.
-#    Which of the two blurs more, and which leaves the probe's tails alone?
-# 3. *Away from the axis.* Turn the gold particle by 1 to 10 degrees and compare the fast frame with and without `channelling=True`. At which angle does
-#    the correction become small? Compare it with the angle at which two atoms of a column no longer overlap.
+#    Which of the two blurs more, and which leaves the tails of the probe unchanged?
+# 3. *Away from the axis.* Turn the gold particle by 1 to 10 degrees and compare the fast frames with and without
+#    `channelling=True`. At which angle does the correction become small? Compare this with the angle at which two atoms of
+#    a column no longer overlap.
 #
 # ```{dropdown} Solution of 3
-# Neighbours in a column are about 2.9 Å apart, so a turn by 5 degrees moves them by 0.25 Å against each other, and the ends of a column of
-# five by more than 1 Å. The narrow lateral terms fade within a few degrees, the wide ones within about ten.
+# Neighbours in a column are about 2.9 Å apart, so a turn by 5 degrees moves them by 0.25 Å relative to each other, and the
+# ends of a column of five by more than 1 Å. The narrow lateral terms fade within a few degrees, the wide ones within about
+# ten.
 # ```

@@ -18,9 +18,9 @@
 # %% [markdown]
 # # 3. Angular sparsity: leaving frames out
 #
-# Every frame costs dose. If the sample bears only a few, the angles between them are missing. This chapter defines
-# exactly which frames are kept, and shows what their absence does to a sinogram, to a reconstruction, and to
-# simple interpolation between the frames that are left.
+# Every frame costs dose. If the sample bears only a few frames, the angles between them are missing. This chapter defines
+# exactly which frames are kept. It shows how the missing ones affect a sinogram, a reconstruction, and simple interpolation
+# between the remaining frames.
 #
 # | | |
 # |---|---|
@@ -90,7 +90,7 @@ plt.show()
 # ## What the gap does to a sinogram
 #
 # Take one row of pixels from every frame and stack them: a **sinogram**. Since the tilt axis is y, an atom never leaves its
-# row, and its column follows $x\cos\theta + z\sin\theta$, a sine curve. Prediction of a missing frame is the completion of these curves.
+# row, and its column follows $x\cos\theta + z\sin\theta$, a sine curve. Predicting a missing frame means completing these curves.
 
 # %%
 figure, axes = plt.subplots(1, 3, figsize=(9, 3.6), sharey=True)
@@ -106,8 +106,8 @@ plt.show()
 # ## How dense must a series be?
 #
 # Two neighbouring projections at tilts $\Delta\theta$ apart sample the object's Fourier transform on two lines through the origin.
-# At the spatial frequency $1/d$ these are $\Delta\theta / d$ apart, while an object of diameter $D$ asks for samples no
-# further apart than $1/D$. That is Crowther's criterion:
+# At the spatial frequency $1/d$ these are $\Delta\theta / d$ apart, while an object of diameter $D$ needs samples no
+# farther apart than $1/D$. This is Crowther's criterion:
 #
 # $$ \Delta\theta \le \frac{d}{D} . $$ (crowther)
 
@@ -120,13 +120,13 @@ plotting.say(
 )
 
 # %% [markdown]
-# Atomic structure is far from an arbitrary object, so a prediction may know more than the criterion assumes. What it may
-# *not* do is to invent: we come back to that in [Chapter 7](07_reconstruction.ipynb).
+# An atomic structure is far from an arbitrary object, so a prediction may know more than the criterion assumes. What it
+# must *not* do is invent: we return to this in [Chapter 7](07_reconstruction.ipynb).
 #
 # ## Between two frames
 #
-# The midpoint protocol of the paper: at **rate** $r$ the frames $i$ and $i + 2r$ are measured and the frame $i + r$ is to be
-# predicted. The obvious guess is the mean of the two, linear interpolation. Watch what it does to atoms that moved.
+# In the midpoint protocol of the paper, at **rate** $r$ the frames $i$ and $i + 2r$ are measured and the frame $i + r$ is
+# to be predicted. The obvious guess is the mean of the two, linear interpolation. Watch what it does to atoms that moved.
 
 # %%
 rate = 6
@@ -159,8 +159,8 @@ plt.show()
 # %% [markdown]
 # Linear interpolation shows every atom twice, at half its brightness: a **ghost** where it was and a ghost where it will be. The
 # cubic spline uses more frames and does better while the steps are small. *Reprojection* first reconstructs a rough volume
-# from all measured frames and projects it at the missing angle, then adds what the volume failed to explain, interpolated
-# from the neighbours: atoms in front and behind may then move in opposite directions.
+# from all measured frames and projects it at the missing angle. Then it adds what the volume failed to explain,
+# interpolated from the neighbours. In this way atoms in front and behind can move in opposite directions.
 #
 # ## How the error grows with the rate
 
@@ -186,7 +186,7 @@ axis.legend()
 plt.show()
 
 # %% [markdown]
-# One particle proves nothing; [Chapter 6](06_prediction.ipynb) does this for all test particles, both microscopes, with intervals.
+# One particle proves nothing; [Chapter 6](06_prediction.ipynb) does this for all test particles and both microscopes, with intervals.
 #
 # ## What the gap does to a volume
 
@@ -203,12 +203,12 @@ figure.suptitle("Slices across the tilt axis (z down, x to the right)")
 plt.show()
 
 # %% [markdown]
-# The streaks are the missing angles: each measured frame smears its intensity along its own beam, and only many of
-# them cancel outside the atoms.
+# The streaks come from the missing angles: each measured frame smears its intensity along its own beam, and only many
+# frames together cancel outside the atoms.
 #
 # ## Exercises
 #
-# 1. *Every frame once.* Show that the offsets of a gap share no frame and together hold all of them, for every gap from 1 to 12.
+# 1. *Every frame once.* Show that the offsets of a gap share no frame and together contain all frames, for every gap from 1 to 12.
 # 2. *Crowther by eye.* At which gap do streaks first reach the atoms near the edge? Compare with equation {eq}`crowther`.
 #
 # ```{dropdown} Solution of 1

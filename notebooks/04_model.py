@@ -18,9 +18,10 @@
 # %% [markdown]
 # # 4. The network: TSGNet
 #
-# TSGNet predicts the frame at a time $t$ between two measured frames. It borrows from video interpolation (IFRNet): estimate, from coarse
-# to fine, how every pixel of the missing frame moved from each of the two, **warp** both there, **blend** them, and add a **residual** for
-# what motion can't explain. "Angular-sparsity-invariant" means that one network serves every gap.
+# TSGNet predicts the frame at a time $t$ between two measured frames. It follows video interpolation (IFRNet): estimate,
+# from coarse to fine, how every pixel of the missing frame moved from each of the two; **warp** both frames there; **blend**
+# them; and add a **residual** for what motion can't explain. "Angular-sparsity-invariant" means that one network serves
+# every gap.
 #
 # | | |
 # |---|---|
@@ -55,8 +56,8 @@ _ = torch.manual_seed(0)
 # ## One encoder, four levels
 #
 # Both frames pass through the same encoder. Each level halves the size and sees twice as far. The decoder starts at the
-# coarsest level, where a large motion is a small one, and hands flows and features down to finer ones. The picture is drawn
-# from the module itself, while a pair of 64 × 64 frames passes through it; every box says how many channels go in and come out.
+# coarsest level, where a large motion spans few pixels, and hands flows and features on to finer levels. The picture is
+# drawn from the module itself, for a pair of 64 × 64 frames; every box states its numbers of input and output channels.
 
 # %%
 published = TSGNet(residual_channels=3)
@@ -100,7 +101,7 @@ table.style.format("{:,.0f}", na_rep="")
 # ## Before any training: linear interpolation
 #
 # With flows and residual zero and the mask's logit offset by $\log\frac{1 - t}{t}$, equation {eq}`tsgnet` *is* linear interpolation in
-# time. Our networks start exactly there, so every step of training is a step away from the baseline, and a short training cannot
+# time. Our networks start exactly there, so training moves away from the baseline step by step, and a short training cannot
 # fall far below it. The published network starts from random flows instead.
 
 # %%
@@ -120,9 +121,9 @@ plotting.say(
 # %% [markdown]
 # ## A correction that grows with the motion
 #
-# One network is to serve every gap, and small gaps ask for little: there linear interpolation is nearly right, and a
-# correction that suits a large gap would spoil it. How wrong is linear interpolation? In Taylor's series of a frame that moves, its
-# error is of second order in the displacement. Two frames tell by themselves how far things moved between them,
+# One network must serve every gap, and small gaps need little: there linear interpolation is nearly right, and a correction
+# that suits a large gap would spoil it. How wrong is linear interpolation? In the Taylor series of a moving frame, its error
+# is of second order in the displacement. Two frames reveal by themselves how far things moved between them,
 #
 # $$ s = \frac{\lVert f_a - f_b \rVert}{\lVert \nabla \tfrac12 (f_a + f_b) \rVert} , $$ (displacement)
 #
@@ -172,15 +173,16 @@ plotting.say(
 )
 
 # %% [markdown]
-# So our networks multiply flows, logit and residual by $4 t (1 - t)\, s^2$ (`motion_scaled`). The factor $4 t (1 - t)$ is one half-way and zero
-# at the measured frames, where there is nothing to correct. What is left for the layers to learn is of about the same size at every gap.
-# The published network has no such factor: it must learn from examples that small gaps need small corrections.
+# Our networks therefore multiply flows, logit and residual by $4 t (1 - t)\, s^2$ (`motion_scaled`). The factor
+# $4 t (1 - t)$ is one half-way and zero at the measured frames, where there is nothing to correct. What remains for the
+# layers to learn is of about the same size at every gap. The published network has no such factor: it must learn from
+# examples that small gaps need small corrections.
 #
 # ## Why this is harder than video
 #
 # In a video a pixel shows one surface, which moves one way. A particle is **transparent**: a pixel sums all atoms along the beam.
-# When the particle tilts, the atoms in front move to one side and those behind to the other. Two atoms on one line, one
-# above the tilt axis and one below, show it; nothing else is needed.
+# When the particle tilts, the atoms in front move to one side and those behind to the other. Two atoms in line, one above
+# the tilt axis and one below, are enough to show this.
 
 # %%
 x_A = np.linspace(-6, 6, 121)
@@ -204,15 +206,16 @@ axis.legend()
 plt.show()
 
 # %% [markdown]
-# At ±15° the two atoms appear on either side, *in both frames alike*. The frames are equal, so any flow between them sees
-# nothing move, and yet the atoms cross in between. What is lacking is not a better flow but knowledge of the object: other frames, or what a
-# network has learnt of particles. The residual is where TSGNet can put it.
+# At ±15° the two atoms appear on either side, *in both frames alike*. The frames are equal, so a flow between them sees no
+# motion, and yet the atoms cross in between. What is missing is not a better flow but knowledge of the object: other frames,
+# or what a network has learnt about particles. TSGNet can express such knowledge in the residual.
 #
 # ## How far does it see?
 #
 # The gradient of one predicted pixel with respect to an input frame shows which pixels it depends on. Where it is zero, the
-# network can't look: that is the *receptive field*, a matter of the design alone. Where it is small, the network hardly looks: that
-# is a matter of the weights. Below is the gradient of the shipped network, whose training [Chapter 5](05_training.ipynb) shows.
+# network can't look: this limits the *receptive field*, a matter of the design alone. Where it is small, the network hardly
+# looks: this depends on the weights. Below is the gradient of the shipped network, whose training
+# [Chapter 5](05_training.ipynb) shows.
 
 # %%
 shipped = weights.load_shipped()
@@ -240,8 +243,8 @@ plotting.say(
 # ## What the paper's loss rewards
 #
 # $L = L_r + \eta L_g$ with $\eta = 0.01$. $L_r$ is a **Charbonnier** distance, an absolute error with a rounded tip, plus a **census**
-# distance, which compares each pixel with its 7 × 7 neighbours and so looks at structure rather than brightness. $L_g$ asks the
-# decoder's features to look like the encoder's features of the true frame.
+# distance, which compares each pixel with its 7 × 7 neighbours and so looks at structure rather than brightness. $L_g$ makes
+# the decoder's features resemble the encoder's features of the true frame.
 
 # %%
 d = torch.linspace(-0.02, 0.02, 201)
@@ -269,15 +272,15 @@ axes[1].legend()
 plt.show()
 
 # %% [markdown]
-# The census distance punishes a shift by a pixel far more than a change of brightness by several per cent. For tomography
-# the position of an atom matters more than the exact grey value, and that is what the term is for. Both terms are absolute, though: at large gaps errors
-# are a hundred times those at small ones, and a network for all rates listens to the large gaps alone.
-# [Chapter 5](05_training.ipynb) trains with a loss that hears every rate alike.
+# The census distance penalises a shift by a pixel far more than a change of brightness by several per cent. In tomography
+# the position of an atom matters more than its exact grey value, which is why the term is there. Both terms are absolute,
+# though. Errors at large gaps are a hundred times those at small gaps, so a network for all rates learns from the large
+# gaps alone. [Chapter 5](05_training.ipynb) trains with a loss that gives every rate equal weight.
 #
 # ## Exercises
 #
 # 1. *One flow per pixel.* Extend the two-atom example to three measured frames. Does the cubic spline through them find the crossing?
-# 2. *Ablation.* Set the flows to zero for good (only residual and mask remain) and train as in Chapter 5. How much of the gain is left?
+# 2. *Ablation.* Fix the flows at zero (only residual and mask remain) and train as in Chapter 5. How much of the gain is left?
 #
 # ```{dropdown} Hint for 2
 # Register a forward hook on each decoder that zeroes the first four channels of its output.

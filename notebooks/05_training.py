@@ -18,14 +18,14 @@
 # %% [markdown]
 # # 5. Training: one model for all rates
 #
-# The network sees two measured frames and a time, and is told the frame between. Rate, offset and time are drawn anew for
-# each sample, so one model learns every gap at once. Here a short training shows how it goes; after it come the curves of
-# the long one, whose network the later chapters use.
+# The network sees two measured frames and a time, and learns from the true frame in between. Rate, offset and time are
+# drawn anew for each sample, so one model learns all gaps at once. A short training shows how this works. The curves of the
+# long training follow; later chapters use its network.
 #
 # | | |
 # |---|---|
 # | **You need** | [Chapter 4](04_model.ipynb) |
-# | **You learn** | what a training sample is; which symmetries of a tilt series may be used; which loss lets all gaps speak; how to read a training curve, and which data may choose a model |
+# | **You learn** | what a training sample is; which symmetries of a tilt series may be used; which loss weights all gaps equally; how to read a training curve, and which data may be used to choose a model |
 # | **Next** | [Chapter 6](06_prediction.ipynb) predicts the frames that were left out |
 
 # %% tags=["parameters"]
@@ -75,10 +75,10 @@ plotting.say(
 # %% [markdown]
 # ## One sample
 #
-# Two measured frames $i$ and $i + g$, and a frame between them as the target. All frames of a series are divided by one number, the
-# brightest pixel of the measured frames; nothing is scaled by the target. Crops and flips multiply what is there, but only flips that a
-# tilt series allows: mirroring rows (y) leaves the geometry as it is, mirroring columns (x) is the same object tilted the
-# other way, so the two outer frames change places.
+# A sample consists of two measured frames $i$ and $i + g$, and a frame between them as the target. All frames of a series
+# are divided by one number, the brightest pixel of the measured frames; nothing is scaled by the target. Crops and flips
+# give more samples, but only flips that a tilt series allows. Mirroring rows (y) preserves the geometry. Mirroring columns
+# (x) shows the same object tilted the other way, so the two outer frames change places.
 
 # %%
 series = training_series[0]
@@ -97,24 +97,25 @@ plotting.show_frames(
 plt.show()
 
 # %% [markdown]
-# ## A loss that hears every gap
+# ## A loss that weights all gaps equally
 #
-# Linear interpolation misses a frame at a small gap by a thousandth of what it misses at a large one. In a mean of squared or absolute errors only
-# the large gaps count. We therefore compare every sample with linear interpolation *of the same frames*, and take the logarithm:
+# The error of linear interpolation at a small gap is a thousandth of that at a large gap. In a mean of squared or absolute
+# errors, only the large gaps count. We therefore compare every sample with linear interpolation *of the same frames*, and
+# take the logarithm:
 #
 # $$ L = \Big\langle \log \frac{\lVert \hat f - f \rVert^2}{\lVert f_\text{linear} - f \rVert^2} \Big\rangle . $$ (gain)
 #
-# Zero is linear interpolation; $-1$ is a gain of $10 / \ln 10 \approx 4.3$ dB, wherever it is made. Gains beyond 40 dB count no
-# further, so that no single easy sample takes over.
+# Zero is linear interpolation; $-1$ is a gain of $10 / \ln 10 \approx 4.3$ dB, at any gap. Gains beyond 40 dB earn nothing
+# more, so that no single easy sample dominates.
 #
 # ## Train
 #
-# How the weights begin matters as much as the loss. With PyTorch's usual start every layer weakens what passes through it, so that the prediction hardly depends on the
-# coarse levels, and a training of thousands of steps may never wake them. We draw the weights so that what passes a layer keeps
-# its size {cite:p}`he2015delving` (`he_start`).
+# The initial weights matter as much as the loss. With PyTorch's default, every layer weakens what passes through it. The
+# prediction then hardly depends on the coarse levels, and even thousands of steps may never activate them. We draw the
+# weights so that what passes a layer keeps its size {cite:p}`he2015delving` (`he_start`).
 #
-# Interrupt it at any time: the checkpoint holds the optimiser, the averaged weights and the state of the random numbers, and the next
-# run goes on from there, to the same result.
+# You can interrupt the training at any time. The checkpoint holds the optimiser, the averaged weights and the state of the
+# random numbers, and the next run continues from there, with the same result.
 
 # %%
 settings = training.TrainingSettings(
@@ -159,8 +160,8 @@ history = pd.read_csv(store.path(names.TSGNET) / "history.csv")
 # %% [markdown]
 # ## Did it learn?
 #
-# The validation particles are not in the training set. The dashed line is linear interpolation on the same frames: that,
-# not zero, is where usefulness begins.
+# The validation particles are not in the training set. The dashed line is linear interpolation on the same frames: a
+# network is useful only above this line.
 
 
 # %% tags=["hide-input"]
@@ -212,19 +213,19 @@ training_curves(history, "The short training of this run")
 plotting.say("This run: " + sentence(history))
 
 # %% [markdown]
-# The weights that were best on the validation particles are the ones that are kept. Choosing them on the test set would make the test
-# set part of the training.
+# The weights that did best on the validation particles are kept. Choosing them with the test set would make the test set
+# part of the training.
 #
 # ## The shipped network
 #
-# A network worth using needs more particles, pixel sizes and steps than a chapter can wait for. The book ships with one that was trained beforehand, by
+# A useful network needs more particles, pixel sizes and steps than a chapter can wait for. The book ships one that was trained beforehand with
 #
 # ```bash
 # tsg train --recipe small
 # ```
 #
-# which goes on after every interruption and ends with the same weights. The recipe, the weights, the curves and a model card lie in
-# `tsg_core/model/weights`. These are the curves of that training:
+# which resumes after every interruption and ends with the same weights. The recipe, the weights, the curves and a model card
+# are in `tsg_core/model/weights`. These are the curves of that training:
 
 # %% tags=["hide-input"]
 for name in shipped.shipped():
@@ -233,8 +234,8 @@ for name in shipped.shipped():
     plotting.say(f"“{name}”: {sentence(long)}")
 
 # %% [markdown]
-# What it gains over linear interpolation on its own validation particles, rate by rate: of the elements and shapes of the training, but
-# never trained with. Bands and brackets are 95 % intervals over particles.
+# The gain over linear interpolation on its own validation particles, rate by rate. These particles have the elements and
+# shapes of the training, but the network was never trained with them. Bands and brackets are 95 % intervals over particles.
 
 
 # %% tags=["hide-input"]
@@ -269,8 +270,8 @@ for name in shipped.shipped():
     plotting.say(f"Mean over all rates, “{name}”: {gains_in_words(gains)}.")
 
 # %% [markdown]
-# These particles chose the step whose weights were kept, so the numbers are a little too kind. [Chapter 6](06_prediction.ipynb) takes other
-# elements and other shapes.
+# These particles selected the step whose weights were kept, so the numbers are slightly too good.
+# [Chapter 6](06_prediction.ipynb) uses other elements and other shapes.
 #
 # ## Exercises
 #
@@ -279,7 +280,7 @@ for name in shipped.shipped():
 # 3. *Which loss?* Train once with `loss="published"` and once with `loss="gain"`, and compare the gain at rates 1 and 12.
 #
 # ```{dropdown} Solution of 1
-# It is. The mirrored column is $-(x\cos\theta + z\sin\theta) = (-x)\cos\theta + (-z)\sin\theta$: the object turned by half a turn about the tilt axis,
-# at the same tilts. An image that is a plain sum over atoms can't tell front from back, so both kinds of mirror are allowed. Once the beam channels,
-# entrance and exit differ and only one of them remains exact.
+# It is. The mirrored column is $-(x\cos\theta + z\sin\theta) = (-x)\cos\theta + (-z)\sin\theta$: the object rotated by half a
+# turn about the tilt axis, at the same tilts. An image that is a plain sum over atoms can't tell front from back, so both
+# kinds of mirror are allowed. With channelling, entrance and exit differ, and only one of them remains exact.
 # ```

@@ -16,16 +16,16 @@
 # ---
 
 # %% [markdown]
-# # 6. Prediction: every method beside every other
+# # 6. Prediction: all methods compared
 #
-# Now the test particles come in, for the first and only time: other elements and other shapes than in any training. At every rate each method gets the
-# same measured frames and predicts the same midpoints. This reproduces Table 1 and Figure 2 of the TSGNet paper, with the
-# baselines that the paper left out.
+# Now the test particles are used, for the first and only time. Their elements and shapes are in no training. At every rate
+# each method gets the same measured frames and predicts the same midpoints. This reproduces Table 1 and Figure 2 of the
+# TSGNet paper, with the baselines that the paper left out.
 #
 # | | |
 # |---|---|
 # | **You need** | [Chapter 5](05_training.ipynb) |
-# | **You learn** | what each method assumes; how to compare methods fairly; what an interval over particles says; where a network loses |
+# | **You learn** | what each method assumes; how to compare methods fairly; what an interval over particles means; where a network loses |
 # | **Next** | [Chapter 7](07_reconstruction.ipynb) asks what better frames do for the volume |
 
 # %% tags=["parameters"]
@@ -80,8 +80,8 @@ checkpoints = {
 #
 # The parameter `networks` names the networks that take part: shipped ones, or `trained`, the one that Chapter 5 has just trained.
 #
-# All methods see frames divided by one number, the brightest pixel of the *measured* frames. The errors use one peak for all methods: the brightest pixel of
-# the particle's full series.
+# All methods see frames divided by one number, the brightest pixel of the *measured* frames. The errors use one peak for all
+# methods: the brightest pixel of the particle's full series.
 #
 # ## Run them all
 
@@ -103,7 +103,8 @@ recorded = results.recorded("frame_metrics")
 # %% [markdown]
 # ## Table 1: averages over the rates
 #
-# Means over the test particles with 95 % bootstrap intervals; *gain* is the paired difference in PSNR to linear interpolation on the same frames.
+# Means over the test particles with 95 % bootstrap intervals; *gain* is the paired difference in PSNR from linear
+# interpolation on the same frames.
 
 
 # %% tags=["hide-input"]
@@ -144,9 +145,9 @@ table_1(table).style.hide(axis="index").set_caption(
 results.show(recorded, table_1, caption="Recorded run of the profile book")
 
 # %% [markdown]
-# ## Beside the paper
+# ## Compared with the paper
 #
-# The paper's printed values are averages over rates 1 to 12 on its 99 test particles.
+# The values printed in the paper are averages over rates 1 to 12 on its 99 test particles.
 
 
 # %% tags=["hide-input"]
@@ -187,12 +188,12 @@ results.show(
 )
 
 # %% [markdown]
-# Read the gains, not the absolute values, for these have four reasons to differ:
+# Read the gains, not the absolute values, which differ for four reasons:
 #
-# - **The unit of intensity.** MSE goes with its square. Ours is the fraction of the incident beam.
-# - **The peak.** A PSNR and an MSE together imply the peak that was used, $P = \sqrt{\mathrm{MSE} \cdot 10^{\mathrm{PSNR}/10}}$, roughly, since both are means. It is
-#   in the last columns. A peak twice as high adds 6 dB to every method alike.
-# - **The empty part of the frame.** A small particle in a large field has many pixels that anybody predicts well.
+# - **The unit of intensity.** MSE is proportional to its square. Our unit is the fraction of the incident beam.
+# - **The peak.** A PSNR and an MSE together imply the peak, $P = \sqrt{\mathrm{MSE} \cdot 10^{\mathrm{PSNR}/10}}$,
+#   approximately, since both are means. It is in the last columns. Twice the peak adds 6 dB to every method.
+# - **The empty part of the frame.** A small particle in a large field leaves many pixels that any method predicts well.
 # - **The samples.** The paper's particles are larger, and its frames have 512 × 512 pixels.
 #
 # ## Figure 2: errors against the rate
@@ -283,7 +284,7 @@ results.show(
 # %% [markdown]
 # ## Where the network loses
 #
-# Means hide failures. Of all particles and rates, these are the ones at which the network gains least over linear interpolation:
+# Means hide failures. Of all particles and rates, these are the ones with the smallest gain of the network over linear interpolation:
 
 # %%
 learned = next(iter(checkpoints))
@@ -300,8 +301,8 @@ cases.assign(microscope=cases.microscope.str.replace("_", "-"))[
 ).hide(axis="index")
 
 # %% [markdown]
-# The first of them, and of its frames the one at which the network stands worst against linear interpolation: the truth, every method's prediction, and
-# below it what the prediction has too much (red) or too little (blue).
+# Here is the first of them, with the frame in which the network does worst against linear interpolation: the truth, the
+# prediction by every method, and below it where the prediction is too high (red) or too low (blue).
 
 # %%
 worst = cases.iloc[0]
@@ -356,8 +357,8 @@ plt.show()
 # %% [markdown]
 # ## A whole series
 #
-# Now a whole series at a rate of three, truth and predictions side by side. Move the slider: linear interpolation flickers between sharp and double, the
-# measured frames and those between them.
+# Now a whole series at a rate of three, truth and predictions side by side. Move the slider: linear interpolation flickers
+# between sharp measured frames and doubled frames in between.
 
 # %%
 series = test["non_aberrated"][0]
@@ -383,7 +384,7 @@ plotting.show_plotly(
 # %% [markdown]
 # ## By element
 #
-# Heavy atoms are bright points, light ones faint blurs. Mean PSNR over the rates, the best of each row in bold:
+# Heavy atoms are bright points, light atoms are faint blurs. The table shows the mean PSNR over the rates, with the best of each row in bold:
 
 
 # %% tags=["hide-input"]
@@ -409,10 +410,11 @@ results.show(
 # %% [markdown]
 # ## Off its own model
 #
-# `reprojection` fits an object through the image model that made the frames, and `atoms` (atoms at positions, fitted to all frames) even more so. To be judged by one's own
-# model is called an **inverse crime**: real electrons follow no convolution. The package brings a series that another model made, PRISM, with all
-# its channelling: 77 atoms of ytterbium at 35 mrad. Every second or every fourth of its frames, 6° apart, counts as measured; the others are predicted.
-# There is no such series of the aberrated probe, whose frames take far longer: what is gained there off the model is not known.
+# `reprojection` fits an object through the same image model that made the frames, and so does `atoms` (atoms at positions,
+# fitted to all frames), even more closely. Testing a method on frames of its own model is called an **inverse crime**: real
+# electrons do not follow a convolution. The package ships a series made by another model, PRISM, which includes channelling:
+# 77 atoms of ytterbium at 35 mrad. Its frames are 6° apart; every second or every fourth counts as measured, and the others
+# are predicted. [Chapter 9](09_one_object.ipynb) does the same for multislice frames of both microscopes.
 
 # %%
 multislice_series, true_positions_A = prism_series()
@@ -447,12 +449,13 @@ plotting.say(
 # %% [markdown]
 # ## Exercises
 #
-# 1. *A fairer linear?* Linear interpolation knows nothing of its own error. Predict with the mean of *four* frames, weighted to reproduce a cubic
-#    polynomial in the tilt, and place it in the table.
-# 2. *Peak.* Recompute the PSNR with the brightest pixel of each single frame as its peak. Which methods change places? Why is a peak taken from
-#    the target a bad idea?
+# 1. *A fairer linear?* Linear interpolation uses only two frames. Predict with the mean of *four* frames, weighted to
+#    reproduce a cubic polynomial in the tilt, and add it to the table.
+# 2. *Peak.* Recompute the PSNR with the brightest pixel of each single frame as its peak. Which methods change places? Why
+#    is a peak taken from the target a bad idea?
 #
 # ```{dropdown} Solution of 2
-# None change places within a frame, since the same number is added to all methods' values. The average over frames does change: frames along a
-# zone axis, with a high peak, gain weight. A peak from the target also can't be known when the target is missing.
+# Within a frame none change places, since the same number is added to the values of all methods. The average over frames
+# does change: frames along a zone axis, with a high peak, gain weight. Besides, a peak from the target is unknown when the
+# target is missing.
 # ```

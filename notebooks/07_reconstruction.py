@@ -18,13 +18,14 @@
 # %% [markdown]
 # # 7. Reconstruction: is the volume better?
 #
-# Better frames are a means; the volume is the end. This chapter reconstructs each test particle from all frames, from the measured ones alone, and from measured
-# and predicted frames together. Then it asks which volume is nearer to the one from all frames, to the true density, and to the atoms.
+# Better frames are a means to an end: the volume. This chapter reconstructs each test particle from all frames, from the
+# measured frames alone, and from measured and predicted frames together. Then it asks which volume is nearer to the one
+# from all frames, to the true density, and to the atoms.
 #
 # | | |
 # |---|---|
 # | **You need** | [Chapter 6](06_prediction.ipynb) |
-# | **You learn** | how SIRT works; Reference, Sparse and Mix; how to compare objects, densities and atoms; what may be claimed from it; whether few good frames beat many noisy ones |
+# | **You learn** | how SIRT works; Reference, Sparse and Mix; how to compare objects, densities and atoms; what such a comparison can prove; whether few good frames beat many noisy ones |
 # | **Next** | [Chapter 8](08_your_own_sample.ipynb): your own series |
 
 # %% tags=["parameters"]
@@ -70,8 +71,9 @@ test = {
 #
 # $$ x \leftarrow x + C A^\mathsf{T} R\, (b - A x) , $$ (sirt)
 #
-# where $R$ and $C$ divide by the sums of each row and column of $A$: spread what is not yet explained back along the beams, then look
-# again. The tilt axis is y, so every row of pixels is a problem of its own with the same $A$; all of them are solved at once.
+# where $R$ and $C$ divide by the sums of each row and column of $A$. Each iteration spreads what is not yet explained back
+# along the beams. The tilt axis is y, so every row of pixels is a separate problem with the same $A$; all rows are solved
+# at once.
 
 # %%
 series = test["non_aberrated"][0]
@@ -89,27 +91,27 @@ axis.legend()
 plt.show()
 
 # %% [markdown]
-# A small residual alone says little: fewer frames are *easier* to explain. What matters is the volume between them.
+# A small residual alone means little: fewer frames are *easier* to explain. What matters is the volume that they leave open.
 #
 # ## Reference, Sparse, Mix
 #
 # | arm | frames |
 # |---|---|
-# | **Reference** | all of the series |
-# | **Sparse** | the measured ones, $F_g^{(o)}$ |
-# | **Mix (midpoint)** | measured, and one predicted between each pair |
-# | **Mix (all)** | measured, and a predicted frame at every missing angle |
-# | **Twice as dense** | what Mix (midpoint) would be if its predicted frames had been measured: the fair rival at an equal number of frames |
+# | **Reference** | all frames of the series |
+# | **Sparse** | the measured frames, $F_g^{(o)}$ |
+# | **Mix (midpoint)** | the measured frames, and one predicted frame between each pair |
+# | **Mix (all)** | the measured frames, and a predicted frame at every missing angle |
+# | **Twice as dense** | Mix (midpoint) with measured frames in place of the predicted ones: the fair rival at an equal number of frames |
 #
-# At a gap of 2 both fills are the same series. Where *linear* is among the methods it is a control: if linearly interpolated frames do as
-# well, the network earned nothing.
+# At a gap of 2 both fills are the same series. If *linear* is among the methods, it is a control: if linearly interpolated
+# frames do as well, the network has achieved nothing.
 #
 # ## Two yardsticks
 #
-# The paper measures against the **Reference**. That is fair to all arms, but the Reference has errors of its own: those of the probe, of the step
-# between its angles, and of SIRT. A simulation knows more. The **true density** places every atom as a Gaussian with a standard deviation of 0.3 Å; its
-# voxels add up to the atom's cross-section for scattering into the detector, so that it has the scale of a reconstruction. It is the same for
-# both microscopes, and holds no probe.
+# The paper compares with the **Reference**. That is fair to all arms, but the Reference has errors of its own, from the
+# probe, the step between its angles, and SIRT. A simulation knows more. The **true density** represents every atom by a
+# Gaussian with a standard deviation of 0.3 Å. Its voxels add up to the cross-section of the atom for scattering into the
+# detector, so that it has the scale of a reconstruction. It is the same for both microscopes and contains no probe.
 
 # %%
 example = test["non_aberrated"]
@@ -134,8 +136,9 @@ plotting.say(
 # $$ \text{Chamfer} = \frac12\Big(\frac{1}{|P|}\sum_{p \in P} d(p, Q) + \frac{1}{|Q|}\sum_{q \in Q} d(q, P)\Big), \qquad
 #    \text{RMS} = \sqrt{\frac12\Big(\frac{1}{|P|}\sum_{p \in P} d(p, Q)^2 + \frac{1}{|Q|}\sum_{q \in Q} d(q, P)^2\Big)} . $$
 #
-# RMS weighs far points more: a speck of noise away from the particle counts. Two samples of the *same* object are not at distance zero; a gap
-# of 1 shows that floor. Points can be drawn on the objects' surface instead, which leaves out what happens inside.
+# RMS gives distant points more weight: a speck of noise away from the particle counts. Two samples of the *same* object do
+# not have distance zero; a gap of 1 shows this floor. Points can also be drawn on the surface of the objects, which ignores
+# what happens inside.
 
 # %%
 sparse_volume = sirt(arms.sparse(series, gap=6), n_iterations=n_iterations)
@@ -158,7 +161,8 @@ for surface in (False, True):
 # %% [markdown]
 # ## The experiment
 #
-# Every arm of every test particle, each volume measured with both yardsticks. A series that belongs to two arms is reconstructed once.
+# We reconstruct every arm of every test particle and measure each volume with both yardsticks. A series that belongs to two
+# arms is reconstructed once.
 
 # %%
 store.make(
@@ -195,8 +199,9 @@ results.show(recorded, lambda t: figure_3(t, "Recorded run of the profile `book`
 # %% [markdown]
 # ## Who wins, and by how much
 #
-# The difference Mix − Sparse on the same particle and gap, in ångström of Chamfer distance, with the 95 % interval over particles: negative means that the
-# predicted frames brought the object nearer to the Reference. An interval that contains zero means that this run can't tell.
+# The table shows the difference Mix − Sparse for the same particle and gap, in ångström of Chamfer distance, with the 95 %
+# interval over particles. Negative means that the predicted frames brought the object nearer to the Reference. If the
+# interval contains zero, this run can't tell.
 
 # %%
 volume_tables.who_wins(table, seed=seed).style.hide(axis="index")
@@ -216,7 +221,8 @@ results.show(
 # %% [markdown]
 # ## Against the truth
 #
-# The same arms against the true density. Here the Reference is an arm among others, the point at a gap of 1, and it can lose.
+# The same arms are now compared with the true density. Here the Reference is one arm among others, the point at a gap of 1,
+# and it can lose.
 
 # %%
 volume_figures.against_gap(
@@ -232,25 +238,26 @@ volume_figures.against_gap(
 plt.show()
 
 # %% [markdown]
-# An aberrated volume stays far from the truth at every gap: its frames are sharp images of another thing, the density blurred by the probe, and no
-# number of frames takes the probe away.
+# An aberrated volume stays far from the truth at every gap: its frames show something else, the density blurred by the
+# probe, and no number of frames removes the probe.
 #
 # ## What the paper claims
 #
-# Each claim has a measure, and a verdict that the intervals of this run give. *Yes* and *no* need an interval on one side of zero. Two of the claims say
-# "as good as", which no interval around zero can prove; for these Mix may miss its rival by a tenth of what the rival gains over Sparse. Distances are averaged over
-# the gaps, so that the largest gaps, where objects are farthest apart, weigh most; the verdict at each gap stands beside. Intervals from a handful of
-# particles are too narrow, since resampling can't know what it never saw: take the verdicts of a small profile as a demonstration.
+# Each claim has a measure, and a verdict from the intervals of this run. *Yes* and *no* need an interval on one side of
+# zero. Two of the claims say "as good as", which no interval around zero can prove; for these, Mix may miss its rival by a
+# tenth of what the rival gains over Sparse. Distances are averaged over the gaps, so that the largest gaps, where objects
+# are farthest apart, weigh most; the verdict at each gap is given as well. Intervals from a handful of particles are too
+# narrow, since resampling can't know what it never saw: the verdicts of a small profile are only a demonstration.
 #
 # | claim | measure |
 # |---|---|
-# | Mix is as good as a series of twice the angular density | Chamfer distance of Mix (all) at gap $g$ less that of Sparse at $g/2$ |
-# | At an equal number of frames Mix is equal or better | Mix (midpoint) less Twice as dense |
+# | Mix is as good as a series of twice the angular density | Chamfer distance of Mix (all) at gap $g$ minus that of Sparse at $g/2$ |
+# | At an equal number of frames Mix is equal or better | Mix (midpoint) minus Twice as dense |
 # | Similarity falls with the gap | slope of the distance against the gap |
-# | Similarity levels off beyond a gap of six | that slope beyond six less half the slope before |
-# | Non-aberrated volumes are smoother, aberrated ones finer | roughness: sum of the gradient's length over sum of the density, where the particle is (2.5 Å around the nuclei) |
+# | Similarity levels off beyond a gap of six | that slope beyond six minus half the slope before |
+# | Non-aberrated volumes are smoother, aberrated ones finer | roughness: sum of the length of the gradient over sum of the density, inside the particle (2.5 Å around the nuclei) |
 # | Aberrated volumes have more background artefacts | rms of the density outside the particle over rms inside |
-# | Fewer artefacts in Mix than in Sparse | rms of the difference to the Reference outside the particle, over rms of the Reference inside |
+# | Fewer artefacts in Mix than in Sparse | rms of the difference from the Reference outside the particle, over rms of the Reference inside |
 
 # %%
 volume_tables.claims_table(table, seed=seed).style.hide(axis="index")
@@ -268,14 +275,16 @@ results.show(
 )
 
 # %% [markdown]
-# Read "rougher" and "background" with the probe in mind. Roughness is what a volume can carry at all, and an aberrated probe carries little; and the tails
-# of its probe reach outside the particle in every frame, so that part of that background is no artefact of the reconstruction.
+# Read "rougher" and "background" with the probe in mind. Roughness is limited by the detail that the probe transfers, and an
+# aberrated probe transfers little. The tails of the probe reach outside the particle in every frame, so part of that
+# background is not an artefact of the reconstruction.
 #
 # ## Atoms
 #
-# Distances of whole objects can be flattered by a lucky threshold. Atoms can't: a local maximum above Otsu's threshold, refined by a Gaussian fit, either lies within 1 Å of
-# a nucleus or it doesn't. *Missing* atoms are those without such a maximum; *invented* ones are maxima without a nucleus. A network that draws a convincing atom
-# where there is none would show here.
+# A lucky threshold can flatter the distance between whole objects. It can't flatter atoms: a local maximum above Otsu's
+# threshold, refined by a Gaussian fit, either lies within 1 Å of a nucleus or it doesn't. *Missing* atoms have no such
+# maximum; *invented* atoms are maxima without a nucleus. A network that draws a convincing atom where there is none would
+# be caught here.
 
 # %%
 volume_figures.atoms_against_gap(table, title="Atoms against the gap", seed=seed)
@@ -292,8 +301,8 @@ plotting.say(volume_tables.atoms_sentences(table, seed=seed))
 # %% [markdown]
 # ## Figure 4: what the volumes look like
 #
-# A slice across the tilt axis of one particle: the measured frames alone above, with predicted ones below. Grey is the square root of the density, so
-# that streaks show beside bright atoms.
+# A slice of one particle across the tilt axis: from the measured frames alone (top), and with predicted frames (bottom).
+# Grey is the square root of the density, so that streaks show beside bright atoms.
 
 # %%
 store.make(
@@ -315,7 +324,7 @@ for microscope, dataset in test.items():
     plt.show()
 
 # %% [markdown]
-# Now one gap in full: three slices through the middle, and the surface that Otsu's threshold cuts out.
+# Now one gap in full: three slices through the middle, and the surface at Otsu's threshold.
 
 # %%
 example_gap = gaps[len(gaps) // 2]
@@ -348,9 +357,10 @@ plotting.show_plotly(
 # %% [markdown]
 # ## Up to which detail? Fourier shell correlation
 #
-# Compare two volumes in Fourier space, shell by shell of spatial frequency: where their correlation falls, agreement ends. Against a known truth the usual
-# threshold is 0.5; between two equally noisy volumes it is 0.143. Sparse angles don't hurt in all directions alike: along the tilt axis every frame
-# carries every frequency, across it only the tilts that were measured do. A correlation within a cone around a direction shows that.
+# Compare two volumes in Fourier space, shell by shell of spatial frequency: where their correlation falls, their agreement
+# ends. The usual threshold is 0.5 for a comparison with a known truth, and 0.143 for two equally noisy volumes. Sparse
+# angles don't affect all directions equally. Along the tilt axis every frame carries every frequency; across it only the
+# measured tilts do. A correlation inside a cone around a direction shows this.
 
 # %%
 cones = {"cone along the tilt axis": (0, 1, 0), "cone across it, along x": (1, 0, 0)}
@@ -382,11 +392,12 @@ volume_tables.resolutions_table(shells).style.hide(axis="index")
 # %% [markdown]
 # ## The same dose, spread differently
 #
-# So far a frame that is left out costs nothing but information. In an experiment it saves *dose*: a sample bears so many electrons, and a series of fewer frames gives
-# more of them to each. The fair question is then not "what do predicted frames add to a sparse series?" but: **for one total dose, is it better to measure
-# all angles noisily, or few angles well, and predict the rest?**
+# So far, leaving out a frame only lost information. In an experiment it also saves *dose*: a sample bears a limited number
+# of electrons, and a series of fewer frames can give more of them to each. The fair question is then not "what do predicted
+# frames add to a sparse series?" but: **for one total dose, is it better to measure all angles noisily, or to measure few
+# angles well and predict the rest?**
 #
-# Every series below received the same electrons in all. The yardstick is the Reference without noise.
+# Every series below received the same total number of electrons. The yardstick is the Reference without noise.
 
 # %%
 store.make(
@@ -423,33 +434,41 @@ results.show(
 )
 
 # %% [markdown]
-# Two things stand behind these numbers. SIRT with a fixed number of iterations fits noise, the more the fewer electrons a frame has; and a predicted frame is
-# an average of measured ones, hence smoother than any of them. Part of what Mix gains here is denoising, which a regularised reconstruction of all frames might gain as well.
+# Two effects explain these numbers. SIRT with a fixed number of iterations fits noise, and the fewer electrons a frame has,
+# the more noise it fits. A predicted frame, on the other hand, is an average of measured frames, and hence smoother than any
+# of them. Part of the gain of Mix is therefore denoising, which a regularised reconstruction of all frames might gain as
+# well.
 #
 # ## Exercises
 #
-# 1. *Floor.* Double `n_points`. By which factor does the Chamfer distance of gap 1 fall, and why not by two? (Think of the mean distance to the nearest neighbour in three dimensions.)
-# 2. *Semi-convergence.* Reconstruct a noisy series ([Chapter 2](02_simulation.ipynb), 1000 e/Å²) with 10, 30, 100 and 300 iterations. Which one is nearest to the noise-free Reference?
-# 3. *A flattering yardstick.* At a gap of 2, Twice as dense is the Reference itself. Why may the paper's first claim not be tested there with the distance to the
-#    Reference, but with the distance to the true density?
-# 4. *Cones.* Put the cone of the directional correlation on a measured tilt $\theta$, direction $(\cos\theta, 0, \sin\theta)$, and half-way between two of them, with a half angle below
-#    half the step. What does Mix change, and where?
+# 1. *Floor.* Double `n_points`. By which factor does the Chamfer distance at a gap of 1 fall, and why not by two? (Think of
+#    the mean distance to the nearest neighbour in three dimensions.)
+# 2. *Semi-convergence.* Reconstruct a noisy series ([Chapter 2](02_simulation.ipynb), 1000 e/Å²) with 10, 30, 100 and 300
+#    iterations. Which volume is nearest to the noise-free Reference?
+# 3. *A flattering yardstick.* At a gap of 2, Twice as dense is the Reference itself. Why can the paper's first claim be
+#    tested there by the distance from the true density, but not by the distance from the Reference?
+# 4. *Cones.* Put the cone of the directional correlation on a measured tilt $\theta$, direction
+#    $(\cos\theta, 0, \sin\theta)$, and then half-way between two measured tilts, with a half angle below half the step.
+#    What does Mix change, and where?
 #
 # ```{dropdown} Solution of 1
-# The nearest neighbour's distance in a cloud of density $n$ goes as $n^{-1/3}$, so doubling the points shrinks the floor by $2^{-1/3} \approx 0.79$.
+# The distance to the nearest neighbour in a cloud of density $n$ is proportional to $n^{-1/3}$, so doubling the number of
+# points multiplies the floor by $2^{-1/3} \approx 0.79$.
 # ```
 #
 # ```{dropdown} Solution of 2
-# `noise.with_dose(series, dose_per_A2=1000, seed=1)`, then `sirt(noisy, n_iterations=n)` and `evaluation.compare_volumes` with the Reference. The distance falls at first, while the
-# object takes shape, and rises again when the iterations begin to explain noise: the number of iterations is a regularisation.
+# Use `noise.with_dose(series, dose_per_A2=1000, seed=1)`, then `sirt(noisy, n_iterations=n)` and
+# `evaluation.compare_volumes` with the Reference. The distance falls at first, while the object takes shape, and rises again
+# when the iterations begin to explain noise: the number of iterations is a regularisation.
 # ```
 #
 # ```{dropdown} Solution of 3
-# The rival then is the yardstick, with a distance of nothing but the sampling floor; nothing can be better. The true density was made from no frames, so that all arms are measured by
-# something that none of them contains.
+# There the rival is the yardstick itself. Its distance is only the sampling floor, and nothing can be better. The true
+# density was not made from frames, so all arms are compared with something that none of them contains.
 # ```
 #
 # ```{dropdown} Solution of 4
-# On a measured direction Sparse and Reference agree, since that frame's frequencies are those of the volume. Between two measured directions Sparse knows the low frequencies only, up to
-# where neighbouring frames still overlap (Crowther's criterion, {cite:t}`crowther1970`). Mix can only help there.
+# In a measured direction Sparse and Reference agree, since the frequencies of that frame are those of the volume. Between
+# two measured directions Sparse knows only the low frequencies, up to those at which neighbouring frames still overlap
+# (Crowther's criterion, {cite:t}`crowther1970`). Mix can help only there.
 # ```

@@ -18,14 +18,15 @@
 # %% [markdown]
 # # 8. Your own sample
 #
-# You have a tilt series from a microscope: raw, noisy, not aligned, with few angles. This chapter takes it from the file to the volume: look at it, prepare and
-# align it, ask *its own frames* whether prediction helps, predict what is missing with an uncertainty, reconstruct. Without a file of yours the
-# chapter takes a shipped series that is like an experiment's and was made up, so that here, and only here, each step can be held against the truth.
+# You have a tilt series from a microscope: raw, noisy, not aligned, with few angles. This chapter takes it from the file to
+# the volume: look at it, prepare and align it, ask *its own frames* whether prediction helps, predict what is missing, with
+# an uncertainty, and reconstruct. If you give no file, the chapter uses a shipped series. It resembles an experiment but is
+# simulated, so that here, and only here, each step can be compared with the truth.
 #
 # | | |
 # |---|---|
 # | **You need** | nothing for a first reading; for your own sample a tilt series in [a known format](../book/formats.md), with its angles |
-# | **You learn** | what to look at before any computation; what alignment does; how to judge a method without any truth |
+# | **You learn** | what to look at before any computation; what alignment does; how to judge a method without knowing the truth |
 #
 # The same from a terminal:
 #
@@ -71,9 +72,10 @@ store = Artifacts(artifacts)
 # %% [markdown]
 # ## Read it
 #
-# *Yours:* give `series_path` above. Angles come from the file, from a `.rawtlt`, `.tlt` or `.mdoc` beside it, or from the text file `tilts_path`; a pixel size only has to be
-# given (other than 0) where the file states none. The shipped series is an alloy particle and a small silver one on a flake of carbon: counts of a detector with an
-# offset, hot pixels and noise, a beam that fades, frames that drifted, and a tilt axis that is inclined and off the middle.
+# *Yours:* give `series_path` above. Angles come from the file, from a `.rawtlt`, `.tlt` or `.mdoc` beside it, or from the text
+# file `tilts_path`. Give a pixel size (other than 0) only if the file states none. The shipped series shows an alloy particle
+# and a small silver one on a flake of carbon. It has detector counts with an offset, hot pixels and noise, a fading beam,
+# drifting frames, and a tilt axis that is inclined and off centre.
 
 # %%
 if series_path:
@@ -90,8 +92,9 @@ pd.Series(checks.facts(raw), name="as recorded").to_frame()
 # %% [markdown]
 # ## Look at it first
 #
-# The same sheet as `tsg show` draws. Is the tilt axis vertical? Does the object stay within the frames? Is one frame much brighter than its neighbours? Does the centre of
-# mass follow a smooth wave? Here it doesn't: the frames drifted. [When something looks wrong](../book/troubleshooting.md) goes from symptoms to causes.
+# This is the sheet that `tsg show` draws. Is the tilt axis vertical? Does the object stay inside the frames? Is one frame much
+# brighter than its neighbours? Does the centre of mass follow a smooth wave? Here it doesn't: the frames drifted.
+# [When something looks wrong](../book/troubleshooting.md) leads from symptoms to causes.
 
 # %%
 contact_sheet(raw, title="as recorded")
@@ -106,8 +109,9 @@ plotting.say(
 # %% [markdown]
 # ## Prepare it
 #
-# One call does all steps in a fixed order, and each says in a sentence what it did. *Yours:* turn on what your recording needs, `turn=True` where the tilt axis lies along the
-# rows, `flip_angles=True` where your microscope counts angles the other way, `binning=2` for large frames, `alignment=None` where the series is aligned already.
+# One call runs all steps in a fixed order, and each reports in a sentence what it did. *Yours:* turn on what your recording
+# needs: `turn=True` if the tilt axis lies along the rows, `flip_angles=True` if your microscope counts angles the other way,
+# `binning=2` for large frames, `alignment=None` if the series is aligned already.
 
 # %%
 settings = steps.PreparationSettings(hot_pixels=True)
@@ -122,26 +126,27 @@ drawn = preparation.step_figures(prepared)
 drawn.get("hot pixels")
 
 # %% [markdown]
-# The background is the detector's answer to no electrons at all. Left in, it would be reconstructed as matter.
+# The background is what the detector reports without any electrons. Left in, it would be reconstructed as matter.
 
 # %%
 drawn.get("background")
 
 # %% [markdown]
-# Alignment moves every frame to where it belongs. In the sinogram, the lines that were torn by the drift become waves.
+# Alignment moves every frame to where it belongs. In the sinogram, lines torn by the drift become waves.
 
 # %%
 drawn.get("alignment")
 
 # %% [markdown]
-# An inclined tilt axis does no harm in the middle row, and the more the farther a slice lies from it.
+# An inclined tilt axis does no harm in the middle row; the farther a slice lies from it, the greater the harm.
 
 # %%
 drawn.get("axis")
 
 # %% [markdown]
-# How good is it? For your series the reprojection residual is what there is: how much of the frames a volume of them fails to explain. Of the shipped
-# one the true shifts are known. They are compared but for a translation of the object, which no alignment can know and no volume minds.
+# How good is the alignment? For your series the only measure is the reprojection residual: the part of the frames that a
+# volume made from them fails to explain. For the shipped series the true shifts are known. They are compared apart from a
+# translation of the object, which no alignment can know and which does not harm the volume.
 
 # %%
 if prepared.alignment:
@@ -164,10 +169,11 @@ if truth and prepared.alignment:
 # %% [markdown]
 # ## Would prediction help *this* series?
 #
-# No truth is needed to ask. Leave measured frames out, predict them from the rest, compare. The method `auto` does so at twice and at four times the spacing,
-# carries each method's error on to the spacing that the series really has, and weighs the methods by it, for each angle by its
-# distance to the measured ones. *Yours:* an empty list of `candidates` lets all methods compete that apply, which takes some minutes; another `method`
-# than `auto` is taken as it is. Measured frames stay what they are, bit for bit.
+# You can ask this without knowing the truth: leave measured frames out, predict them from the rest, and compare. The method
+# `auto` does so at twice and at four times the spacing. It extrapolates the error of each method to the real spacing of the
+# series, and weights the methods accordingly, at each angle by its distance from the measured ones. *Yours:* with an empty
+# list of `candidates` all applicable methods compete, which takes some minutes; a `method` other than `auto` is used
+# directly. Measured frames stay unchanged, bit for bit.
 
 # %%
 wanted_deg = np.arange(
@@ -187,7 +193,8 @@ dense = found.series
 baseline = interpolation.densify(series, tilt_deg=dense_tilt_deg, method="linear")
 
 # %% [markdown]
-# What the left-out frames say of each method: the score at twice the spacing, where it was tested, and what is expected at the real one.
+# What the left-out frames say about each method: the score at twice the spacing, where it was tested, and the score expected
+# at the real spacing.
 
 # %%
 choice = dense.metadata["choice"]
@@ -212,7 +219,8 @@ plotting.say(
 # %% [markdown]
 # ## Predicted frames, and how far to trust them
 #
-# Beside each predicted frame stands its standard deviation, learnt where left-out frames were missed: at edges more than in the vacuum.
+# Each predicted frame is shown with its standard deviation, learnt from the errors in left-out frames: it is larger at edges
+# than in the vacuum.
 
 # %%
 predicted = np.flatnonzero(~dense.measured)
@@ -234,8 +242,9 @@ if found.sigma is not None:
 # %% [markdown]
 # ## Against the truth, for once
 #
-# The made-up experiment holds clean frames at angles that were left out of it. They are moved to where the alignment put the object and compared where every frame was
-# recorded. For your own sample there is no such thing, and the chapter goes on without.
+# The simulated experiment includes clean frames at angles that were left out of it. They are moved to where the alignment put
+# the object, and compared in the area that every frame recorded. Your own sample has no such frames, and the chapter skips
+# this step.
 
 # %%
 if truth and prepared.alignment:
@@ -295,7 +304,8 @@ volumes = {
 pictures = volume_figures.orthogonal_slices(volumes, voxel_size_A=series.pixel_size_A)
 
 # %% [markdown]
-# Which volume is better? Project each at the angles that nobody measured, and compare with the clean frames. A volume that only explains its own frames fails there.
+# Which volume is better? Project each volume at the unmeasured angles and compare with the clean frames. A volume that
+# explains only its own frames fails there.
 
 # %%
 if truth and prepared.alignment:
@@ -311,9 +321,10 @@ if truth and prepared.alignment:
 
 
 # %% [markdown]
-# ## Keep it
+# ## Store it
 #
-# The aligned series, the denser one with the flags of what was measured, its standard deviations, and the volume, in a folder of their own.
+# The aligned series, the denser series with flags for measured frames, its standard deviations and the volume go to a folder
+# of their own.
 
 
 # %%
@@ -353,17 +364,21 @@ plotting.say("Kept: " + ", ".join(f"`{path.name}`" for path in sorted(kept.iterd
 # %% [markdown]
 # ## What to be careful about
 #
-# - A predicted frame is no measurement: it adds no dose and no new information, only assumptions. Keep the flags with the data.
-# - The missing wedge stays: nothing is predicted outside the measured range, and the volume stays stretched along the beam.
-# - No number above tells a volume from its mirror image. Which way your microscope counts angles has to be known or
-#   measured, once, with an object whose handedness is known.
-# - An object that leaves the frames at some tilts, or a film that fills them, can be aligned less well than the shipped one. The sentence on
-#   alignment says where that is in doubt.
+# - A predicted frame is not a measurement: it adds no dose and no new information, only assumptions. Keep the flags with the
+#   data.
+# - The missing wedge remains: nothing is predicted outside the measured range, and the volume stays stretched along the beam.
+# - No number above tells a volume from its mirror image. You must know which way your microscope counts angles, or measure it
+#   once with an object of known handedness.
+# - An object that leaves the frames at some tilts, or a film that fills them, cannot be aligned as well as the shipped one.
+#   The sentence on the alignment says when this is in doubt.
 #
 # ## Exercises
 #
-# 1. *No alignment.* Set `alignment=None` in the settings. Which method suffers most in the leave-out table, and which doesn't mind?
-# 2. *A simpler alignment.* Import `AlignmentSettings` from `tsg_core.preparation.alignment` and take `AlignmentSettings(method="correlation")`. How far off are the
-#    shifts along and across the tilt axis, and why do they differ?
-# 3. *The wrong sign.* Set `flip_angles=True`. Which of the numbers above notice?
-# 4. *All methods.* Set `candidates = []`. Which method gets the largest weight, and does the order of the table agree with the errors against the truth?
+# 1. *No alignment.* Set `alignment=None` in the settings. Which method suffers most in the leave-out table, and which is not
+#    affected?
+# 2. *A simpler alignment.* Import `AlignmentSettings` from `tsg_core.preparation.alignment` and use
+#    `AlignmentSettings(method="correlation")`. How large are the errors of the shifts along and across the tilt axis, and why
+#    do they differ?
+# 3. *The wrong sign.* Set `flip_angles=True`. Which of the numbers above change?
+# 4. *All methods.* Set `candidates = []`. Which method gets the largest weight, and does the order of the table agree with the
+#    errors against the truth?

@@ -18,13 +18,14 @@
 # %% [markdown]
 # # 9. From two frames to one object
 #
-# Interpolation knows the two frames beside the missing one. But all frames of a tilt series show the same object. This chapter follows the methods from
-# the one view to the other, holds them against frames that no method's own model made, and asks how far each may be believed.
+# Interpolation uses the two frames next to the missing one. But all frames of a tilt series show the same object. This chapter
+# follows the methods from the first view to the second, tests them on frames that no method's own model made, and asks how
+# far each can be trusted.
 #
 # | | |
 # |---|---|
 # | **You need** | [Chapter 6](06_prediction.ipynb) for the methods; of the computed results only those of [Chapter 2](02_simulation.ipynb) |
-# | **You learn** | what each method assumes and how it fails; why what an object misses cannot always be carried over; what an inverse crime is worth; when atoms may be believed; whether stated uncertainties hold |
+# | **You learn** | what each method assumes and how it fails; why the residual of an object cannot always be carried over; how much an inverse crime flatters a method; when fitted atoms can be trusted; whether stated uncertainties hold |
 
 # %% tags=["parameters"]
 artifacts = "artifacts/smoke"
@@ -97,16 +98,16 @@ def psnr_dB(frames, targets, peak):
 #
 # | method | assumption | where it fails |
 # |---|---|---|
-# | linear, cubic | each pixel's value changes evenly | columns of atoms move: between two frames stand two ghosts of half the strength |
-# | tsgnet | what it learnt of other samples carries over, and two frames say enough | atoms that meet or part between the two frames |
-# | reprojection | all frames show one object; what it misses changes slowly | few frames leave the object open |
-# | kriging | the same, but how long it lasts is learnt from the frames | the same |
-# | informed | a network corrects the reprojection, and weighs the fitted atoms where there are some, as it did in training | samples and microscopes unlike those of the training |
+# | linear, cubic | the value of each pixel changes evenly | columns of atoms move: two ghosts of half the strength appear between two frames |
+# | tsgnet | what it learnt from other samples carries over, and two frames contain enough | atoms that meet or part between the two frames |
+# | reprojection | all frames show one object; what it misses changes slowly | few frames leave the object undetermined |
+# | kriging | the same, but the frames show how long the residual persists | the same |
+# | informed | a network corrects the reprojection, and weights the fitted atoms if there are any, as in training | samples and microscopes unlike those of the training |
 # | atoms | the object is a set of atoms | a sample without atoms, frames that do not resolve them, light atoms beside heavy ones |
 #
-# The frames in this chapter are by multislice: electrons through the potential of every atom, slice by slice. No method knows that model. Here is one
-# frame half-way between two measured ones, and below it what each method has too much (red) or too little (blue). The second of these rows, of the methods that
-# see all frames, has a scale five times as fine.
+# The frames in this chapter are multislice frames: electrons pass the potential of every atom, slice by slice. No method uses
+# that model. Here is one frame half-way between two measured ones, and below it where each method is too high (red) or too low
+# (blue). The second of these rows, for methods that see all frames, has a scale five times as fine.
 
 # %%
 shown_methods = [m for m in methods if m != "auto"]
@@ -149,7 +150,7 @@ for method, reason in refused.items():
     plotting.say(f"**{method}** does not apply: {reason}.")
 
 # %% [markdown]
-# Methods of one object need enough views of it. The same series with a frame every 60° only:
+# Methods that fit one object need enough views of it. Here is the same series with a frame only every 60°:
 
 # %%
 few, few_targets = off_model.spacing_case(series, spacing_deg=60.0)
@@ -166,8 +167,8 @@ plotting.say(
 )
 
 # %% [markdown]
-# And a sample without atoms: a smooth body, its frames straight projections. `reprojection` has no trouble, `atoms` must see by itself that it does not
-# apply.
+# And here is a sample without atoms: a smooth body whose frames are plain projections. `reprojection` has no trouble with it;
+# `atoms` must notice by itself that it does not apply.
 
 
 # %%
@@ -200,21 +201,24 @@ plotting.say(
 )
 
 # %% [markdown]
-# A method that refuses is worth more than one that guesses: the choice `auto` goes on without it.
+# A method that refuses is worth more than one that guesses: the choice `auto` continues without it.
 #
 # ## One object, and what it misses
 #
-# `reprojection` fits a volume to all frames and projects it. What the volume does not explain of a measured frame, its *residual*, is signal too, and has to
-# be carried over to the missing angles. A spline does that well as long as the residual changes slowly. Does it?
+# `reprojection` fits a volume to all frames and projects it. The part of a measured frame that the volume does not explain, its
+# *residual*, is also signal, and must be carried over to the missing angles. A spline does this well as long as the residual
+# changes slowly. Does it?
 #
-# At 35 mrad without aberration the probe is a point, and the residual is what channelling does to single columns. At 25 mrad with $C_s$ = 100 µm the probe has a
-# halo of many ångström, in which most of its intensity lies. A crystal scatters a beam strongly where the beam runs along its planes: the
-# strength against the angle is its *rocking curve*. Geometrical optics tells what the halo does with it: a ray that enters at an angle $\alpha$ lands
-# $C_s \alpha^3$ away from the focus, so that the halo around an atom is a map of the rocking curve over ±25 mrad. Two frames 3° apart (52 mrad) are two
-# different pieces of that curve. As far as rays go, they share nothing but what all of it has in common: its mean.
+# At 35 mrad without aberration the probe is a point, and the residual is the effect of channelling on single columns. At
+# 25 mrad with $C_s$ = 100 µm the probe has a halo many ångström wide, which contains most of its intensity. A crystal scatters
+# a beam strongly if the beam runs along its planes: the strength as a function of angle is its *rocking curve*. Geometrical
+# optics shows how the halo maps it: a ray that enters at an angle $\alpha$ lands $C_s \alpha^3$ away from the focus, so the
+# halo around an atom is a map of the rocking curve over ±25 mrad. Two frames 3° apart (52 mrad) show two different pieces of
+# that curve. For rays, they share nothing but what the whole curve has in common: its mean.
 #
-# Waves are less strict than rays, so ask the frames. A dot is the correlation of the residuals of two frames, that many degrees apart, in a band of low or high
-# spatial frequencies; on the left as they are, on the right less their mean over all frames.
+# Waves are less strict than rays, so we ask the frames. A dot is the correlation between the residuals of two frames that many
+# degrees apart, in a band of low or high spatial frequencies: on the left as they are, on the right minus their mean over all
+# frames.
 
 
 # %%
@@ -274,11 +278,14 @@ for (microscope, band), (as_it_is, less_mean) in correlations.items():
     )
 
 # %% [markdown]
-# The sharp probe's residual is forgotten about as fast, for its cone is as wide. But it is a much smaller part of its frames: the first column of the table below.
+# The residual of the sharp probe is forgotten about as fast, because its cone is as wide. But it is a much smaller part of its
+# frames: see the first column of the table below.
 #
-# Where nothing but the mean is shared, the mean is the best guess, and a spline through the values is a worse one: it follows what will not come back. `kriging` asks the
-# measured frames themselves: for each band of frequencies it finds how long values last, how much all frames have in common, and how much is noise, by the
-# likelihood of a Gaussian process over the angle {cite:p}`rasmussen2006`. It follows what lasts, and falls back to the mean beyond. The same object, its residual carried over in four ways:
+# If frames share only the mean, the mean is the best guess. A spline through the values is a worse guess, because it follows
+# what will not come back. `kriging` asks the measured frames themselves. For each band of frequencies it finds how long values
+# persist, how much all frames have in common, and how much is noise, by the likelihood of a Gaussian process over the angle
+# {cite:p}`rasmussen2006`. It follows what persists, and returns to the mean beyond. Here is the same object with its residual
+# carried over in four ways:
 
 
 # %%
@@ -312,12 +319,13 @@ carried.style.format(precision=2).hide(axis="index").set_caption(
 # %% [markdown]
 # ## Off their own model, and on it
 #
-# To be judged by frames that one's own model made is called an **inverse crime** {cite:p}`kaipio2007`: the incoherent engine of
-# [Chapter 2](02_simulation.ipynb) is a convolution, and `reprojection` and `atoms` fit objects through a convolution. What they gain there says what
-# they gain if the model is true. So every method is scored twice: on multislice frames, and on incoherent frames of the test particles. The first
-# column of numbers is the one to believe. The particles are not the same, so that methods which fit nothing differ between the columns as well; it is what a
-# method's difference has beyond theirs that the crime is worth (exercise 1 takes the particles out of it). The test particles are scored at the rates of Chapter 6, dealt out among
-# them: each particle has some of the rates, each rate about as many particles.
+# Testing a method on frames of its own model is called an **inverse crime** {cite:p}`kaipio2007`. The incoherent engine of
+# [Chapter 2](02_simulation.ipynb) is a convolution, and `reprojection` and `atoms` fit objects through a convolution. Their
+# gain there shows what they gain if the model is true. We therefore score every method twice: on multislice frames, and on
+# incoherent frames of the test particles. Trust the first column of numbers. The particles differ between the columns, so
+# methods that fit no object differ, too. The inverse crime is worth only the additional difference of the methods that do
+# (exercise 1 uses equal particles). The test particles are scored at the rates of Chapter 6, which are divided among them: each
+# particle gets some of the rates, and each rate about equally many particles.
 
 
 # %%
@@ -449,8 +457,9 @@ results.show(recorded, all_of_it)
 # %% [markdown]
 # ## Atoms: found against true
 #
-# `atoms` goes furthest: positions and weights, and a term for channelling, fitted to all frames at once. Every second of the PRISM frames, 12° apart, is enough for
-# the particle below. Turn it: open circles are true atoms, points are found ones, their colour tells how far off they are.
+# `atoms` goes furthest: it fits positions and weights, and a term for channelling, to all frames at once. Every second PRISM
+# frame, one every 12°, is enough for the particle below. Turn it: open circles are true atoms, points are found atoms, and the
+# colour shows their error.
 
 # %%
 prism, true_A = multislice_series.prism_series()
@@ -503,8 +512,9 @@ plotting.show_plotly(found_beside_true())
 # %% [markdown]
 # ## The danger: atoms that are not there
 #
-# A model with enough atoms explains any frame, noise included. Kept whether or not the frames agree on them, found atoms become a plain invention as soon as there is noise. The
-# table of the package's own benchmark, where the same noisy frames were fitted with that question and without it:
+# A model with enough atoms explains any frame, noise included. If we keep found atoms whether or not the frames agree on them,
+# they become pure inventions as soon as there is noise. The table is from the package's own benchmark. It compares fits to the
+# same noisy frames with and without this question:
 
 # %%
 limits = atom_limits.limits_table()
@@ -531,17 +541,18 @@ plotting.say(
 )
 
 # %% [markdown]
-# The question is: *do the frames agree on it?* Every frame alone says what weight an atom at that place should have. For a true atom the answers scatter around its weight, for
-# noise they scatter around zero. An atom stays if their mean is further from zero than chance would bring any place of the whole volume: `false_alarms` is the number of
-# atoms that chance may add to it. And a fit that
-# explains too little of the frames' detail (`LEAST_EXPLAINED`) is refused as a whole: crosses below.
+# The question is: *do the frames agree on it?* Every single frame says what weight an atom at that place should have. For a
+# true atom the answers scatter around its weight; for noise they scatter around zero. An atom stays if their mean is farther
+# from zero than chance would bring any place in the whole volume; `false_alarms` is the number of atoms that chance may add to
+# the volume. A fit that explains too little of the frames' detail (`LEAST_EXPLAINED`) is refused as a whole: the crosses below.
 
 # %%
 atom_figures.show_limits(limits)
 plt.show()
 
 # %% [markdown]
-# Each column makes one thing worse. The dashed line is the error that the method states for itself. Is it true? If so, half of the coordinates lie within the interval of 50 %.
+# In each column one property of the series worsens. The dashed line is the error that the method itself states. Is it right? If
+# so, half of the coordinates lie inside the 50 % interval.
 
 # %%
 noisy = noise.with_dose(sparse, dose_per_A2=1e4, seed=seed)
@@ -561,8 +572,8 @@ plotting.say(
 )
 
 # %% [markdown]
-# The opposite mistake is as quiet. An atom lighter than `least_weight` of the median is taken for an artefact, and in an alloy light atoms are no artefacts. An ordered
-# alloy of copper and gold with three vacancies, with two values of that setting:
+# The opposite mistake is just as silent. An atom lighter than `least_weight` of the median counts as an artefact, but in an alloy
+# light atoms are not artefacts. Here is an ordered alloy of copper and gold with three vacancies, for two values of this setting:
 
 # %%
 def found_in(particle, microscope, *, settings, spacing_deg):
@@ -590,11 +601,14 @@ for least_weight in (0.4, 0.1):
     plotting.say(f"- `least_weight={least_weight}`: {text}.")
 
 # %% [markdown]
-# That frames are predicted well does not prove that all atoms were found: the residual carries what the atoms leave. Look at the weights, and at what is left.
+# Well-predicted frames do not prove that all atoms were found: the residual carries what the atoms leave. Look at the weights,
+# and at what is left.
 #
-# Under the aberrated probe, 16 Å wide, the question is another one: what in the frames tells where atoms are? Nearly all of what any model misses is the halo, slow variations of the
-# image that change with every diffracted beam. A sum of squares counts these, and the fine detail, a thousand times weaker, not at all. So the fit weighs every spatial frequency by the
-# inverse of the power that the residuals have there, which it learns on the way: least squares **whitened**. The same frames, plain and whitened:
+# Under the aberrated probe, 16 Å wide, the question is a different one: which part of the frames shows where atoms are? Nearly
+# everything that a model misses is the halo, slow variations of the image that change with every diffracted beam. A sum of
+# squares counts these, and ignores the fine detail, which is a thousand times weaker. The fit therefore weights every spatial
+# frequency by the inverse of the power of the residuals there, which it learns along the way: **whitened** least squares. Here
+# are the same frames, plain and whitened:
 
 # %%
 for whitened in (False, True):
@@ -606,9 +620,11 @@ for whitened in (False, True):
 # %% [markdown]
 # ## What it does to the volume
 #
-# A frame is predicted for the sake of the volume. Incoherent frames of the test particles, whose true density is known: SIRT from every frame (Reference), from one frame every few degrees
-# (Sparse), and from those together with predicted ones at every angle between (Mix). A smaller Chamfer distance to the Reference's surface and a
-# finer detail (the length at which the Fourier shell correlation with the true density falls to one half) are better; atoms are maxima of the volume.
+# Frames are predicted for the sake of the volume. We take incoherent frames of the test particles, whose true density is known,
+# and reconstruct with SIRT: from every frame (Reference), from one frame every few degrees (Sparse), and from those together with
+# predicted frames at every angle in between (Mix). A smaller Chamfer distance from the Reference's surface is better, and so is a
+# finer detail (the length at which the Fourier shell correlation with the true density falls to one half). Atoms are maxima of
+# the volume.
 
 # %%
 store.make(
@@ -661,8 +677,9 @@ results.show(
 )
 
 # %% [markdown]
-# The fair question is the dose: the same electrons in few frames, from which `auto` predicts the others, or spread over all of them. Below, the distance of each from the Reference less that of
-# all frames at the same total dose: negative is better than measuring everything.
+# The fair question is that of dose: should the same electrons go into few frames, from which `auto` predicts the others, or into
+# all frames? The table shows the distance of each volume from the Reference, minus that of all frames at the same total dose.
+# Negative is better than measuring everything.
 
 # %%
 store.make(
@@ -709,9 +726,10 @@ results.show(
 # %% [markdown]
 # ## How sure is a predicted frame?
 #
-# Two methods state a standard deviation for every pixel. `auto` learns it from the frames it leaves out. `informed` has learnt it in training, and widens it where it falls short of
-# the errors in frames that are left out; that excess is taken not to shrink with the spacing, as what no training showed does not. Neither has seen the frames between the measured ones.
-# Of their pixels the normal interval of 90 % should hold 90 %.
+# Two methods state a standard deviation for every pixel. `auto` learns it from the frames that it leaves out. `informed` learnt it
+# in training, and widens it if it is too small for the errors in left-out frames. This excess is assumed not to shrink with the
+# spacing, since it comes from what the training never showed. Neither method has seen the frames between the measured ones. The
+# 90 % normal interval should contain 90 % of the pixels of these frames.
 
 
 # %% tags=["hide-input"]
@@ -732,10 +750,11 @@ if recorded:
     results.show(recorded, coverage_table, caption="Recorded run of the profile book")
 
 # %% [markdown]
-# `informed` was trained on incoherent frames of twenty particles, half of them with a random part of the channelling correction, half with noise, a third of them alloys, and on gaps of 2°
-# to 24° (`benchmarks/train_informed.py`). It is told the reprojection, what the object misses in the four measured frames around, what interpolation says instead, and, where atoms can be
-# fitted, their frame and what they miss; of a third of its targets the atoms were kept from it. On five particles kept for validation it gains over the reprojection, without its atoms and
-# with them, and over the atoms' own frames:
+# `informed` was trained on incoherent frames of twenty particles with gaps of 2° to 24° (`benchmarks/train_informed.py`). Half of
+# the series have a random part of the channelling correction, half have noise, and a third are alloys. The network sees the
+# reprojection, what the object misses in the four nearest measured frames, the interpolated frames and, if atoms can be fitted,
+# their frame and what they miss. For a third of its targets the atoms were hidden from it. These are its gains on five
+# validation particles over the reprojection, without and with atoms, and over the atoms' own frames:
 
 # %%
 gains = pd.read_csv(network.GAINS)
@@ -751,43 +770,47 @@ for (microscope, with_atoms), of_both in gains.groupby(["microscope", "atoms"]):
             )
 
 # %% [markdown]
-# A share above the stated one means that the method is more careful than it need be, one below that its intervals are too narrow. Means over cases hide that single series can be far off.
+# A fraction above the stated one means that the method is more careful than necessary; a fraction below it means that the
+# intervals are too narrow. Means over cases hide that single series can be far off.
 #
-# ## When to believe which
+# ## When to trust which method
 #
-# | your series | believe | because |
+# | your series | trust | because |
 # |---|---|---|
-# | frames so dense that nothing moves by more than its own width | cubic | it assumes the least of those that are exact there |
-# | any object, ten frames or more, aligned | reprojection | it needs projections and nothing else |
-# | the same, with a wide probe or a crystal near its zone axes | kriging | the residual does not last from frame to frame |
-# | atoms resolved one by one, up to tens of degrees apart | atoms | few numbers, fixed by all frames; and it says when it does not apply. In an alloy of light and heavy elements look at `least_weight` first |
-# | a sample like the training's | informed, tsgnet | what was learnt carries over; how far beyond, only tables like the one above tell |
-# | not known, or noisy | auto | left-out frames of *your* series decide; it takes linear where nothing gains |
+# | frames so dense that nothing moves by more than its own width | cubic | of the methods that are exact there, it assumes the least |
+# | any object, ten or more aligned frames | reprojection | it needs only projections |
+# | the same, with a wide probe or a crystal near its zone axes | kriging | the residual does not persist from frame to frame |
+# | single atoms resolved, frames up to tens of degrees apart | atoms | few numbers, determined by all frames; and it says when it does not apply. In an alloy of light and heavy elements, check `least_weight` first |
+# | a sample like those of the training | informed, tsgnet | what was learnt carries over; only tables like the one above show how far |
+# | unknown, or noisy | auto | left-out frames of *your* series decide; it uses linear if nothing gains |
 #
-# Whatever the method: frames off its own model decide, not those on it; and a prediction without a stated uncertainty is a guess.
+# Whatever the method: judge it by frames off its own model, not by frames on it. And a prediction without a stated uncertainty
+# is a guess.
 #
 # ## Exercises
 #
-# 1. *A fairer crime.* The two columns hold different particles. Simulate the particle of the first table with the incoherent engine
+# 1. *A fairer crime.* The two columns show different particles. Simulate the particle of the first table with the incoherent engine
 #    (`simulation.simulate_tilt_series(reference_series.reference_atoms(name), ...)`, the same angles and pixels) and score it. How much of the difference is the model's?
 # 2. *Halo.* The ray at $\alpha$ lands $C_s \alpha^3$ from the focus. How far is that at 25 mrad and 100 µm, and how far apart in the halo are two rays that differ by 3°?
-# 3. *Believe the interval.* Subtract `auto`'s frames from the true ones, divide by its standard deviations, and draw the histogram. Is it normal? Where in the frames are the
-#    tails?
+# 3. *Trust the interval?* Subtract `auto`'s frames from the true ones, divide by its standard deviations, and draw the histogram.
+#    Is it normal? Where in the frames are the tails?
 #
 # ```{dropdown} Solution of 1
 # `simulate_tilt_series(reference_atoms(name), microscope=MICROSCOPES["non_aberrated"], tilt_deg=series.tilt_deg, shape=series.frames.shape[1:],
-# field_of_view_A=reference_series.FIELD_OF_VIEW_A)`, then `off_model.spacing_case` and `off_model.method_scores`. All but the forward model is now the same, so the whole difference
-# between the two scores is the model's. With `channelling=True` the simulation has the term that `atoms` fits, and the crime is complete.
+# field_of_view_A=reference_series.FIELD_OF_VIEW_A)`, then `off_model.spacing_case` and `off_model.method_scores`. Everything except the forward model is now the same, so the whole
+# difference between the two scores comes from the model. With `channelling=True` the simulation includes the term that `atoms`
+# fits, and the crime is complete.
 # ```
 #
 # ```{dropdown} Solution of 2
-# $C_s \alpha^3$ = 10⁶ Å × 0.025³ ≈ 15.6 Å. Three degrees are 52 mrad, more than the whole opening of 50 mrad: no ray of the one frame has a partner of the same angle to the
-# crystal in the other. The halos are maps of neighbouring pieces of the rocking curve, without overlap. What still correlates at 3° above is the waves' share: the piece that a
-# ray maps is blurred by diffraction, and a reflection has a width of its own.
+# $C_s \alpha^3$ = 10⁶ Å × 0.025³ ≈ 15.6 Å. Three degrees are 52 mrad, more than the whole opening of 50 mrad: no ray in one frame
+# has a partner in the other at the same angle to the crystal. The halos are maps of neighbouring pieces of the rocking curve,
+# without overlap. What still correlates at 3° above is due to waves: diffraction blurs the piece that a ray maps, and a
+# reflection has a width of its own.
 # ```
 #
 # ```{dropdown} Solution of 3
 # `found = automatic.predict_automatically(measured, tilt_deg=targets.tilt_deg)`, then `(targets.frames - found.frames) / found.sigma`. The middle is narrower and the tails are longer than
-# a normal distribution's: most pixels are empty and easy, and the few hard ones lie on bright columns. The scale is set so that 90 % of the left-out pixels are held, which
-# does not make other levels true.
+# those of a normal distribution: most pixels are empty and easy, and the few hard ones lie on bright columns. The scale is set so
+# that the intervals contain 90 % of the left-out pixels, which does not make other levels right.
 # ```
