@@ -54,7 +54,7 @@ def test_an_edited_chapter_1_keeps_what_it_shows(checkout):
     chapter = (ROOT / "notebooks" / "01_structures.py").read_text(encoding="utf-8")
     lines = "n_training = 1\nn_validation = 1\nn_test = 2\n"
     chapter = re.sub(r"n_training = .*\nn_validation = .*\nn_test = .*\n", lines, chapter)
-    edited = chapter.replace("# ## Keep them", f"{PALLADIUM}# ## Keep them")
+    edited = chapter.replace("# ## Store them", f"{PALLADIUM}# ## Store them")
     kept = checkout / "artifacts" / "smoke" / "test_particles.extxyz"
     for text, elements in ((chapter, {"Yb", "Al"}), (edited, {"Al", "Pd"})):
         papermill(text, checkout, where="notebooks")
