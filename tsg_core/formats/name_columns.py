@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .name_numbers import NameNumber
+from .name_numbers import ROW, NameNumber
 
 DEGREES, SIGNS, DECIMALS, NUMBER = 3, 2, 1, 0  # by a unit or a word, by signs, by decimals alone, not at all
 _STEEPEST_deg, _TURN_deg, _HALF_TURN_deg = 90, 360, 150
@@ -30,13 +30,24 @@ class Column:
 
     @cached_property
     def sizes(self) -> np.ndarray | None:
-        """The numbers without their signs; None where they are rows of numbers like 1.2.3."""
-        digits = [number.digits for number in self.numbers]
-        if any(text.count(".") > 1 or "," in text for text in digits):
+        """The numbers without their signs; None where they are rows of numbers, like 1.2.3 or throughout 01.2, 01.4."""
+        if any(number.other == ROW for number in self.numbers) or self._has_one_whole:
             return None
+        digits = [number.digits for number in self.numbers]
         if self._has_counter_behind_the_dot:
             digits = [text.partition(".")[0] for text in digits]
         return np.array(digits, float)
+
+    @property
+    def _has_one_whole(self) -> bool:
+        """As in `s01.20`, `s01.40`: a dot that joins two numbers."""
+        parts = [number.digits.partition(".") for number in self.numbers]
+        wholes = {whole for whole, _, fraction in parts if fraction}
+        if len(parts) <= _ENOUGH or len(wholes) != 1 or len({fraction for _, _, fraction in parts}) < len(parts) / 2:
+            return False
+        whole = wholes.pop()
+        is_padded = len(whole) > 1 and whole[0] == "0"
+        return is_padded or not any(number.is_degrees for number in self.numbers)
 
     @property
     def _has_counter_behind_the_dot(self) -> bool:
@@ -68,9 +79,22 @@ class Column:
 
     @property
     def is_degrees(self) -> bool:
-        marked = [number.is_degrees or not float(number.digits.strip(".,") or 0) for number in self.numbers
-                  if number.digits.count(".") < 2]  # fmt: skip
-        return len(marked) == len(self.numbers) and all(marked) and any(n.is_degrees for n in self.numbers)
+        """Whether all have a unit of degrees, but for zeros."""
+        if self.sizes is None:
+            return False
+        marked = [number.is_degrees for number in self.numbers]
+        return any(marked) and all(mark or size == 0 for mark, size in zip(marked, self.sizes, strict=True))
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether these are angles by a unit, a word or their steps, but of no certain sign."""
+        if self.is_constant or self.tilt_deg is not None or self.sizes is None:
+            return False
+        if self.is_degrees or (self.is_named and self.has_decimals):
+            return True
+        steps = np.diff(np.unique(self.sizes))
+        is_even = len(steps) > 1 and steps.max() <= _UNEVEN * steps.min() and np.median(steps) >= _SMALLEST_STEP_deg
+        return self.has_decimals and is_even and not self.is_counter
 
     @property
     def is_named(self) -> bool:
@@ -86,6 +110,8 @@ class Column:
         if self.tilt_deg is None or any(number.other for number in self.numbers):
             return NUMBER
         is_signed = self._signs[1]
+        if is_signed and len(self.numbers) > _ENOUGH and self.is_counter and len(set(self.sizes)) == len(self.sizes):
+            return NUMBER  # no series has angles of either sign and of sizes that never repeat
         if self.is_degrees or (self.is_named and (self.has_decimals or is_signed or self._may_be_named)):
             return DEGREES
         if is_signed:
@@ -136,6 +162,12 @@ class Column:
         last, next_deg = values[-1], 2 * values[-1] - values[-2]
         return not any(np.isclose(end, turn) for end in (last, next_deg) for turn in (_TURN_deg / 2, _TURN_deg))
 
+    @property
+    def has_lost_signs(self) -> bool:
+        """Whether each number but the smallest stands there twice, and none bears a sign."""
+        values, counts = np.unique(self.tilt_deg, return_counts=True)
+        return not self._signs[1] and len(values) > _ENOUGH and values[0] >= 0 and bool((counts[1:] == 2).all())
+
     def steps_better_than(self, chosen: "Column") -> bool:
         """Whether these, however they are spelt, run like angles and not like a counter, and far more evenly."""
         if self.tilt_deg is None or self.is_constant or any(number.other for number in self.numbers):
@@ -179,35 +211,44 @@ class Column:
 
 def _signs(numbers: Sequence[NameNumber], *, is_angle: bool) -> tuple[np.ndarray, bool]:
     """The sign of each number, and whether both signs, or a plus sign, are spelt. Raises Doubtful."""
-    before = _signs_of_words([number.word for number in numbers], is_angle=is_angle)
     runs = [number.run for number in numbers]
+    before = _signs_of_words([number.word for number in numbers], is_angle=is_angle)
     if before is not None:
-        if any(set(run) - {"-"} or len(run) > 1 for run in runs):
+        if set(runs) - {"", "-"}:
             raise Doubtful
         return before, True
     if all(run.startswith("-") for run in runs) and any(len(run) > 1 for run in runs):
         runs = [run[1:] for run in runs]  # one hyphen joins the words of every name
-        is_joined = False
-    else:
-        is_joined = any(number.is_joined for number in numbers)
     kinds = set(runs)
-    if kinds - {"", "-", "+"}:
+    if kinds - {"", "-", "+"} or (kinds == {""} and any(number.is_close for number in numbers)):
         raise Doubtful
-    if kinds == {"-"}:
-        if is_joined:
-            raise Doubtful
-        return -np.ones(len(runs)), False
-    if kinds == {""} and any(number.is_close for number in numbers):
-        raise Doubtful
-    if kinds != {""}:
+    if len(kinds) > 1:
         return np.array([-1.0 if run == "-" else 1.0 for run in runs]), True
+    behind = _signs_behind(numbers, is_angle=is_angle)
+    is_joined = any(number.is_joined for number in numbers)
+    if behind is not None:
+        if kinds != {""} and not is_joined:
+            raise Doubtful
+        return behind, True
+    if kinds == {"-"} and is_joined:
+        raise Doubtful
+    sign = -1.0 if kinds == {"-"} else 1.0
+    is_plus = kinds == {"+"} and not is_joined
+    return np.full(len(runs), sign), is_plus or {number.behind for number in numbers} == {"+"}
+
+
+def _signs_behind(numbers: Sequence[NameNumber], *, is_angle: bool) -> np.ndarray | None:
+    """The signs that stand behind the numbers; None where none do. Raises Doubtful."""
     behind = [number.behind for number in numbers]
     if set(behind) <= {"", "-", "+"}:
-        if len(set(behind)) == 1:  # a hyphen behind every number joins words
-            return np.ones(len(runs)), set(behind) == {"+"}
-        return np.array([-1.0 if sign == "-" else 1.0 for sign in behind]), True
-    words = _signs_of_words(behind, is_angle=is_angle)
-    return (np.ones(len(runs)), False) if words is None else (words, True)
+        if len(set(behind)) > 1:
+            return np.array([-1.0 if sign == "-" else 1.0 for sign in behind])
+        words = None
+    else:
+        words = _signs_of_words(behind, is_angle=is_angle)
+    if words is None and len({number.after for number in numbers}) > 1:
+        raise Doubtful  # of `30--01` and `30-02` one may bear a sign
+    return words
 
 
 def _signs_of_words(words: Sequence[str], *, is_angle: bool) -> np.ndarray | None:

@@ -20,6 +20,7 @@ _MONTH = (
     "|nov(?:ember)?|dec(?:ember)?)"
 )
 _DAY, _YEAR = r"(?:0?[1-9]|[12]\d|3[01])", r"(?:19|20)\d\d"
+ROW = "a row of numbers"  # what 1.2.3 is
 _NO_ANGLE = r"(?![\d.,]*\d|[\s_]?(?:deg|°))"
 _DATES_AND_CLOCKS = tuple(
     (re.compile(pattern, re.IGNORECASE), stand_in)
@@ -28,7 +29,7 @@ _DATES_AND_CLOCKS = tuple(
         (_DATE, rf"(?<!\d){_DAY}([-._])(?:0?[1-9]|1[0-2])\1{_YEAR}(?!\d)"),
         (_DATE, rf"(?<![a-z]){_MONTH}(?:0[1-9]|[12]\d|3[01])(?:[-_, ]?{_YEAR})?{_NO_ANGLE}"),
         (_DATE, rf"(?<!\d){_DAY}[-_. ]?{_MONTH}[-_. ]?(?:{_YEAR}|\d\d){_NO_ANGLE}"),
-        (_CLOCK, rf"(?<![\d.])(?:[01]?\d|2[0-3])([.:-])[0-5]\d\1[0-5]\d(?:\s?[ap]m)?{_NO_ANGLE}"),
+        (_CLOCK, rf"(?<!\d)(?<!\d\.)(?:[01]?\d|2[0-3])([.:-])[0-5]\d\1[0-5]\d(?:\s?[ap]m)?{_NO_ANGLE}"),
         (_CLOCK, r"(?<!\d)(?:[01]?\d|2[0-3])h[0-5]\dm?(?:[0-5]\ds?)?(?![a-z\d])"),
         (_DATE, rf"{_DATE}[-_T ](?:[01]\d|2[0-3])[.:h-][0-5]\d{_NO_ANGLE}"),  # without seconds, behind a date
         (_DATE, rf"{_DATE}[-_T ](?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d)?{_NO_ANGLE}"),
@@ -55,7 +56,9 @@ _SIGN_WORD = re.compile(
     re.IGNORECASE,
 )
 _SIGN_IN_WORD = re.compile(rf"({_LONG})[\s_-]?$|([mnp])$", re.IGNORECASE)  # `Tm60`, `Tp60`
-_SIGN_BEHIND = re.compile(rf"([+-]|{_LONG}|[mnp])(?![a-z0-9.+-])|[\s_]({_LONG})(?![a-z0-9])", re.IGNORECASE)
+_SIGN_BEHIND = re.compile(
+    rf"([+-])(?![a-z0-9.+-])|({_LONG}|[mnp])(?![a-z0-9])|[\s_]({_LONG})(?![a-z0-9])", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ class NameNumber:
     is_joined   a letter, digit or date stands right before `run`, so that its hyphen may join two words
     word        the sign's word or letter before the number, in lower case
     behind      the sign behind it
+    after       the hyphens and plus signs right behind the digits or their unit, whatever they mean
     is_degrees  a unit of degrees stands behind it
     is_named    a word for an angle stands before it
     is_close    a letter and m, n or p stand right before it, as in `Tm60`: a sign, or a name
@@ -80,6 +84,7 @@ class NameNumber:
     is_joined: bool
     word: str
     behind: str
+    after: str
     is_degrees: bool
     is_named: bool
     is_close: bool
@@ -101,9 +106,10 @@ def parse_names(names: Sequence[str]) -> list[ParsedName]:
         if all(pattern.search(name) for name in names):
             names = [pattern.sub(stand_in, name) for name in names]
     has_p_for_sign = any(re.search(r"\d[mn]\d", name, re.IGNORECASE) for name in names)
-    decimals = r"[.,]\d+" if has_p_for_sign else r"[.,]\d+|p\d+(?![.,\d])"
+    mark = "[.,]" if has_p_for_sign else "[.,p]"
     number = re.compile(
-        rf"(?P<run>[+-]*)(?:(?P<chain>\d+(?:[.,]\d+){{2,}})|(?P<digits>\d+(?:{decimals})?|(?<![a-z0-9])[.,]\d+))",
+        rf"(?P<run>[+-]*)(?:(?P<chain>\d+(?:{mark}\d+){{2,}})"
+        rf"|(?P<digits>\d+(?:{mark}\d+)?|(?:^|(?<=[-+_\s(=\[]))[.,]\d+(?![.,]?\d)))",
         re.IGNORECASE,
     )
     parsed = [_parsed(name, number, _SIGN_WORD) for name in names]
@@ -129,11 +135,11 @@ def _parsed(name: str, pattern: re.Pattern, sign_word: re.Pattern) -> ParsedName
         end = degrees.end() if degrees else 0
         unit = None if degrees else _OTHER_UNIT.match(behind)
         behind_sign = None if unit else _SIGN_BEHIND.match(behind[end:])
-        shared = behind_sign and behind_sign[2] and re.match(r"[\s_-]?\d", behind[end + behind_sign.end() :])
+        shared = behind_sign and behind_sign[3] and re.match(r"[\s_-]?\d", behind[end + behind_sign.end() :])
         end += behind_sign.end() if behind_sign and not shared else 0  # `60_neg_12`: it may belong to either
         chain, run = match["chain"], match["run"]
         other_word = _OTHER_WORD.search(stem)
-        other = "a row of numbers" if chain else other_word[1] if other_word else unit[0].strip() if unit else ""
+        other = ROW if chain else other_word[1] if other_word else unit[0].strip() if unit else ""
         digits = (chain or match["digits"]).lower()
         if not chain:
             digits = re.sub("[,p]", ".", digits)
@@ -144,7 +150,8 @@ def _parsed(name: str, pattern: re.Pattern, sign_word: re.Pattern) -> ParsedName
                 run=run,
                 is_joined=bool(run) and _joins(before, is_first=at == 0),
                 word=(sign[1] or sign[2]).lower() if sign else "",
-                behind=(behind_sign[1] or behind_sign[2]).lower() if behind_sign else "",
+                behind=next(filter(None, behind_sign.groups())).lower() if behind_sign else "",
+                after=re.match("[+-]*", behind[degrees.end() if degrees else 0 :])[0],
                 is_degrees=degrees is not None,
                 is_named=not other_word and bool(_ANGLE_WORD.search(stem)),
                 is_close=bool(re.search(r"(?<![a-z])[a-z][mnp]$", stem, re.IGNORECASE)),

@@ -78,6 +78,8 @@ def _chosen(columns: Sequence[Column], parsed: Sequence[ParsedName]) -> tuple[Co
     if chosen is None:
         what = f"{len(pool)} numbers that can be" if pool else "no number that is spelt as"
         return None, f"the names of the files hold {what} an angle (like _-12.0_ or -12deg)"
+    if chosen.spelling < DEGREES and any(column.is_unsure for column in columns):
+        return None, "the names of the files hold numbers that can be an angle, the sign of which is not certain"
     if any(column.steps_better_than(chosen) for column in columns if column is not chosen):
         return None, "the names of the files hold several numbers that can be an angle"
     if chosen.spelling == DECIMALS and not chosen.is_even:
@@ -86,6 +88,8 @@ def _chosen(columns: Sequence[Column], parsed: Sequence[ParsedName]) -> tuple[Co
         return None, "the names of the files hold several numbers with decimals, each of which can be an angle"
     if any(chosen.may_add_up(column) for column in columns):
         return None, "the names of the files hold numbers that grow with the count of frames, as angles and doses do"
+    if chosen.has_lost_signs:
+        return None, "the names of the files hold every angle twice, as if signs were missing"
     if _decimals_may_follow(chosen, columns, parsed):
         return None, "the names of the files hold angles, the next number of which may be their decimals"
     return chosen, ""
