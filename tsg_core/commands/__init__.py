@@ -1,1 +1,1 @@
-"""The commands of `tsg`, one a file; each imports what it needs when it is called, so that `tsg --help` stays quick."""
+"""The commands of `tsg`, one per file; each imports what it needs only when called, so that `tsg --help` stays fast."""

@@ -28,7 +28,7 @@ from .options import (
 @click.command()
 @series_input
 @file_output
-@click.option("--step", type=float, metavar="DEG", help="Predict at every multiple of this angle; 1 where not given.")
+@click.option("--step", type=float, metavar="DEG", help="Predict at every multiple of this angle; default 1.")
 @click.option("--at", type=PATH, help="Predict at the angles in this file instead.")
 @click.option("--method", default="auto", show_default=True, help="How to predict; a wrong name lists them all.")
 @click.option("--checkpoint", help="Network of the method tsgnet: a shipped one's name, or a file.")
@@ -40,11 +40,11 @@ def densify(
 ) -> None:
     """Predict frames that were not measured.
 
-    Measured frames of the tilt series IN stay as they are, but for an offset that their vacuum stands on. The method
-    auto leaves out measured frames, predicts them by every method that applies, and says which did best. Beside OUT come OUT_sigma, the standard deviations of the
-    predicted frames, and OUT_report.html: what was found, and what to be careful about. An interrupted run goes on
-    where the same command is given again. An object that goes on outside the
-    frames is noticed, and --thickness and --object-width say better what is known of it.
+    Measured frames of the tilt series IN stay unchanged, apart from an offset of their vacuum. The method auto leaves
+    out measured frames, predicts them by every method that applies, and says which did best. OUT is accompanied by
+    OUT_sigma, the standard deviations of the predicted frames, and by OUT_report.html: the findings, and what to be
+    careful about. To resume an interrupted run, give the same command again. An object that goes on outside the frames
+    is noticed; use --thickness and --object-width if you know its size better.
     """
     if step is not None and at is not None:
         raise TsgError("--step and --at exclude each other; give one of them")
@@ -84,7 +84,7 @@ def densify(
 
 
 class _Outputs:
-    """Where everything goes: beside the output `path`, and until all is whole into a hidden folder there."""
+    """Where everything goes: beside the output `path`, or into a hidden folder there until all is complete."""
 
     def __init__(self, path: Path):
         self.series, self.sigma, self.report = path, beside(path, "_sigma"), beside(path, "_report", ".html")
@@ -92,7 +92,7 @@ class _Outputs:
         self.finished = self.work / "finished"
 
     def unfinished(self, path: Path) -> Path:
-        """Where a file lies before it is moved into place."""
+        """The path of a file before it is moved into place."""
         self.finished.mkdir(exist_ok=True)
         return self.finished / path.name
 
@@ -148,7 +148,7 @@ def _aligned(series):
 
 
 def _targets(series, *, step: float | None, at: Path | None):
-    """All angles of the denser series, and those of them that were not measured."""
+    """All angles of the denser series, and the unmeasured ones among them."""
     import numpy as np
 
     from ..formats import read_angles
@@ -166,7 +166,7 @@ def _targets(series, *, step: float | None, at: Path | None):
 
 
 def _say(choice) -> None:
-    """What leaving out measured frames said of each method, and the verdict."""
+    """Print what left-out frames say about each method, and the verdict."""
     click.echo(f"{'method':18s} {'left-out frames':>16s} {'expected':>10s} {'weight':>7s}")
     for row in choice.summary()["left_out"]:
         if row.get("reason"):

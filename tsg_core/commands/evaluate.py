@@ -1,4 +1,4 @@
-"""`tsg evaluate`: how near a tilt series comes to another, or a volume to another."""
+"""`tsg evaluate`: how close a tilt series or a volume is to another."""
 
 import json
 from pathlib import Path
@@ -17,9 +17,9 @@ from .options import PATH, less_background, reading_options
 def evaluate(a, b, reading, as_json) -> None:
     """Compare two tilt series, or two volumes.
 
-    B is the reference. Series are compared frame by frame at the angles that both hold; where A holds predicted
-    frames, at those alone. Volumes are compared by their Fourier shell correlation and by the shapes of the objects in
-    them. The options --tilts, --pixel-size, --image and --exclude hold for both.
+    B is the reference. Series are compared frame by frame at the angles that both contain; if A contains predicted
+    frames, only at those. Volumes are compared by their Fourier shell correlation and by the shapes of the objects in
+    them. The options --tilts, --pixel-size, --image and --exclude apply to both.
     """
     kinds = [_read(path, reading, say=not as_json) for path in (a, b)]
     if type(kinds[0]) is not type(kinds[1]):

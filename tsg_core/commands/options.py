@@ -1,4 +1,4 @@
-"""Arguments that commands share, and the checks that come before any work."""
+"""Arguments that commands share, and checks before any work."""
 
 import functools
 import os
@@ -15,9 +15,9 @@ PATH = click.Path(path_type=Path)
 
 tilts = click.option("--tilts", type=PATH, help="Text file of angles in degrees, one a line.")
 pixel_size = click.option(
-    "--pixel-size", "pixel_size_A", type=float, metavar="A", help="Pixel size where IN states none."
+    "--pixel-size", "pixel_size_A", type=float, metavar="A", help="Pixel size, if IN states none."
 )
-image = click.option("--image", metavar="N", help="Picture to take where a file holds several: a number or a name.")
+image = click.option("--image", metavar="N", help="Picture to take if a file holds several: a number or a name.")
 exclude = click.option("--exclude", metavar="LIST", default="", help="Frames to leave out, by number from 0: 3,7.")
 
 
@@ -33,7 +33,7 @@ def reading_options(command: Callable) -> Callable:
 
 
 def series_input(command: Callable) -> Callable:
-    """The argument IN, a tilt series, and the options of reading it."""
+    """The argument IN, a tilt series, and the options for reading it."""
     return click.argument("source", metavar="IN", type=PATH)(reading_options(command))
 
 
@@ -48,14 +48,14 @@ def numbers(text: str, kind: type) -> tuple:
 
 
 def object_size(command: Callable) -> Callable:
-    """The options --thickness and --object-width, of an object that goes on outside the frames."""
+    """The options --thickness and --object-width for an object that goes on outside the frames."""
     thickness = click.option(
         "--thickness", "thickness_A", type=float, metavar="A",
-        help="Thickness of an object that goes on outside the frames; found where not given.",
+        help="Thickness of an object that goes on outside the frames; found if not given.",
     )  # fmt: skip
     width = click.option(
         "--object-width", "width_A", type=float, metavar="A",
-        help="Its width across the tilt axis; as far as rays reach where not given.",
+        help="Its width across the tilt axis; by default as far as rays reach.",
     )  # fmt: skip
     return thickness(width(command))
 
@@ -91,7 +91,7 @@ background = click.option(
     type=Background(),
     default="auto",
     show_default=True,
-    help="auto subtracts an offset that the vacuum stands on; none; or a level.",
+    help="auto subtracts an offset of the vacuum; none; or a level.",
 )
 
 
@@ -105,14 +105,14 @@ def file_of(source: Path) -> Path:
 
 
 def name_of(source: Path) -> str:
-    """What an input is called in prose and in the names of outputs."""
+    """The name of an input in prose and in the names of outputs."""
     from ..tools.files import readable_name
 
     return readable_name(file_of(source).name or "frames")
 
 
 def check_output(*outputs: Path, sources: tuple[Path, ...] = (), overwrite: bool) -> None:
-    """Refuse before the work what could not be written after it, and inputs that are not there."""
+    """Refuse, before the work, outputs that could not be written after it, and inputs that do not exist."""
     sources = tuple(file_of(source) for source in sources if "*" not in source.name)
     for source in sources:
         if not source.exists():
@@ -134,7 +134,7 @@ def beside(output: Path, ending: str, suffix: str | None = None) -> Path:
 
 
 def read_with_contrast(source: Path, **options):
-    """The series, where a frame of it shows anything."""
+    """The series; raises TsgError if none of its frames shows anything."""
     from ..formats import read_series
 
     series = read_series(source, **options)
@@ -167,7 +167,7 @@ def say_history(series, *, direction: bool = True) -> None:
 
 
 def series_with_extent(series, *, thickness_A: float | None, width_A: float | None):
-    """The series, told how far its object goes on outside the frames; that is said where it does."""
+    """The series with the extent of an object that goes on outside the frames; if it does, say so."""
     from ..reconstruction.extent import extent_of, with_extent
 
     series = with_extent(series, thickness_A=thickness_A, width_A=width_A)
@@ -180,7 +180,7 @@ def series_with_extent(series, *, thickness_A: float | None, width_A: float | No
 
 
 def check_space(output: Path, *, n_bytes: int) -> None:
-    """Refuse before the work what the disk has no room for."""
+    """Refuse, before the work, what the disk has no room for."""
     free = shutil.disk_usage(output.parent).free
     if free < n_bytes:
         raise TsgError(
@@ -190,7 +190,7 @@ def check_space(output: Path, *, n_bytes: int) -> None:
 
 
 def moved_into_place(folder: Path, target: Path) -> None:
-    """Everything in a folder on the same disk to where it belongs, in the place of what is there."""
+    """Move everything in a folder on the same disk to where it belongs, replacing what is there."""
     for path in sorted(folder.iterdir()):
         place = target / path.name
         if place.is_dir():  # a folder cannot be replaced in one step: the old one stays until the new one is whole

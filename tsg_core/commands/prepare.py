@@ -34,10 +34,10 @@ def prepare(
 ) -> None:  # fmt: skip
     """Correct and align the frames of a recorded series.
 
-    IN is prepared for reconstruction. The steps are done in the order of the options from --invert on, in whatever
-    order these are given, and each prints one line. The background is subtracted, frames that show nothing are left
-    out, and the frames are aligned, turned first where the tilt axis clearly lies along x, unless told otherwise; the
-    rest is done when asked.
+    IN is prepared for reconstruction. The steps run in the order of the options from --invert on, in whatever order
+    these are given, and each prints one line. By default the background is subtracted, frames that show nothing are
+    left out, and the frames are aligned; they are turned first if the tilt axis clearly lies along x. Other steps run
+    on request.
     """
     check_output(output, *([report] if report else []), sources=(source,), overwrite=overwrite)
     from ..preparation.alignment import AlignmentSettings

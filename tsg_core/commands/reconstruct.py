@@ -1,4 +1,4 @@
-"""`tsg reconstruct`: a volume of a tilt series."""
+"""`tsg reconstruct`: a volume from a tilt series."""
 
 import click
 
@@ -26,25 +26,25 @@ TV_WEIGHT = 0.01  # of the brightest pixel
 @series_input
 @file_output
 @click.option("--method", type=click.Choice(METHODS), default="sirt", show_default=True)
-@click.option("--iterations", type=click.IntRange(min=1), help="Iterations; 100 of sirt, else the method's own number.")
+@click.option("--iterations", type=click.IntRange(min=1), help="Iterations; 100 for sirt, else the method's default.")
 @click.option("--engine", type=click.Choice(ENGINES), default="sparse", show_default=True, help="Engine of sirt.")
 @click.option(
-    "--centre", default="0", show_default=True, metavar="auto|PX", help="The tilt axis' column from the middle."
+    "--centre", default="0", show_default=True, metavar="auto|PX", help="Column of the tilt axis, from the middle."
 )
 @background
 @click.option("--voxel-size", "voxel_size_A", type=float, metavar="A", help="Bin frames to voxels of about this edge.")
-@click.option("--memory", "memory_GB", type=float, metavar="GB", help="Do as many rows at a time as this allows.")
+@click.option("--memory", "memory_GB", type=float, metavar="GB", help="Process as many rows at a time as this allows.")
 @object_size
-@click.option("--png", is_flag=True, help="Draw the middle slices too, as OUT_slices.png.")
+@click.option("--png", is_flag=True, help="Also draw the middle slices, as OUT_slices.png.")
 def reconstruct(
     source, reading, output, overwrite, method, iterations, engine, centre, background, voxel_size_A, memory_GB,
     thickness_A, width_A, png,
 ) -> None:  # fmt: skip
     """Reconstruct a volume from a tilt series.
 
-    --centre auto finds the tilt axis by the motion of the centre of mass; the frames must be aligned and show the
-    whole object. One that goes on outside the frames (a film, a lamella) is noticed, and gets a box as thick as it is
-    and as wide as rays reach; what the untilted frame shows of it is written.
+    --centre auto finds the tilt axis from the motion of the centre of mass; the frames must be aligned and show the
+    whole object. An object that goes on outside the frames (a film, a lamella) is noticed and gets a box as thick as
+    the object and as wide as rays reach; the part that the untilted frame shows is written.
     """
     if method == "fbp" and iterations is not None:
         raise TsgError("--iterations: fbp has none; choose another method or leave them out")

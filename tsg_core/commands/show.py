@@ -1,4 +1,4 @@
-"""`tsg show`: what a tilt series holds, before anything is made of it."""
+"""`tsg show`: what a tilt series contains, before it is used."""
 
 from pathlib import Path
 
@@ -12,13 +12,13 @@ PICTURES = (".png", ".pdf", ".svg")
 
 @click.command()
 @series_input
-@click.option("-o", "--output", type=PATH, metavar="PNG", help="Contact sheet; IN_sheet.png here where not given.")
+@click.option("-o", "--output", type=PATH, metavar="PNG", help="Contact sheet; default IN_sheet.png, in this folder.")
 @overwrite
 def show(source, reading, output, overwrite) -> None:
-    """Print and draw what a tilt series holds.
+    """Print and draw what a tilt series contains.
 
-    The sheet drawn of IN shows the frames with their angles and the tilt axis, how their intensity and their centre of
-    mass change, and which way a positive tilt turns.
+    The sheet shows the frames of IN with their angles and the tilt axis, how their intensity and their centre of mass
+    change, and which way a positive tilt turns.
     """
     output = output or beside(Path(name_of(source).replace("*", "all")), "_sheet", ".png")
     if output.suffix.lower() not in PICTURES:

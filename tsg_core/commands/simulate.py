@@ -1,4 +1,4 @@
-"""`tsg simulate`: the tilt series that a microscope would take of one's own structure."""
+"""`tsg simulate`: the tilt series that a microscope would record of your own structure."""
 
 from pathlib import Path
 
@@ -22,8 +22,8 @@ ENGINES = ("incoherent", "multislice", "abtem_multislice", "abtem_prism")
 @click.option("--diameter", "diameter_A", type=float, metavar="A", help="Cut a sphere out of a periodic crystal.")
 @click.option("--dose", "dose_per_A2", type=float, metavar="E/A2", help="Electrons per A^2 and frame; else no noise.")
 @click.option("--engine", type=click.Choice(ENGINES), default="incoherent", show_default=True)
-@click.option("--channelling", is_flag=True, help="Atoms in columns beneath one another shine more; incoherent only.")
-@click.option("--box", "box_A", type=float, metavar="A", help="Edge of the box of the engine multislice; else what fits.")
+@click.option("--channelling", is_flag=True, help="Atoms in columns change what others scatter; incoherent only.")
+@click.option("--box", "box_A", type=float, metavar="A", help="Box edge of the engine multislice; else what fits.")
 @click.option("--phonons", "phonon_configurations", type=int, metavar="N", help="Frozen phonons to average; else none.")
 @click.option("--memory", "memory_GB", type=float, metavar="GB", help="For the engine multislice; else what is free.")
 @click.option("--device", metavar="NAME", help="Of the engine multislice: cpu, or cuda for a GPU.")
@@ -34,9 +34,9 @@ def simulate(
 ) -> None:  # fmt: skip
     """Simulate the tilt series of a structure.
 
-    FILE has any format that ASE reads: cif, xyz, vasp, ... A particle is taken whole and centred, also where the faces of
-    its cell cut it. Of a periodic crystal, --diameter cuts a sphere. Sites that are occupied in part are drawn. A microscope's YAML file holds the fields of
-    `tsg_core.microscope.Microscope`, say `convergence_mrad: 30`.
+    FILE has any format that ASE reads: cif, xyz, vasp, ... A particle is made whole and centred, even if the faces of
+    its cell cut it. From a periodic crystal, --diameter cuts a sphere. Partly occupied sites are drawn at random. The
+    YAML file of a microscope contains fields of `tsg_core.microscope.Microscope`, for example `convergence_mrad: 30`.
     """
     check_output(output, sources=(source,), overwrite=overwrite)
     options = {"channelling": channelling, **engine_options}

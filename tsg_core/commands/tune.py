@@ -1,4 +1,4 @@
-"""`tsg tune`: train a shipped network further on one's own series."""
+"""`tsg tune`: train a shipped network further on your own series."""
 
 import click
 
@@ -8,14 +8,14 @@ from .options import check_output, file_output, less_background, read_with_contr
 @click.command()
 @series_input
 @file_output
-@click.option("--checkpoint", help="Network to begin with: a shipped one's name, or a file.")
+@click.option("--checkpoint", help="Network to start from: the name of a shipped one, or a file.")
 @click.option("--steps", default=100, show_default=True, type=click.IntRange(min=1), help="Steps of the training.")
 def tune(source, reading, output, overwrite, checkpoint, steps) -> None:
     """Train TSGNet further on the frames of IN.
 
-    The network is first tuned on every second frame and has to predict the others better than before; only then is it
-    tuned on all frames and written, for `tsg densify --method tsgnet --checkpoint OUT`. The table of left-out frames
-    of `tsg densify` flatters a network that has seen them: what counts is said here.
+    The network is first tuned on every second frame and must then predict the others better than before. Only if it
+    does is it tuned on all frames and written, for `tsg densify --method tsgnet --checkpoint OUT`. Trust the result
+    printed here: the table of left-out frames of `tsg densify` flatters a network that has seen them.
     """
     check_output(output, sources=(source,), overwrite=overwrite)
     from ..interpolation.fine_tuning import fine_tune
@@ -26,7 +26,7 @@ def tune(source, reading, output, overwrite, checkpoint, steps) -> None:
     found = fine_tune(series, checkpoint=checkpoint, n_steps=steps)
     click.echo(found.verdict)
     if found.model is None:
-        click.echo("nothing is written: the network as it comes is as good")
+        click.echo("nothing is written: the untuned network is as good")
     else:
         save_model(found.model, output, notes={"tuned_on": str(source), "verdict": found.verdict})
         click.echo(f"wrote {output}")

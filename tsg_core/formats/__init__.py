@@ -1,9 +1,9 @@
 """Tilt series and volumes as files; the suffix names the format.
 
-A series is a stack of frames (n_tilt, n_y, n_x), the row index running along the tilt axis y. Stacks whose tilt axis
+A series is a stack of frames (n_tilt, n_y, n_x) whose row index runs along the tilt axis y. Stacks whose tilt axis
 lies elsewhere must be turned first. A positive tilt moves what lies nearer to the electron source (larger z) to larger
-x; where a microscope counts the other way, change the sign of the angles, or the volume is its mirror image. The page
-on formats says for each of them what is read from where, and what is written.
+x. If a microscope counts the other way, change the sign of the angles; otherwise the volume is a mirror image. The page
+on formats says for each format what is read from where, and what is written.
 """
 
 from .angles import read_angles

@@ -1,4 +1,4 @@
-"""Tilt angles from a text file, and whether angles can be those of so many frames."""
+"""Tilt angles from a text file, and checks whether angles fit the frames."""
 
 import re
 from collections.abc import Sequence
@@ -10,17 +10,17 @@ from ..errors import TsgError
 from .mdoc import read_mdoc
 from .texts import number_of, read_text
 
-SAME_EXPOSURE_deg = 1e-3  # stages read out finer than they stand still
-SAME_STAGE_deg = 0.5  # a goniometer's reading and the angle that was asked for differ by less
+SAME_EXPOSURE_deg = 1e-3  # stages report finer steps than they hold still
+SAME_STAGE_deg = 0.5  # the reading of a goniometer and the requested angle differ by less
 _TURN_deg = 360
 _MANY = 4  # frames of one angle that a message lists
 
 
 def read_angles(path: str | Path) -> np.ndarray:
-    """Tilt angles in degrees, in file order, from a text file with one a line (# starts a comment) or a .mdoc.
+    """Tilt angles in degrees, in file order, from a .mdoc or a text file with one angle per line (# starts a comment).
 
-    UTF-8 and UTF-16, with a mark or not, and Latin-1; any minus sign, a decimal comma, a unit of degrees and a heading
-    are understood. Raises TsgError where a line holds anything but one angle.
+    Understands UTF-8, UTF-16 (with or without a byte-order mark) and Latin-1, any minus sign, a decimal comma, a unit
+    of degrees and a heading. Raises TsgError if a line holds anything but one angle.
     """
     path = Path(path)
     if path.suffix.lower() == ".mdoc":
@@ -51,7 +51,7 @@ def _angle(path: Path, number: int, line: str) -> float:
 
 
 def _refuse_two_columns(path: Path, lines: Sequence[str]) -> None:
-    """`0,0`, `1,3`, `2,6` may be numbers with a decimal comma, or a counter and an angle."""
+    """Refuse `0,0`, `1,3`, `2,6`: numbers with a decimal comma, or a counter and an angle."""
     parts = [re.fullmatch(r"(\d+),(0|[1-9]\d*)", line) for line in lines]
     if len(lines) < 2 or None in parts:
         return
@@ -62,9 +62,9 @@ def _refuse_two_columns(path: Path, lines: Sequence[str]) -> None:
 
 
 def disagreement(first_deg: np.ndarray, other_deg: np.ndarray, *, may_be_offset: bool = True) -> str:
-    """Where two lists of angles belong to other frames, the end of a sentence.
+    """How two lists give frames different angles, as the end of a sentence; empty if they do not.
 
-    A common offset is no such case where one list may be a refined one.
+    A common offset does not count if one list may be a refined one.
     """
     offset_deg = np.median(other_deg - first_deg) if may_be_offset else 0.0
     apart = np.abs(other_deg - first_deg - offset_deg)

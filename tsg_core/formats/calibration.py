@@ -1,4 +1,4 @@
-"""What the numbers of a file stand for, where it says so: a straight line, or that zero is white."""
+"""What the numbers of a file mean, if it says so: a linear calibration, or that zero is white."""
 
 import math
 
@@ -15,7 +15,7 @@ _DM_OFFSET, _DM_SCALE = 65024, 65025  # tags that Digital Micrograph writes into
 
 
 def calibrate(stack: Stack, *, scale: float, offset: float, stated_by: str) -> None:
-    """Let each number n of the frames stand for scale * n + offset, as the place `stated_by` says."""
+    """Let each number n of the frames mean scale * n + offset, as stated in the place `stated_by`."""
     if not (math.isfinite(scale) and math.isfinite(offset)) or scale == 0 or (scale, offset) == (1, 0):
         return
     dtype = stack.frames.dtype.name

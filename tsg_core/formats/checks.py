@@ -1,4 +1,4 @@
-"""What a microscopist would want to be told of a frame before using it."""
+"""What a microscopist would want to know about a frame before using it."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ _BRIGHTEST = {2**bits - 1 for bits in range(7, 33)}  # of detectors of so many b
 
 
 def conspicuous(frame: np.ndarray) -> str:
-    """What is wrong with a frame in the file's own numbers, the end of a sentence; empty where nothing is.
+    """What is wrong with a frame in the file's own numbers, as the end of a sentence; empty if nothing is.
 
     Constant frames (beam off, shutter closed) and saturated ones: ten pixels or more, and a thousandth of them all, at
     the greatest number that the file's type, or a detector of fewer bits, can hold.

@@ -1,4 +1,4 @@
-"""Files that hold several pictures: which they are, and the one that is asked for. The first is never taken unasked."""
+"""Files with several pictures: what they are, and which one to take. The first one is never taken by default."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ _FEW = 12  # pictures that a message lists
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture, or a stack of frames, among others in a file: its name, and its shape and kind for prose."""
+    """One of several pictures or stacks in a file: its name, and its shape and kind for prose."""
 
     name: str
     content: str
@@ -58,7 +58,7 @@ def chosen_number(path: Path, pictures: Sequence[Picture], image: str | None) ->
 
 
 def choose_stack(stack: Stack, path: Path, image: str | None) -> Stack:
-    """The one stack that a file holds, or that which is chosen of an array with one axis more."""
+    """The single stack in a file, or the chosen one from an array with one more axis."""
     shape = stack.frames.shape
     if len(shape) == 4:
         content = f"{' x '.join(map(str, shape[1:]))} {stack.frames.dtype}"

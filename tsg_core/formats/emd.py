@@ -1,4 +1,4 @@
-"""Tilt angles in EMD files: those of Velox, and those that follow the Berkeley layout (openNCEM, tomviz)."""
+"""Tilt angles in EMD files of Velox, and in those with the Berkeley layout (openNCEM, tomviz)."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from .stack import Stack
 
 
 def tilt_first(signal: dict[str, Any]) -> dict[str, Any]:
-    """The signal with its axis of degrees, if it is the last of three, made the first one.
+    """The signal with its axis of degrees moved from the last place to the first, if it is the last of three.
 
     Berkeley files lie in either order, (tilt, y, x) or (x, y, tilt); RosettaSciIO turns both.
     """
@@ -24,7 +24,7 @@ def tilt_first(signal: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_emd_angles(stack: Stack, path: Path, *, image: int, title: str) -> None:
-    """Take the angle of each frame, where the file states it; `image` counts the datasets, `title` names the group."""
+    """Take the angle of each frame if the file states it; `image` counts the datasets, `title` names the group."""
     n_frames = stack.frames.shape[0]
     with h5py.File(path, "r") as file:
         images = file.get("Data/Image")
@@ -37,7 +37,7 @@ def read_emd_angles(stack: Stack, path: Path, *, image: int, title: str) -> None
 
 
 def _velox_angles(images: h5py.Group, image: int, n_frames: int) -> np.ndarray | None:
-    """Velox notes the stage, in radians, with every frame; RosettaSciIO passes the note of the first frame alone."""
+    """Velox notes the stage, in radians, with every frame; RosettaSciIO hands on only the note of the first frame."""
     if image >= len(images):
         return None
     columns = images[list(images)[image]]["Metadata"]
@@ -49,7 +49,7 @@ def _velox_angles(images: h5py.Group, image: int, n_frames: int) -> np.ndarray |
 
 
 def _berkeley_angles(file: h5py.File, title: str, n_frames: int) -> np.ndarray | None:
-    """The vector of angles, which need not be even; RosettaSciIO passes its first two values alone."""
+    """The vector of angles, possibly uneven; RosettaSciIO hands on only its first two values."""
     vectors = []
 
     def look(name: str, item) -> None:

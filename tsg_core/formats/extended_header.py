@@ -1,4 +1,4 @@
-"""Extended headers of MRC files: what microscopes note of each frame.
+"""Extended headers of MRC files: what microscopes note about each frame.
 
 Four layouts are known: FEI1 and FEI2 of Thermo Fisher, which name their fields; the older one of FEI, 1024 records of
 128 bytes; the general one of Agard, integers and floats of which the first is the tilt; and SerialEM's short integers.
@@ -24,7 +24,7 @@ _METRE_A = 1e10
 
 @dataclass(frozen=True, kw_only=True)
 class FrameNotes:
-    """Notes on the frames: `tilt_deg` of every record that is filled, and what the first one says of all frames.
+    """Notes on the frames: `tilt_deg` of every filled record, and what the first record says about all frames.
 
     axis_deg  direction of the tilt axis from the vertical
     """
@@ -36,7 +36,7 @@ class FrameNotes:
 
 
 def frame_notes(header, extended: bytes) -> FrameNotes | None:
-    """The notes of an extended header; None where there are none, or they have no angles."""
+    """The notes of an extended header; None if there are none, or if they have no angles."""
     kind = bytes(header.exttyp).ljust(4, b"\0")
     if kind in _FEI_TYPES:
         return _of_fei(header, extended, kind)
@@ -94,7 +94,7 @@ def _of_agard(header, extended: bytes, n_integers: int, n_floats: int) -> FrameN
 
 
 def _filled(records: np.ndarray, n_frames: int) -> np.ndarray:
-    """The records that hold anything. Where they hold angles alone, an empty last one states 0 degrees, too."""
+    """The records that are not empty. If records hold only angles, an empty last one states 0 degrees and counts."""
     n_filled = _n_filled(records)
     are_bare = not records[:n_filled, 1:].any()
     return records[:n_frames] if are_bare and n_filled in (0, n_frames - 1) else records[:n_filled]

@@ -1,4 +1,4 @@
-"""A tilt series as a folder of single frames, one file each."""
+"""A tilt series as a folder of single frames, one file for each."""
 
 import re
 from collections import Counter
@@ -29,7 +29,7 @@ _LIST_SUFFIXES = (".mdoc", ".rawtlt", ".tlt")
 
 @dataclass(frozen=True)
 class FileFrames:
-    """One frame a file; each is opened when it is read, so that hundreds are not open at once."""
+    """One frame per file; each file is opened only to read it, so that hundreds are not open at once."""
 
     paths: Sequence[Path]
     shape: tuple[int, int, int]
@@ -84,7 +84,7 @@ def read_frames_of_mdoc(path: Path) -> Stack:
 
 
 def _frame_file(mdoc: Path, name: str) -> Path:
-    """The frame that a section names, or what was made of it: the file of the same name with another known suffix."""
+    """The frame that a section names, or a converted one: the file with the same name and another known suffix."""
     file = mdoc.with_name(_last_part(name))
     others = [file.with_suffix(suffix) for suffix in _FRAME_SUFFIXES]
     found = [other for other in others if other.is_file()]
@@ -92,7 +92,7 @@ def _frame_file(mdoc: Path, name: str) -> Path:
 
 
 def _joined(path: Path, files: Sequence[Path], image: str | None = None) -> tuple[Stack, list[Stack]]:
-    """The frames of these files as one stack, and what each file says."""
+    """The frames of these files as one stack, with what each file says."""
     frames = [_read_frame(file, image) for file in files]
     shapes = Counter(frame.frames.shape[1:] for frame in frames)
     if len(shapes) > 1:
@@ -121,9 +121,9 @@ def _joined(path: Path, files: Sequence[Path], image: str | None = None) -> tupl
 
 
 def _find_angles(stack: Stack, folder: Path, files: Sequence[Path], frames: Sequence[Stack]) -> None:
-    """From each file's own metadata, where they say so and differ; else from the names; else from one text file.
+    """Find angles in each file's own metadata, if they differ; else in the names; else in one text file.
 
-    Sources that would give frames other angles are refused, not ranked.
+    Sources that disagree about the angles of frames are refused, not ranked.
     """
     names, suffix = [file.stem for file in files], files[0].suffix
     named = angles_in_names(names, suffix=suffix)
@@ -185,7 +185,7 @@ def _stacks_of(file: Path) -> list[Path]:
 
 
 def _angles_by_name(mdoc: Mdoc, files: Sequence[Path]) -> np.ndarray | None:
-    """The angle of each file that a section names; None where not all are named."""
+    """The angle of each file that a section names; None unless all are named."""
     if any("SubFramePath" not in section for section in mdoc.sections):
         return None
     stems = [Path(_last_part(section["SubFramePath"])).stem for section in mdoc.sections]
@@ -223,5 +223,5 @@ def _natural(path: Path) -> list:
 
 
 def _last_part(name: str) -> str:
-    """The file's name in a path of Windows or Unix."""
+    """The file name in a Windows or Unix path."""
     return re.split(r"[\\/]", name)[-1]

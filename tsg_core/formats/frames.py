@@ -1,4 +1,4 @@
-"""Frames that lie in a file and are read one at a time, in the file's own numbers."""
+"""Frames in a file, read one at a time, in the file's own numbers."""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,9 +21,9 @@ class Frames(Protocol):
 
 @dataclass(frozen=True)
 class RawFrames:
-    """Frames that lie one after the other, uncompressed, from a byte of a file on.
+    """Uncompressed frames, one after the other, from a given byte of a file on.
 
-    They are read, not mapped: a file that is replaced meanwhile cannot end the process, and memory holds them once.
+    They are read, not mapped: replacing the file meanwhile cannot crash the process, and memory holds them once.
     """
 
     path: Path
@@ -40,9 +40,9 @@ class RawFrames:
 
 @dataclass(frozen=True)
 class ArrayFrames:
-    """Frames of a NumPy, dask, HDF5 or Zarr array (n_tilt, n_y, n_x), or (n_y, n_x): one frame.
+    """Frames of a NumPy, dask, HDF5 or Zarr array (n_tilt, n_y, n_x), or (n_y, n_x) for one frame.
 
-    `step` frames are decoded at once and kept until others are asked for: the chunk of a compressed array.
+    `step` frames, the chunk of a compressed array, are decoded at once and kept until others are needed.
     """
 
     array: Any
@@ -72,9 +72,9 @@ class ArrayFrames:
 
 @dataclass(frozen=True)
 class TurnedFrames:
-    """Frames whose axes lie in another order in the file: `axes` are those of the file, in the order of (tilt, y, x).
+    """Frames whose axes have another order in the file: `axes` are those of the file, in the order (tilt, y, x).
 
-    Where a section of the file is no frame, all of the file is read at once and kept.
+    If a section of the file is not a frame, the whole file is read at once and kept.
     """
 
     stored: RawFrames
@@ -100,7 +100,7 @@ class TurnedFrames:
 
 @dataclass(frozen=True)
 class RecastFrames:
-    """Frames whose numbers, bit for bit, are those of another type than the file says."""
+    """Frames whose bits are numbers of another type than the file says."""
 
     stored: Frames
     dtype: np.dtype
@@ -116,7 +116,7 @@ class RecastFrames:
 
 @dataclass(frozen=True)
 class CalibratedFrames:
-    """Frames of which each number n stands for scale * n + offset; integers stay integers where they can."""
+    """Frames in which each number n means scale * n + offset; integers stay integers if possible."""
 
     stored: Frames
     scale: float
@@ -137,5 +137,5 @@ class CalibratedFrames:
 
 
 def recast(frames: Frames, dtype: np.dtype) -> Frames:
-    """The frames, their bits read as numbers of another type."""
+    """The frames with their bits read as numbers of another type."""
     return replace(frames, dtype=dtype) if isinstance(frames, RawFrames) else RecastFrames(frames, dtype)

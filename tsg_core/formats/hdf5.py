@@ -20,7 +20,7 @@ _NAMES_OF_ANGLES = ("theta", "angle", "angles", "tilt", "tilts", "tilt_angles", 
 
 @dataclass(frozen=True)
 class Hdf5Frames:
-    """A dataset (n_tilt, n_y, n_x) of a file that is opened for each frame, and so is never kept from others."""
+    """A dataset (n_tilt, n_y, n_x) of a file that is opened for each frame, so that it is never locked for others."""
 
     path: Path
     name: str
@@ -33,9 +33,9 @@ class Hdf5Frames:
 
 
 def read_hdf5(path: Path, *, image: str | None = None) -> Stack:
-    """The stack of a file; `image` chooses where it holds several datasets of three dimensions.
+    """The stack of a file; `image` chooses if it holds several datasets of three dimensions.
 
-    Angles are a vector with a unit of angle, or of such a name, with a number for each frame.
+    Angles are a vector with a number for each frame and a unit of angle, or a name that says so.
     """
     with readable(path), h5py.File(path, "r") as file:
         datasets: dict[str, h5py.Dataset] = {}
@@ -55,7 +55,7 @@ def read_hdf5(path: Path, *, image: str | None = None) -> Stack:
 
 
 def _angles(name: str, vector: h5py.Dataset) -> np.ndarray | None:
-    """Numbers of a vector in degrees, where its unit or else its name says that it holds angles."""
+    """The numbers of a vector in degrees, if its unit, or else its name, says that it holds angles."""
     if vector.dtype.kind not in "iuf":
         return None
     unit = _text(vector.attrs.get("units", vector.attrs.get("unit", "")))

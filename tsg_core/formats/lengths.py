@@ -36,12 +36,12 @@ _DEGREES = {
 
 
 def in_angstrom(length: float, unit: str) -> float | None:
-    """The length in angstrom; None for a unit that is not known."""
+    """The length in angstrom; None for an unknown unit."""
     return _converted(length, unit, _ANGSTROM)
 
 
 def in_degrees(angle, unit: str):
-    """The angle, or array of angles, in degrees; None for a unit that is not known."""
+    """The angle, or array of angles, in degrees; None for an unknown unit."""
     return _converted(angle, unit, _DEGREES)
 
 

@@ -1,4 +1,4 @@
-"""The text file .mdoc of SerialEM: what a stack, or a folder of frames, holds.
+"""SerialEM's text file .mdoc, which describes a stack or a folder of frames.
 
 Global lines `Key = value` come first, then titles `[T = ...]`, then a section `[ZValue = n]` a frame. A stack that is
 written here gets one, with the line `Measured` in each section, 0 where the frame was predicted. IMOD and SerialEM pass
@@ -50,7 +50,7 @@ class Mdoc:
 
     @property
     def measured(self) -> np.ndarray | None:
-        """Which frames were recorded; None in a file that does not say."""
+        """Which frames were recorded; None if the file does not say."""
         if not self.sections or any("Measured" not in section for section in self.sections):
             return None
         return np.array([section["Measured"] != "0" for section in self.sections])

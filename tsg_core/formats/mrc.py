@@ -1,4 +1,4 @@
-"""MRC files, also those of IMOD (.st, .ali, .rec), SerialEM and FEI or Thermo Fisher, and of before 2000."""
+"""MRC files, also those of IMOD (.st, .ali, .rec), SerialEM and FEI or Thermo Fisher, and those from before 2000."""
 
 import math
 import re
@@ -29,7 +29,7 @@ _UNREAD_MODES = {3: "complex integers", 16: "colours", 101: "half-bytes"}
 
 
 def read_mrc(path: Path) -> Stack:
-    """Frames as the axis map has them; angles of the extended header; flags and history of an own .mdoc beside it."""
+    """Frames turned by the axis map; angles from the extended header; flags and history from an own .mdoc beside it."""
     header, extended, offset = read_header(path)
     dtype = mrcfile.utils.data_dtype_from_header(header)
     if dtype == np.int8 and int(header.nversion) < _VERSION_OF_SIGNED_BYTES:
@@ -71,7 +71,7 @@ def _tell_of_more(stack: Stack, path: Path, offset: int) -> None:
 
 
 def _turn(stack: Stack, header) -> None:
-    """Frames (z, y, x), where the axis map of the header says that they lie otherwise."""
+    """Turn frames to (z, y, x) if the axis map of the header says that they lie otherwise."""
     stored = [int(header[name]) for name in ("maps", "mapr", "mapc")]  # axes 1, 2, 3 are x, y, z
     if stored in ([3, 2, 1], [0, 0, 0]):
         return
@@ -145,7 +145,7 @@ def read_header(path: Path):
         wanted = offset + itemsize * math.prod(map(int, shape))
         if min(shape) < 1:
             raise ValueError(f"its header gives the shape {shape}")
-        if size < wanted:  # a foreign file's header may ask for more memory than there is
+        if size < wanted:  # the header of a foreign file may ask for more memory than there is
             raise ValueError(f"its header asks for {wanted} bytes, the file has {size}")
         return header, np.fromfile(path, np.uint8, int(header.nsymbt), offset=header.nbytes).tobytes(), offset
 
@@ -172,7 +172,7 @@ def _makes_sense(header, size: int) -> bool:
 
 
 def edge_A(path: Path, header) -> float | None:
-    """Edge of the square pixels, to the header's single precision; None where the header leaves it empty."""
+    """Edge of the square pixels, to the header's single precision; None if the header leaves it empty."""
     counts = np.array([header.mx, header.my], float)
     edges_A = np.array([header.cella.x, header.cella.y], float)
     if (counts < 1).any() or not (edges_A > 0).all():
@@ -184,7 +184,7 @@ def edge_A(path: Path, header) -> float | None:
 
 
 def write_mrc(series: TiltSeries, path: Path) -> None:
-    """The frames of a series, with the end of its history in the labels; for other programs the angles, rounded."""
+    """Write the frames of a series, with the end of its history in the labels and rounded angles for other programs."""
     labels = series.history[-_N_LABELS + 2 :]
     write_data(series.frames, path, series.pixel_size_A, labels=(_ROUNDED, *labels), tilt_deg=series.tilt_deg)
 
@@ -194,7 +194,7 @@ def write_mdoc(series: TiltSeries, path: Path, *, stack: Path) -> None:
 
 
 class _FrugalMrcFile(MrcFile):
-    """An MRC file that finds the statistics of its header a section at a time, without a copy of the data."""
+    """An MRC file that computes the statistics of its header section by section, without a copy of the data."""
 
     def update_header_stats(self) -> None:
         mean = np.mean([section.mean(dtype=np.float64) for section in self.data])
@@ -223,7 +223,7 @@ def write_data(
 
 
 def _write_notes(file: MrcFile, tilt_deg: np.ndarray) -> None:
-    """The angles as SerialEM notes them, in an extended header, where they fit."""
+    """Write the angles like SerialEM into an extended header, if they fit."""
     if np.abs(tilt_deg).max() > LARGEST_SERIALEM_deg:
         return
     notes, layout = serialem_notes(tilt_deg)

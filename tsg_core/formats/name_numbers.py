@@ -1,7 +1,7 @@
-"""Numbers in the names of files: their digits, how a sign is spelled, and what the words about them say they are.
+"""Numbers in the names of files: their digits, the spelling of their signs, and what the words around them say.
 
-Dates and clocks are passed over where every name holds them. Signs are + and - in any typography, `m` and `p`, `n` and
-`p`, `neg` and `pos`, `minus` and `plus`, before the number or behind it; decimals have a dot, a comma or a `p`.
+Dates and clock times are skipped if every name contains them. Signs are + and - in any typography, `m` and `p`, `n` and
+`p`, `neg` and `pos`, `minus` and `plus`, before or after the number; decimals have a dot, a comma or a `p`.
 """
 
 import re
@@ -93,7 +93,7 @@ class NameNumber:
 
 @dataclass(frozen=True)
 class ParsedName:
-    """The numbers of a name, and its text between them, in which names of one kind agree."""
+    """The numbers of a name, and the text between them, which is equal in names of one kind."""
 
     numbers: tuple[NameNumber, ...]
     words: tuple[str, ...]
@@ -165,5 +165,5 @@ def _parsed(name: str, pattern: re.Pattern, sign_word: re.Pattern) -> ParsedName
 
 
 def _joins(before: str, *, is_first: bool) -> bool:
-    """Whether a hyphen behind this text may join two words rather than be a sign."""
+    """Whether a hyphen after this text may join two words and not be a sign."""
     return before[-1].isalnum() or before[-1] in f"{_DATE}{_CLOCK})]" if before else not is_first

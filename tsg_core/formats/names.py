@@ -22,7 +22,7 @@ _FEW = 6  # kinds of names, and columns, that a message lists
 
 @dataclass(frozen=True)
 class AnglesOfNames:
-    """What names say of tilt angles.
+    """What names say about tilt angles.
 
     tilt_deg  (n,) in the order of the names, with repeats where names repeat an angle; None where none is certain
     example   a number and the name it stands in, for prose
@@ -67,7 +67,7 @@ def several_kinds(names: Sequence[str], *, suffix: str = "") -> str:
 
 
 def _chosen(columns: Sequence[Column], parsed: Sequence[ParsedName]) -> tuple[Column | None, str]:
-    """The column of the angle, or None and the beginning of a sentence that says why."""
+    """The column of the angle; or None and the beginning of a sentence that says why."""
     pool = [column for column in columns if column.is_candidate]
     best = [column for column in pool if column.spelling == max(c.spelling for c in pool)]
     if len(best) == 1 and (best[0].is_even or best[0].spelling == DEGREES or len(pool) == 1):
@@ -120,7 +120,7 @@ def _described(columns: Sequence[Column], example: str) -> str:
 
 
 def _what_tells_apart(names: Sequence[str], columns: Sequence[Column], chosen: Column, suffix: str) -> str:
-    """How to choose one file of each angle, where numbers other than the angle tell those of one angle apart."""
+    """How to choose one file for each angle, if numbers other than the angle distinguish files of one angle."""
     _, counts = np.unique(chosen.tilt_deg, return_counts=True)
     if (counts > 1).mean() <= 0.5:
         return ""
@@ -142,7 +142,7 @@ def _listed(groups: list[list[str]], names: Sequence[str], suffix: str) -> str:
 
 
 def _pattern(group: Sequence[str], names: Sequence[str], suffix: str) -> str:
-    """The pattern that chooses just these names, where what they begin and end with makes one; else an example."""
+    """The pattern that chooses exactly these names, if their beginnings and ends make one; else an example."""
     example = readable_name(group[0]) + suffix
     if len(group) == 1:
         return example

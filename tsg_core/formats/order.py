@@ -1,7 +1,8 @@
-"""Whether frames lie in the order in which their angles are listed: what is near in angle has to look alike.
+"""Whether frames lie in the order of their listed angles: frames that are close in angle must look alike.
 
-Software that sorts a stack by angle and keeps its old header leaves each frame with the angle of another. Nothing in
-the file tells, but the frames do: two are compared by the peak of their cross-correlation, which no drift changes.
+Software that sorts a stack by angle but keeps the old header leaves frames with the angles of others. Nothing in the
+file shows this, but the frames do. Two frames are compared by the peak of their cross-correlation, which drift does not
+change.
 """
 
 import numpy as np
@@ -10,19 +11,19 @@ from numpy.fft import fftfreq, irfft2, rfft2, rfftfreq
 _THUMBNAILS = 32, 64  # pixels of small and of large frames
 _LARGE = 256
 _FEWEST, _SMALLEST = 6, 8  # frames, and pixels of one
-_MANY = 5  # pairs of frames of which the mean tells something
+_MANY = 5  # pairs of frames needed for a meaningful mean
 _SURE = 4.0  # standard errors
-_UNLIKE, _UNLIKE_OF_FEW = 1.3, 3.0  # ratio of differences where many or few tell
-_LIKE_FAR_APART = 0.6  # share of what frames far apart in angle differ by, above those that look most alike
-_ODD = 3.0  # how much more than usual a frame differs from all next to it to be left aside
-_FINEST = 0.12  # cycles a pixel: finer detail is noise, and lost between pixels
+_UNLIKE, _UNLIKE_OF_FEW = 1.3, 3.0  # ratio of differences required with many, and with few pairs
+_LIKE_FAR_APART = 0.6  # fraction of the difference between frames far apart in angle, above the most similar ones
+_ODD = 3.0  # a frame that differs this much more than usual from all its neighbours is ignored
+_FINEST = 0.12  # cycles per pixel; finer detail is noise, and lost between pixels
 
 
 def order_fault(frames: np.ndarray, tilt_deg: np.ndarray, order: np.ndarray) -> str:
-    """What shows that `frames` (n_tilt, n_y, n_x), sorted by angle, do not fit `tilt_deg`; empty where nothing does.
+    """What shows that `frames` (n_tilt, n_y, n_x), sorted by angle, do not fit `tilt_deg`; empty if nothing does.
 
-    `order` (n_tilt,) says where in the file each frame lies. Frames at opposite angles are not compared: those of an
-    object that is its own mirror image are alike. Frames like no other are left aside.
+    `order` (n_tilt,) is the place of each frame in the file. Frames at opposite angles are not compared, since they are
+    alike if the object is its own mirror image. Frames unlike all others are ignored.
     """
     if len(frames) < _FEWEST or min(frames.shape[1:]) < _SMALLEST:
         return ""
@@ -49,12 +50,12 @@ def order_fault(frames: np.ndarray, tilt_deg: np.ndarray, order: np.ndarray) -> 
 
 
 def _next(sequence: np.ndarray) -> np.ndarray:
-    """Pairs (n - 1, 2) of what is next to each other in a sequence, the smaller number first."""
+    """Pairs (n - 1, 2) of neighbours in a sequence, the smaller number first."""
     return np.sort(np.stack([sequence[:-1], sequence[1:]], axis=1), axis=1)
 
 
 def _usual(spectra: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """(n_tilt,) False for frames that are like none next to them, in angle or in the file: empty ones, say."""
+    """(n_tilt,) False for frames unlike all their neighbours in angle and in the file, such as empty ones."""
     least = np.full(len(order), np.inf)
     for pairs in (_next(np.arange(len(order))), _next(np.argsort(order))):
         differences = _differences(spectra, pairs)
@@ -64,7 +65,7 @@ def _usual(spectra: np.ndarray, order: np.ndarray) -> np.ndarray:
 
 
 def _is_unlike(in_angle: np.ndarray, in_file: np.ndarray, neighbours: np.ndarray) -> bool:
-    """Whether pairs next in angle alone differ more than those next in the file alone: few must stand out."""
+    """Whether neighbours only in angle differ more than neighbours only in the file; a few pairs must stand out."""
     if min(len(in_angle), len(in_file)) >= _MANY:
         return in_angle.mean() > _UNLIKE * in_file.mean() or _is_larger(in_angle, in_file)
     others = np.sort(neighbours)[: -len(in_angle)]
@@ -81,7 +82,7 @@ def _ratio(far: np.ndarray, near: np.ndarray) -> str:
 
 
 def _spectra(frames: np.ndarray) -> np.ndarray:
-    """Fourier transforms of small, smooth copies of the frames, without their mean, of unit power."""
+    """Fourier transforms of small, smooth copies of the frames, with zero mean and unit power."""
     n_y, n_x = frames.shape[1:]
     factor = max(1, -(-max(n_y, n_x) // _THUMBNAILS[max(n_y, n_x) >= _LARGE]))
     step_y, step_x = (max(1, min(factor, length // 4)) for length in (n_y, n_x))
@@ -99,16 +100,16 @@ def _spectra(frames: np.ndarray) -> np.ndarray:
 
 
 def _lost_between_pixels(spectra: np.ndarray) -> float:
-    """The difference that a shift by a quarter of a pixel makes, since peaks are looked for at every half one."""
+    """The difference caused by a shift of a quarter of a pixel, since peaks are searched at every half pixel."""
     power = (np.abs(spectra) ** 2).sum(axis=0)
     along_y, along_x = np.cos(np.pi / 2 * fftfreq(len(power))), np.cos(np.pi / 2 * rfftfreq(2 * power.shape[1] - 2))
     return float(1 - (power * along_y[:, None] * along_x).sum() / max(power.sum(), 1e-30))
 
 
 def _differences(spectra: np.ndarray, pairs) -> np.ndarray:
-    """1 - the peak of the normalised cross-correlation, of each of the pairs (n, 2) of frames."""
+    """1 - the peak of the normalised cross-correlation, for each of the pairs (n, 2) of frames."""
     n_y, n_half = spectra.shape[1:]
-    finer = np.zeros((2 * n_y, n_half), np.complex64)  # twice as many places to look at
+    finer = np.zeros((2 * n_y, n_half), np.complex64)  # twice as many positions to search
     peaks = []
     for i, j in np.asarray(pairs).tolist():
         product = spectra[i].conj() * spectra[j]

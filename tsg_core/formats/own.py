@@ -1,4 +1,4 @@
-"""The formats that keep everything of a series: .npz and .zarr; and plain NumPy files."""
+"""The formats that store everything about a series, .npz and .zarr; and plain NumPy files."""
 
 import dataclasses
 import json
@@ -19,7 +19,7 @@ _ZARR_CHUNK_BYTES = 4 * 2**20
 
 
 def read_npy(path: Path) -> Stack:
-    """Frames alone: the angles come from a text file, the pixel size from who reads it."""
+    """Frames only: the angles come from a text file, the pixel size from the caller."""
     with readable(path), path.open("rb") as file:
         frames = _raw_frames(path, file, start=0, size=path.stat().st_size)
         if frames is None:
@@ -38,7 +38,7 @@ def read_npz(path: Path) -> Stack:
 
 
 def _member_frames(path: Path, name: str) -> RawFrames | None:
-    """The frames of an archive where they lie in it uncompressed."""
+    """The frames of an archive if they are stored in it uncompressed."""
     with zipfile.ZipFile(path) as archive, archive.open(name) as member, path.open("rb") as file:
         info = archive.getinfo(name)
         if info.compress_type != zipfile.ZIP_STORED:
@@ -127,6 +127,6 @@ def to_json(metadata) -> str:
 
 
 def from_json(text: str | bytes) -> dict[str, Any]:
-    """Metadata as they were, but for tuples, which return as lists; the history is a tuple again."""
+    """Metadata as they were, except that tuples return as lists; the history is a tuple again."""
     metadata = json.loads(text)
     return metadata | {"history": tuple(metadata["history"])} if "history" in metadata else metadata

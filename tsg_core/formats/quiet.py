@@ -1,4 +1,4 @@
-"""Decoders that log what they stumble over: the one line of the error says it already."""
+"""Silencing decoders that log problems, since the one-line error reports them already."""
 
 import logging
 from collections.abc import Iterator

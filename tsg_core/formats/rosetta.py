@@ -44,7 +44,7 @@ _RANGE_TAGS = ("ImageTags", "Tomography", "Tomography setup", "Tilt angles")
 
 
 def read_rosetta(path: Path, *, dataset: str | None = None, n_dimensions: int = 3) -> Stack:
-    """The stack (3 dimensions) or single frame (2) of a file, its frames not read yet."""
+    """The stack (3 dimensions) or single frame (2) in a file; its frames are not read yet."""
     plugin = importlib.import_module(f"rsciio.{_PLUGINS[path.suffix.lower()]}")  # sets the level of its log, too
     with readable(path), quiet("rsciio"):
         options = _OPTIONS.get(path.suffix.lower(), {})
@@ -68,7 +68,7 @@ def read_rosetta(path: Path, *, dataset: str | None = None, n_dimensions: int = 
 
 
 def _chosen(path: Path, signals: list[dict], dataset: str | None, n_dimensions: int) -> int:
-    """Where among the datasets the one lies that was named, or the only one that can be meant."""
+    """The index of the named dataset, or of the only one that can be meant."""
     titles = [_title(signal) for signal in signals]
     fitting = [
         i
@@ -98,7 +98,7 @@ def _title(signal: dict[str, Any]) -> str:
 
 
 def _computed(signal: dict[str, Any]) -> dict[str, Any]:
-    """The signal with its few metadata arrays read; lazily opened files pass them as dask arrays."""
+    """The signal with its small metadata arrays read; lazily opened files give them as dask arrays."""
 
     def computed(value):
         if isinstance(value, dict):

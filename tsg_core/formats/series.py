@@ -100,7 +100,7 @@ def write_series(series: TiltSeries, path: str | Path, *, overwrite: bool = Fals
 
 
 def check_writable(path: Path) -> None:
-    """Raise TsgError where `write_series` cannot write the format that the suffix names, or would harm another stack."""
+    """Raise TsgError if `write_series` cannot write the format that the suffix names, or would harm another stack."""
     suffix = path.suffix.lower()
     if suffix not in _WRITERS:
         if suffix in _READERS or path.is_dir():

@@ -1,4 +1,4 @@
-"""Where what a series is read with comes from: a line each, which travels in the metadata."""
+"""The sources of a series' angles, pixel size, intensities and axis: one line each, kept in the metadata."""
 
 from dataclasses import asdict, dataclass
 

@@ -1,4 +1,4 @@
-"""What a file holds, before angles are looked for and checked."""
+"""The content of a file, before its angles are found and checked."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from .lengths import in_angstrom
 
 @dataclass(kw_only=True)
 class Stack:
-    """Frames in file order, and what the file says of them; None where it does not say.
+    """Frames in file order, and what the file says about them; None if it does not say.
 
     kind               the format's name, for prose
     angles_from        where in the file the angles stand

@@ -1,4 +1,4 @@
-"""A tilt series that lies in a file: angles and pixel size are known, frames are read when they are asked for."""
+"""A tilt series in a file: angles and pixel size are known, frames are read on demand."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -53,12 +53,12 @@ class StoredSeries:
 
     @property
     def dtype(self) -> np.dtype:
-        """Of the numbers in the file."""
+        """Type of the numbers in the file."""
         return self._frames.dtype
 
     @property
     def nbytes(self) -> int:
-        """Memory of the whole series once it is loaded."""
+        """Memory that the whole series takes once it is loaded."""
         return 4 * int(np.prod(self.shape))
 
     def load(
@@ -140,7 +140,7 @@ class StoredSeries:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Puts the file before an error that does not name it."""
+    """Put the name of the file in front of an error that does not name it."""
     try:
         yield
     except TsgError as error:
@@ -155,7 +155,7 @@ def stored_series(
     pixel_size_A: float | None = None,
     leave_out: Sequence[int] = (),
 ) -> StoredSeries:
-    """Angles found, checked and sorted; TsgError where the stack cannot be a tilt series."""
+    """The stack as a series, with angles found, checked and sorted; TsgError if it cannot be a tilt series."""
     shape, dtype = stack.frames.shape, stack.frames.dtype
     if len(shape) != 3 or 0 in shape:
         raise TsgError(f"{path} holds an array of shape {shape}; a tilt series is (n_tilt, n_y, n_x)")

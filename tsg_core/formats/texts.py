@@ -1,4 +1,4 @@
-"""Text files of instruments: whatever their encoding, and numbers however they are written."""
+"""Text files of instruments, in any encoding, with numbers written in any style."""
 
 import codecs
 import re
@@ -22,7 +22,7 @@ _DEGREES = re.compile(r"\s*(?:°|º|degrees?|deg)\.?$", re.IGNORECASE)
 
 
 def read_text(path: Path) -> str:
-    """A file's text in UTF-8, UTF-16, UTF-32 or, where it is none of them, Latin-1; TsgError where it is no text."""
+    """A file's text in UTF-8, UTF-16, UTF-32 or else Latin-1; raises TsgError if it is not text."""
     content = existing(path).read_bytes()
     text = _decoded(content).rstrip("\x1a")  # the end of a file in old systems
     if _NO_TEXT.search(text):
@@ -45,9 +45,9 @@ def _decoded(content: bytes) -> str:
 
 
 def number_of(text: str) -> float:
-    """The number that a text is, with any minus sign, a decimal comma or dot, and a unit of degrees or none.
+    """The number that a text states, with any minus sign, a decimal comma or dot, and possibly a unit of degrees.
 
-    Raises ValueError where it is none.
+    Raises ValueError if it is not a number.
     """
     plain = _DEGREES.sub("", text.translate(_MINUS).strip())
     if not _NUMBER.fullmatch(plain):

@@ -1,4 +1,4 @@
-"""TIFF stacks: own ones, those of ImageJ, OME and IMOD, and any other with grey-level pages."""
+"""TIFF stacks: our own, those of ImageJ, OME and IMOD, and any others with grey-level pages."""
 
 import math
 from collections.abc import Sequence
@@ -21,11 +21,11 @@ from .stack import Stack
 SUFFIXES = (".tif", ".tiff")
 _RESOLUTION_UNITS = {2: 2.54, 3: 1.0}  # cm; a TIFF file knows inch and centimetre
 _DM_SCALES, _DM_UNITS = (65010, 65009), (65004, 65003)  # tags of Digital Micrograph, of y and x
-_LARGEST_PIXEL_A = 5e4  # a coarser resolution is one for printers
+_LARGEST_PIXEL_A = 5e4  # a coarser resolution is meant for printers
 
 
 class PageFrames:
-    """Pages that are compressed or scattered, decoded one at a time."""
+    """Compressed or scattered pages, decoded one at a time."""
 
     def __init__(self, path: Path, pages: Sequence[int], shape: tuple[int, int, int], dtype: np.dtype):
         self.path, self.shape, self.dtype, self._pages = path, shape, np.dtype(dtype), pages

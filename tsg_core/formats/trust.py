@@ -1,4 +1,4 @@
-"""Which source of the tilt angles and of the pixel size is believed where a file has several.
+"""Which source of the tilt angles and of the pixel size is trusted if a file has several.
 
 Angles, in this order: those given; the refined ones of an aligned stack (.ali with .tlt); those in the file; a text
 file beside it (.rawtlt, .tlt); a .mdoc beside it. A source that cannot be right is passed over and named; so is one
@@ -20,7 +20,7 @@ _SAME_deg = 1e-3
 _FULL_TURN_deg = 360
 _SAME_SIZE = 0.01
 _POSSIBLE_A = (0.01, 5e4)
-_OF_NO_MEANING_A = 1.0  # what software writes that knows no size
+_OF_NO_MEANING_A = 1.0  # written by software that knows no size
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def _of_file(file: Path, n_frames: int) -> list[_Source]:
 
 
 def fault_of(tilt_deg: np.ndarray, n_frames: int) -> str:
-    """Why these cannot be the angles; empty where they can."""
+    """Why these cannot be the angles; empty if they can."""
     if tilt_deg.shape != (n_frames,):
         return f"{tilt_deg.size} tilt angles for {n_frames} frames"
     if not np.isfinite(tilt_deg).all() or np.abs(tilt_deg).max(initial=0) > _FULL_TURN_deg:

@@ -16,7 +16,7 @@ _SUFFIXES = (".npz", *MRC_SUFFIXES)
 def read_volume(path: str | Path) -> tuple[np.ndarray, float]:
     """A volume (n_y, n_z, n_x) float32 and the edge of its cubic voxels in angstrom, from .mrc (.rec) or .npz.
 
-    MRC files hold (z, y, x) as viewers expect; the axes are turned here, following the header's axis map.
+    MRC files store (z, y, x) as viewers expect; the axes are reordered here by the axis map of the header.
     """
     path = existing(path)
     suffix = path.suffix.lower()
@@ -52,7 +52,7 @@ def write_volume(volume: np.ndarray, path: str | Path, *, voxel_size_A: float, o
 
 
 def check_volume_writable(path: Path) -> None:
-    """Raise TsgError where `write_volume` does not write the format that the suffix names."""
+    """Raise TsgError if `write_volume` cannot write the format that the suffix names."""
     if path.suffix.lower() not in _SUFFIXES:
         raise _unknown_suffix(path)
 
