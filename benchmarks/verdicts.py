@@ -21,6 +21,7 @@ from scipy.ndimage import gaussian_filter
 from tsg_core.errors import TsgError
 from tsg_core.evaluation import image_metrics
 from tsg_core.interpolation.choice import CANDIDATES, predict_automatically
+from tsg_core.interpolation.fitted_series import FittedSeries
 from tsg_core.interpolation.methods import predict
 from tsg_core.microscope import MICROSCOPES
 from tsg_core.reconstruction.projection import project
@@ -118,6 +119,7 @@ def scores(case: Case) -> tuple[dict[str, float], str, float]:
     def psnr_dB(frames) -> float:
         return float(image_metrics(frames, truth, peak=float(clean.frames.max())).psnr_dB.mean())
 
+    recorded = FittedSeries.of(recorded)
     begun_s = time.perf_counter()
     kept = {}
 

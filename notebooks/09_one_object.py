@@ -68,6 +68,7 @@ from tsg_core.evaluation import atom_peaks
 from tsg_core.interpolation import kriging, reprojection
 from tsg_core.interpolation import methods as prediction
 from tsg_core.interpolation.angles import spline_weights
+from tsg_core.interpolation.fitted_object import fitted_object
 from tsg_core.interpolation.atoms.fit import AtomSettings, fit_atoms
 from tsg_core.interpolation.informed import network
 from tsg_core.reconstruction import projection
@@ -224,7 +225,7 @@ plotting.say(
 # %%
 def misses(series):
     """Residuals of the object that is fitted to a series, and the object."""
-    fitted = reprojection.fitted_object(series, reprojection.ReprojectionSettings())
+    fitted = fitted_object(series)
     return series.frames - fitted.frames(series.tilt_deg), fitted
 
 

@@ -76,7 +76,9 @@ def test_borders_that_were_not_recorded_are_no_vacuum(kind, vacuum):
         if fill.sum() > 48:
             assert recorded is not None and recorded[fill].sum() < 24 and recorded.mean() > 0.5
     left = less_offset(foreign(frames), found)
-    assert all((f[r == 0] == 0).all() for f, r in zip(left.frames, map(recorded_in, frames), strict=True) if r is not None)
+    assert all(
+        (f[r == 0] == 0).all() for f, r in zip(left.frames, map(recorded_in, frames), strict=True) if r is not None
+    )
 
 
 def test_a_vacuum_of_few_counts_is_recorded():

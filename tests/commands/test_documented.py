@@ -29,6 +29,8 @@ def test_every_message_of_the_page_is_one_that_the_module_gives():
 
 
 def test_the_options_of_the_page_that_stand_alone_belong_to_a_command():
-    everything = {option for command in tsg.commands.values() for p in command.params for option in (*p.opts, *p.secondary_opts)}
+    everything = {
+        option for command in tsg.commands.values() for p in command.params for option in (*p.opts, *p.secondary_opts)
+    }
     for option in re.findall(r"`(--[\w-]+)", TEXT):
         assert option in everything, option

@@ -53,7 +53,9 @@ def likeness(volume, other):
     return found.max() / np.sqrt((a**2).sum() * (b**2).sum())
 
 
-def recording(*, tilt_deg=WIDE_deg, contrast=400, vacuum=60, offset=0, dtype=np.uint16, along_x=False, without_beam=None):
+def recording(
+    *, tilt_deg=WIDE_deg, contrast=400, vacuum=60, offset=0, dtype=np.uint16, along_x=False, without_beam=None
+):
     """Counts (n_tilt, n_y, n_x) of misaligned frames, and their angles."""
     shift_px = drift(len(tilt_deg), step_px=0.8, seed=3)
     frames = recorded_balls(tilt_deg=tilt_deg, shift_px=shift_px, axis_deg=2.0, shape=N, pixel_size_A=PIXEL_A).frames
@@ -94,7 +96,10 @@ def test_the_lines_end_in_the_object(tsg, tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     counts, tilt_deg = recording(**settings)
     write(tmp_path, counts, tilt_deg)
-    quick = {"densify": [] if name == "counts over a vacuum" else ["--method", "linear"], "reconstruct": ["--iterations", 60]}
+    quick = {
+        "densify": [] if name == "counts over a vacuum" else ["--method", "linear"],
+        "reconstruct": ["--iterations", 60],
+    }
     said = ""
     for line in readme_lines():
         status, out, error = tsg(*line, *quick.get(line[0], []))
@@ -128,7 +133,9 @@ def test_without_prepare_an_offset_is_no_obstacle(tsg, tmp_path, monkeypatch, py
         with pytest.warns(UserWarning, match="this offset was subtracted"):
             volume = sirt(denser, n_iterations=60)
     else:
-        status, said, error = tsg("densify", "recorded.mrc", "-o", "denser.mrc", "--method", "reprojection", "--step", 4)
+        status, said, error = tsg(
+            "densify", "recorded.mrc", "-o", "denser.mrc", "--method", "reprojection", "--step", 4
+        )
         assert (status, error) == (0, "") and "The vacuum of the frames lies at -3256" in said
         assert tsg("reconstruct", "denser.mrc", "-o", "volume.mrc", "--iterations", 60)[0] == 0
         volume, _ = read_volume("volume.mrc")

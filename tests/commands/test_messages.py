@@ -18,7 +18,9 @@ COMMANDS = ("show", "prepare", "tune", "densify", "reconstruct", "evaluate", "si
 
 
 def options_of(name):
-    return {option for parameter in tsg.commands[name].params for option in (*parameter.opts, *parameter.secondary_opts)}
+    return {
+        option for parameter in tsg.commands[name].params for option in (*parameter.opts, *parameter.secondary_opts)
+    }
 
 
 def text_of(node):
@@ -63,7 +65,11 @@ def shared_texts(name):
 
 
 def messages(name):
-    modules = reached(name) - UNUSED.get(name, set()) - {SHARED, *(f"tsg_core.commands.{other}" for other in COMMANDS if other != name)}
+    modules = (
+        reached(name)
+        - UNUSED.get(name, set())
+        - {SHARED, *(f"tsg_core.commands.{other}" for other in COMMANDS if other != name)}
+    )
     found = {text for module in modules for text in texts(ast.parse(MODULES[module].read_text(encoding="utf-8")))}
     return {text for text in (*found, *shared_texts(name)) if " " in text}
 

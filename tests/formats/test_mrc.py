@@ -63,7 +63,9 @@ def test_other_angles_beside_the_stack_are_mentioned(tmp_path):
     assert read_series(tmp_path / "a.st", tilts=tmp_path / "a.st").frames[0, 0, 0] == 0  # its own
     assert read_series(tmp_path / "a.st", tilts=tmp_path / "a.rawtlt").frames[0, 0, 0] == 40
     (tmp_path / "a.rawtlt").write_text("-17\n3\n23\n")  # refined: another origin, the same frames
-    assert "a.rawtlt gives angles that differ by up to 3 deg and was not used" in read_series(tmp_path / "a.st").history[1]
+    assert (
+        "a.rawtlt gives angles that differ by up to 3 deg and was not used" in read_series(tmp_path / "a.st").history[1]
+    )
     (tmp_path / "a.rawtlt").write_text("-20.1\n0\n20.1\n")
     assert len(read_series(tmp_path / "a.st").history) == 1
 

@@ -93,7 +93,9 @@ def test_saturated_pixels_beside_the_vacuum_are_no_negative_numbers(tmp_path):
 def test_bytes_whatever_the_flag_says(tmp_path, flag, truth, kind):
     stored = truth.astype(f"{kind}1").view(np.int8)
     history = read(write_mrc(tmp_path / "a.mrc", stored, imod_flags=flag), truth).history
-    assert any("although IMOD's flag" in told for told in history) == (flag is not None and (flag == 1) != (kind == "i"))
+    assert any("although IMOD's flag" in told for told in history) == (
+        flag is not None and (flag == 1) != (kind == "i")
+    )
 
 
 @pytest.mark.parametrize("flag, value", [(0, 200), (1, -56)])

@@ -108,7 +108,8 @@ def test_constant_and_saturated_frames_are_told_not_refused(tmp_path):
 def test_two_exposures_at_one_stand_of_the_stage(tmp_path):
     np.save(tmp_path / "a.npy", FRAMES)
     with pytest.raises(
-        TsgError, match="the tilt angle 10 deg more than once, at frames 1 and 2 of the file; leave out all but one .--exclude 2"
+        TsgError,
+        match="the tilt angle 10 deg more than once, at frames 1 and 2 of the file; leave out all but one .--exclude 2",
     ):
         read_series(tmp_path / "a.npy", tilts=[0, 10, 10.0007, 20, 30], pixel_size_A=1)
     series = read_series(tmp_path / "a.npy", tilts=[30, 10, 10.0007, 20, 0], pixel_size_A=1, leave_out=[2])

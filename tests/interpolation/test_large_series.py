@@ -12,7 +12,6 @@ from tsg_core.interpolation.informed import network
 from tsg_core.interpolation.informed.network import InformedNet, predict_informed
 from tsg_core.interpolation.large_series import N_JUDGED
 from tsg_core.interpolation.methods import predict
-from tsg_core.interpolation.reprojection import forget_objects
 from tsg_core.interpolation.uncertainty import coverage
 from tsg_core.reconstruction.projection import project
 from tsg_core.tilt_series import TiltSeries
@@ -37,9 +36,6 @@ MEASURED, WANTED_deg = FULL.subset(np.arange(0, 29, 2)), TILT_deg[1::2]
 @pytest.fixture
 def large(monkeypatch):
     monkeypatch.setattr(large_series, "LARGE_px", 100_000)
-    forget_objects()
-    yield
-    forget_objects()
 
 
 @pytest.mark.parametrize("method", ["reprojection", "kriging", "informed"])
@@ -48,7 +44,6 @@ def test_large_series_are_predicted_as_others_are(monkeypatch, method):
     for limit in (10**9, 100_000):
         monkeypatch.setattr(large_series, "LARGE_px", limit)
         found[limit] = predict(method, MEASURED, WANTED_deg[::5])
-        forget_objects()
     assert found[100_000].dtype == np.float32
     np.testing.assert_allclose(found[100_000], found[10**9], atol=1e-3 * FULL.frames.max())
 

@@ -7,13 +7,9 @@ import pytest
 from phantoms import spots
 
 from tsg_core.interpolation import densify
-from tsg_core.interpolation.reprojection import (
-    ReprojectionSettings,
-    fitted_object,
-    reprojection,
-    residual_weights_of,
-    sirt_reprojection,
-)
+from tsg_core.interpolation.fitted_object import ReprojectionSettings, fitted_object
+from tsg_core.interpolation.fitted_series import FittedSeries
+from tsg_core.interpolation.reprojection import reprojection, sirt_reprojection
 from tsg_core.microscope import ABERRATED, NON_ABERRATED
 from tsg_core.reconstruction.probe_blur import ProbeBlur, project_with_probe
 from tsg_core.simulation.noise import with_dose
@@ -73,8 +69,8 @@ def test_the_object_explains_the_frames_it_was_made_of(oversampling):
 
 
 def test_all_of_a_clean_residual_is_carried_over_and_little_of_a_noisy_one():
-    clean = residual_weights_of(WIDE, DEFAULT)
-    noisy = residual_weights_of(with_dose(series_of(ABERRATED, intensity=1e-3), dose_per_A2=1e5, seed=0), DEFAULT)
+    clean = FittedSeries.of(WIDE).residual_weights
+    noisy = FittedSeries.of(with_dose(series_of(ABERRATED, intensity=1e-3), dose_per_A2=1e5, seed=0)).residual_weights
     assert clean.shape == noisy.shape == (5, 5)
     assert clean[:3, :3].min() > 0.9 and clean.min() >= 0 and clean.max() <= 1
     assert noisy[2:, 2:].max() < 0.4

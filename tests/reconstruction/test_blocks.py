@@ -11,8 +11,7 @@ import pytest
 from phantoms import spots
 
 from tsg_core.errors import TsgError
-from tsg_core.interpolation import reprojection
-from tsg_core.interpolation.reprojection import ReprojectionSettings
+from tsg_core.interpolation.fitted_object import ReprojectionSettings, fitted_object
 from tsg_core.microscope import ABERRATED
 from tsg_core.reconstruction import os_em, sirt
 from tsg_core.reconstruction.blocks import StoredObject, fitted_in_blocks, sirt_in_blocks
@@ -48,12 +47,10 @@ def test_the_blur_of_a_wide_probe_crosses_blocks(monkeypatch):
     settings = ReprojectionSettings(oversampling=1, wide_px=0.5)
     found = {}
     for width in (8, 128):  # above which blocks are taken
-        monkeypatch.setattr(reprojection, "FINE_PX", width)
-        reprojection.forget_objects()
-        fitted = reprojection.fitted_object(series, settings)
+        monkeypatch.setattr("tsg_core.interpolation.fitted_object.FINE_PX", width)
+        fitted = fitted_object(series, settings)
         assert isinstance(fitted, StoredObject) == (width == 8) and isinstance(fitted.blur, ProbeBlur)
         found[width] = fitted.frames(MIDDLES_deg)
-    reprojection.forget_objects()
     np.testing.assert_allclose(found[8], found[128], atol=2e-3 * found[128].max())
 
 

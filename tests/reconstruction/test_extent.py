@@ -7,7 +7,6 @@ import pytest
 from phantoms import film, series_of, spots
 
 from tsg_core.errors import TsgError
-from tsg_core.interpolation import reprojection
 from tsg_core.interpolation.angles import cubic, linear
 from tsg_core.interpolation.methods import predict
 from tsg_core.reconstruction import cgls, os_em, os_sart, sirt, tv
@@ -66,10 +65,8 @@ def test_a_film_is_predicted_far_better_than_over_the_angle_alone():
 def test_wide_frames_are_fitted_in_blocks_alike(monkeypatch):
     found = {}
     for fine_px in (128, 16):
-        monkeypatch.setattr(reprojection, "FINE_PX", fine_px)
-        reprojection.forget_objects()
+        monkeypatch.setattr("tsg_core.interpolation.fitted_object.FINE_PX", fine_px)
         found[fine_px] = predict("reprojection", MEASURED, BETWEEN.tilt_deg)
-    reprojection.forget_objects()
     np.testing.assert_allclose(found[16], found[128], atol=2e-3 * MEASURED.intensity_scale)
 
 
@@ -109,7 +106,10 @@ def test_what_is_given_is_kept_and_spoken_against_where_frames_do():
 
 @pytest.mark.parametrize(
     "options, message",
-    [({"thickness_A": 0.2}, "less than a pixel, 0.5 A"), ({"width_A": 12.0}, "narrower than the frames, which show 20 A")],
+    [
+        ({"thickness_A": 0.2}, "less than a pixel, 0.5 A"),
+        ({"width_A": 12.0}, "narrower than the frames, which show 20 A"),
+    ],
 )
 def test_sizes_that_contradict_the_frames_are_refused(options, message):
     with pytest.raises(TsgError, match=message):

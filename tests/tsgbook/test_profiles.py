@@ -27,7 +27,7 @@ def test_every_chapter_has_its_parameters(load):
     profile = load()
     assert (profile.name, profile.description, profile.changed) == ("smoke", "A small one.", ())
     assert list(profile.parameters) == [chapter.name for chapter in CHAPTERS]
-    assert profile.parameters["06_prediction"] ["rates"] == [1, 12]
+    assert profile.parameters["06_prediction"]["rates"] == [1, 12]
     assert profile.parameters["03_sparsity"] == {}
 
 

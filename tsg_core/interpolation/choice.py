@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from ..errors import TsgError
 from ..evaluation.metrics import psnr_dB
-from ..reconstruction.extent import with_extent
 from ..tilt_series import TiltSeries
+from .fitted_series import FittedSeries
 from .large_series import AFFORDABLE_px, hand_back_memory, is_large, judged_part, judged_rows
 from .leave_out import ErrorTrend, LeftOut, Predict, carried_gain_dB, effective_spacing_deg, error_trend, leave_out
 from .methods import SINGLE_METHODS, predict
@@ -74,7 +74,7 @@ def predict_automatically(
     """
     tilt_deg = np.atleast_1d(np.asarray(tilt_deg, np.float64))
     methods = None if methods is None else tuple(methods)
-    series = with_extent(series)
+    series = FittedSeries.of(series)
     choice = choose(series, methods=methods, checkpoint=checkpoint, predict_by=predict_by)
     predict_by = predict_by or partial(predict, checkpoint=checkpoint)
     spacing_deg = effective_spacing_deg(series.tilt_deg, tilt_deg)
@@ -105,7 +105,6 @@ def predict_automatically(
     return AutomaticPrediction(frames=frames, sigma=sigma, choice=choice)
 
 
-@lru_cache(maxsize=2)
 def choose(
     series: TiltSeries,
     *,
@@ -125,7 +124,8 @@ def choose(
     """
     candidates = candidates_of(series, checkpoint) if methods is None else methods
     _check_methods(candidates)
-    rows, part = judged_rows(series), judged_part(with_extent(series))
+    series = FittedSeries.of(series)
+    rows, part = judged_rows(series), judged_part(series)
     left_out, applying, failed = leave_out(part, candidates, predict_by or partial(predict, checkpoint=checkpoint))
     if left_out is None and len(series) > 2:
         raise TsgError("none of the methods applies: " + "; ".join(f"{m}: {why}" for m, why in failed.items()))

@@ -15,7 +15,6 @@ from .angles import nearest_frame
 from .choice import Choice, predict_automatically
 from .large_series import hand_back_memory, is_large
 from .leave_out import Predict
-from .reprojection import forget_objects
 
 
 def densify(
@@ -94,7 +93,6 @@ def densify_with_uncertainty(
         on_zero, tilt_deg=missing_deg, methods=methods, checkpoint=checkpoint, predict_by=predict_by
     )
     if is_large(measured.frames):
-        forget_objects()
         hand_back_memory()
     method = "auto" if methods is None or len(methods) > 1 else methods[0]
     metadata = {**series.metadata, "method": method, "choice": found.choice.summary()}

@@ -1,17 +1,16 @@
 """Frames as projections of one object: a volume is made from the measured frames and projected at other angles."""
 
-from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import partial
 
 import numpy as np
 
-from ..reconstruction import os_em, sirt
-from ..reconstruction.blocks import StoredObject, damped_in_blocks, fitted_in_blocks, sirt_in_blocks
-from ..reconstruction.extent import Extent, damped_volume, extent_of
-from ..reconstruction.projection import Box, project
+from ..reconstruction.projection import project
 from ..tilt_series import TiltSeries
+from .fitted_object import FINE_PX
+from .fitted_series import FittedSeries
 from .kriging import kriged
 from .large_series import is_large
+<<<<<<< HEAD
 from .residual import N_BANDS, carried_residual, residual_weights, spectrum_of, white_noise_bound
 
 FINE_PX = 128  # frames up to this width get voxels of half a pixel
@@ -57,13 +56,31 @@ def reprojection(
     The object carries everything that moves with the angle. To this is added the mean residual over the frames. A cubic
     spline interpolates the rest of the residual, as far as it is not noise and persists from frame to frame; see
     `residual_weights_of`.
+=======
+from .residual import carried_residual, spectrum_of
+
+
+def sirt_reprojection(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
+    """Projections of the volume that SIRT (100 iterations, non-negative) makes of the frames."""
+    fitted, n_x = FittedSeries.of(series).sirt_object, series.frames.shape[2]
+    return fitted.projections(tilt_deg) if n_x > FINE_PX else project(fitted, tilt_deg=tilt_deg, n_pixels=n_x)
+
+
+def reprojection(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
+    """Frames of the `FittedObject`, plus what it misses: the residual of the measured frames.
+
+    The object carries what moves with the angle. The residual, what no object explains, is its mean over the frames,
+    and what is left is carried over by a cubic spline, as much of it as is not noise and lasts from frame to frame: see
+    `FittedSeries.residual_weights`.
+>>>>>>> f0c6c85 (What methods learn of a series is kept by a FittedSeries that is handed to them, and goes with it)
     """
-    weights = residual_weights_of(series, settings)
-    residual = missed_by_object(series, settings)
+    fitted = FittedSeries.of(series)
+    residual = fitted.missed()
     mean = residual.mean(axis=0)
     residual = np.subtract(residual, mean, out=residual if is_large(residual) else None)
-    carried = partial(carried_residual, spectrum_of(residual), measured_deg=series.tilt_deg, weights=weights)
-    frames = fitted_object(series, settings).frames(tilt_deg)
+    angles_and_weights = {"measured_deg": series.tilt_deg, "weights": fitted.residual_weights}
+    carried = partial(carried_residual, spectrum_of(residual), **angles_and_weights)
+    frames = fitted.object.frames(tilt_deg)
     if not is_large(series.frames):
         return frames + mean + carried(tilt_deg=tilt_deg)
     for k in range(len(frames)):
@@ -71,22 +88,18 @@ def reprojection(
     return frames
 
 
-def kriging(
-    series: TiltSeries,
-    tilt_deg: np.ndarray,
-    *,
-    checkpoint=None,
-    settings: ReprojectionSettings = ReprojectionSettings(),
-) -> np.ndarray:
+def kriging(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
     """Frames of the `FittedObject`, plus the residual of the measured frames by `kriging.kriged`.
 
     If the residual changes completely from frame to frame, as the halo of a wide probe on a crystal does, kriging is
     closer to the truth than a spline; if it changes slowly, the spline of `reprojection` is closer.
     """
+    fitted = FittedSeries.of(series)
     angles = {"measured_deg": series.tilt_deg, "tilt_deg": tilt_deg}
-    frames = kriged(missed_by_object(series, settings), **angles, overwrite=is_large(series.frames))
-    frames += fitted_object(series, settings).frames(tilt_deg)
+    frames = kriged(fitted.missed(), **angles, overwrite=is_large(series.frames))
+    frames += fitted.object.frames(tilt_deg)
     return frames
+<<<<<<< HEAD
 
 
 @lru_cache(maxsize=2)
@@ -257,3 +270,5 @@ def _resampling(n: int, m: int) -> np.ndarray:
     order = np.arange(min(n, m))
     analysis, synthesis = (np.cos(np.pi * order * (np.arange(k)[:, None] + 0.5) / k) for k in (n, m))
     return (analysis * np.where(order == 0, 1, 2) / n @ synthesis.T).astype(np.float32)
+=======
+>>>>>>> f0c6c85 (What methods learn of a series is kept by a FittedSeries that is handed to them, and goes with it)

@@ -114,7 +114,7 @@ class StoredObject:
 def fitted_in_blocks(
     series: TiltSeries, *, n_iterations: int, n_rounds: int = 1, blur=None, regularisation: float = 0.0
 ) -> StoredObject:
-    """The object that OS-EM fits to the frames, as `reprojection.fitted_object` describes it, with voxels of a pixel.
+    """The object that OS-EM fits to the frames, as `fitted_object` describes it, with voxels of a pixel.
 
     Only the fit goes block by block; the blur of a wide probe is undone in whole frames, before each round.
     """

@@ -7,7 +7,6 @@ Nature Materials 21, 95, 2022). Left-out frames reveal how thick the object is a
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 from scipy.interpolate import make_interp_spline
@@ -90,7 +89,6 @@ def extent_of(series: TiltSeries) -> Extent | None:
     return Extent(**found) if isinstance(found, Mapping) else found  # a mapping if the series was written and read
 
 
-@lru_cache(maxsize=4)
 def _with_found(series: TiltSeries) -> TiltSeries:
     if "extent" in series.metadata or not bright_sides(series) or _wide_probe(series):
         return series

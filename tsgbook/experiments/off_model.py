@@ -17,6 +17,7 @@ from tsg_core.errors import TsgError
 from tsg_core.evaluation.metrics import image_metrics
 from tsg_core.interpolation.choice import candidates_of, predict_automatically
 from tsg_core.interpolation.densify import METHODS
+from tsg_core.interpolation.fitted_series import FittedSeries
 from tsg_core.interpolation.methods import not_darker, predict
 from tsg_core.interpolation.uncertainty import LEVELS, coverage
 from tsg_core.sparsity import midpoint_trios
@@ -79,6 +80,7 @@ def method_scores(measured: TiltSeries, targets: TiltSeries, methods: Sequence[s
     for method in methods:
         if method not in METHODS:
             raise TsgError(f"method {method!r} is not known; choose of {', '.join(METHODS)}")
+    measured = FittedSeries.of(measured)  # what one method learns of it serves the next
     peak = max(measured.intensity_scale, targets.intensity_scale)
     made: dict[str, np.ndarray] = {}
     rows = []

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 import torch
 
-from tsg_core.interpolation.atoms.fit import fitted_atoms
+from tsg_core.interpolation.fitted_series import FittedSeries
 from tsg_core.interpolation.informed.network import GAINS, InformedNet, predict_informed
 from tsg_core.interpolation.informed.views import ATOMS, CUBIC, N_CHANNELS
 from tsg_core.interpolation.methods import predict
@@ -42,7 +42,7 @@ def test_without_atoms_an_untrained_network_returns_the_reprojection(series, smo
 
 def test_with_atoms_an_untrained_network_leans_to_what_misses_less_of_the_measured_frames(sparse):
     frames, _ = predict_informed(InformedNet(), sparse, WANTED_deg)
-    prior, atoms = predict("reprojection", sparse, WANTED_deg), fitted_atoms(sparse).predict(WANTED_deg)
+    prior, atoms = predict("reprojection", sparse, WANTED_deg), FittedSeries.of(sparse).atoms.predict(WANTED_deg)
     assert np.abs(frames - atoms).mean() < 0.3 * np.abs(prior - atoms).mean()
 
 

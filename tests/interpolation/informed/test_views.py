@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from tsg_core.interpolation.atoms.fit import fitted_atoms
+from tsg_core.interpolation.fitted_series import FittedSeries
 from tsg_core.interpolation.informed.views import ATOMS, ATOMS_AROUND, N_CHANNELS, atoms_of, views
 from tsg_core.microscope import NON_ABERRATED
 from tsg_core.simulation import simulate_tilt_series
@@ -28,7 +28,7 @@ def test_the_views_do_not_depend_on_the_unit(sparse):
 
 def test_the_atoms_channels_are_their_frame_and_how_much_less_they_miss(sparse):
     wanted_deg = np.array([1.0, -77.0])
-    seen, model = views(sparse, wanted_deg), fitted_atoms(sparse)
+    seen, model = views(sparse, wanted_deg), FittedSeries.of(sparse).atoms
     difference, there, log_ratio, below, above = seen.channels[:, ATOMS].swapaxes(0, 1)
     scale = seen.scale[:, None, None]
     np.testing.assert_allclose(seen.prior + scale * difference, model.predict(wanted_deg), atol=1e-6)

@@ -5,7 +5,6 @@ each atom to a frame for the effect of the atoms above and below it. Frames at o
 """
 
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 
 import numpy as np
 import torch
@@ -111,6 +110,7 @@ def fit_atoms(
     return fit.settled().model()
 
 
+<<<<<<< HEAD
 def fitted_atoms(series: TiltSeries) -> AtomModel:
     """`fit_atoms` with the usual settings; the result, or the reason for a refusal, is cached for the series."""
     found = _fitted_or_refused(series)
@@ -127,6 +127,8 @@ def _fitted_or_refused(series: TiltSeries) -> AtomModel | NotAtoms:
         return refused
 
 
+=======
+>>>>>>> f0c6c85 (What methods learn of a series is kept by a FittedSeries that is handed to them, and goes with it)
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Fit:
     """A fit in progress; every step returns a new one."""

@@ -20,7 +20,7 @@ from ...optics.probe import probe_radius_A
 from ...reconstruction.expectation_maximisation import os_em
 from ...reconstruction.projection import frame_columns, system_matrix
 from ...tilt_series import TiltSeries
-from ..reprojection import ReprojectionSettings, fitted_object
+from ..fitted_object import ReprojectionSettings, fitted_object
 from .errors import least_agreement
 from .whitening import Whitening
 
@@ -35,7 +35,7 @@ def start_atoms(
 ) -> FoundAtoms:
     """Peaks of a volume by ordered-subset expectation maximisation with the probe inside, from binned frames.
 
-    A wide probe is undone step by step, as `reprojection.fitted_object` does.
+    A wide probe is undone step by step, as `fitted_object` does.
     """
     wide = microscope is not None and probe_radius_A(microscope, fraction=0.5) > WIDE_PROBE_A
     times = _binning(series)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...tilt_series import TiltSeries
+from ..fitted_series import FittedSeries
 from ..large_series import is_wide
 from ..reprojection import reprojection
 from .views import ATOMS, CUBIC, N_CHANNELS, views
@@ -104,6 +105,7 @@ def predict_informed(
     The standard deviations apply to noise-free frames like those of the training; `calibration` adapts them to the
     series at hand. Wide frames are processed a few at a time, and in strips.
     """
+    series = FittedSeries.of(series)
     frames = reprojection(series, tilt_deg)
     sigma = np.empty_like(frames) if with_sigma else None
     n_at_once = max(1, SEEN_px // series.frames[0].size) if is_wide(series.frames) else len(tilt_deg)

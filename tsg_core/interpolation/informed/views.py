@@ -7,23 +7,16 @@ dense and sparse series.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
 from ...tilt_series import TiltSeries
 from ..angles import cubic, linear, lower_neighbour
-from ..atoms.fit import NotAtoms, fitted_atoms
+from ..atoms.fit import NotAtoms
 from ..atoms.model import AtomModel
+from ..fitted_series import FittedSeries
 from ..large_series import AFFORDABLE_px
-from ..reprojection import (
-    ReprojectionSettings,
-    fitted_object,
-    missed_frames,
-    missed_noise,
-    reprojection,
-    residual_weights_of,
-)
+from ..reprojection import reprojection
 
 CUBIC = 3  # channel of the cubic interpolation minus the prior
 AROUND = slice(5, 9)  # channels of the residuals of the nearest frames, in ascending angle
@@ -58,14 +51,14 @@ def views(series: TiltSeries, tilt_deg: np.ndarray, *, atoms: bool = True, prior
     fraction of the residual that left-out frames confirm, the number of frames, and the width of the probe; finally the
     channels of the atoms (see `_of_atoms`), zero if there are none or, with `atoms=False`, not searched for.
     """
-    settings = ReprojectionSettings()
-    prior = reprojection(series, tilt_deg, settings=settings) if prior is None else prior
-    fitted = fitted_object(series, settings)
+    series = FittedSeries.of(series)
+    prior = reprojection(series, tilt_deg) if prior is None else prior
+    fitted = series.object
     drawn = fitted.frames(tilt_deg)
     differences = np.stack([linear(series, tilt_deg) - prior, cubic(series, tilt_deg) - prior], axis=1)
     upper = lower_neighbour(series.tilt_deg, tilt_deg) + 1
     nearest = np.clip(upper[:, None] + np.arange(-2, 2), 0, len(series) - 1)
-    around = missed_frames(series, settings, nearest)
+    around = series.missed(nearest)
     scale = _rms(around[:, 1:3]) + _SMALLEST_SPREAD * _rms(differences[:, :1]) + 1e-6 * series.intensity_scale
     peak = series.intensity_scale or 1.0
     below_deg, above_deg = series.tilt_deg[upper - 1], series.tilt_deg[upper]
@@ -74,8 +67,8 @@ def views(series: TiltSeries, tilt_deg: np.ndarray, *, atoms: bool = True, prior
             (tilt_deg - below_deg) / (above_deg - below_deg) - 0.5,
             np.log10((above_deg - below_deg) / 6),
             np.log10(scale / peak) / 2 + 1,
-            np.full(len(tilt_deg), np.log10(np.sqrt(missed_noise(series, settings)) / peak + 1e-6) / 2 + 1),
-            np.full(len(tilt_deg), residual_weights_of(series, settings).mean()),
+            np.full(len(tilt_deg), np.log10(np.sqrt(series.missed_noise) / peak + 1e-6) / 2 + 1),
+            np.full(len(tilt_deg), series.residual_weights.mean()),
             np.full(len(tilt_deg), np.log10(len(series) / 20)),
             np.full(len(tilt_deg), 0.0 if fitted.blur is None else 1.0),
         ],
@@ -94,13 +87,16 @@ def views(series: TiltSeries, tilt_deg: np.ndarray, *, atoms: bool = True, prior
     return Views(prior=prior, channels=channels.astype(np.float32), scale=scale)
 
 
-@lru_cache(maxsize=2)
 def atoms_of(series: TiltSeries) -> AtomModel | None:
+<<<<<<< HEAD
     """The atoms fitted to a series, cached; None if the fit does not apply or would take long."""
+=======
+    """The atoms that are fitted to a series, None where that does not apply or would take long."""
+>>>>>>> f0c6c85 (What methods learn of a series is kept by a FittedSeries that is handed to them, and goes with it)
     if series.frames.size > AFFORDABLE_px:
         return None
     try:
-        return fitted_atoms(series)
+        return FittedSeries.of(series).atoms
     except NotAtoms:
         return None
 
