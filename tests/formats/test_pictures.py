@@ -106,7 +106,8 @@ def test_a_file_that_is_one_of_several_is_refused(tmp_path):
         text = (
             f'<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" UUID="{uuid}">'
             '<Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYZCT" Type="uint16" SizeX="9" SizeY="7" '
-            f'SizeZ="1" SizeC="1" SizeT="2"><Channel ID="Channel:0" SamplesPerPixel="1"/>{tiffdata}</Pixels></Image></OME>'
+            f'SizeZ="1" SizeC="1" SizeT="2"><Channel ID="Channel:0" SamplesPerPixel="1"/>{tiffdata}'
+            "</Pixels></Image></OME>"
         )
         tifffile.imwrite(name, HAADF[i], photometric="minisblack", description=text, metadata=None)
     refused("is one of several files that share its frames; save them as one file", names[0], tilts=[0, 6])

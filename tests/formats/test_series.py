@@ -34,7 +34,7 @@ def series():
 def refused(words, path, **options):
     with pytest.raises(TsgError, match=words) as error:
         read_series(path, **options)
-    assert "\n" not in str(error.value) and str(path.name) in str(error.value) or options
+    assert ("\n" not in str(error.value) and str(path.name) in str(error.value)) or options
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

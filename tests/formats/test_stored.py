@@ -1,4 +1,4 @@
-"""Series that stay in their files: what is read, how it is rounded, what is told of bad frames; inputs stay as they are."""
+"""Series that stay in their files: what is read and rounded, and reports on bad frames; inputs stay unchanged."""
 
 import hashlib
 

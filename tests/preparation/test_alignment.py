@@ -49,7 +49,7 @@ def blobs():
 
 @pytest.mark.parametrize("kind", ["atoms", "blobs"])
 def test_shifts_and_axis_are_found_with_noise_and_a_missing_wedge(kind, request):
-    series, alignment = request.getfixturevalue(kind)
+    _, alignment = request.getfixturevalue(kind)
     assert shift_error_px(0 * DRIFT_px, DRIFT_px, tilt_deg=TILT_deg, axis_deg=AXIS_deg) > 1
     assert shift_error_px(alignment.shift_px, DRIFT_px, tilt_deg=TILT_deg, axis_deg=AXIS_deg) < 0.15
     assert abs(alignment.axis_deg - AXIS_deg) < 0.2
@@ -82,7 +82,7 @@ def test_the_object_ends_about_the_middle_and_the_history_says_how(atoms):
 
 
 def test_what_was_found_on_binned_frames_aligns_the_raw_ones(blobs):
-    series, alignment = blobs
+    series, _ = blobs
     binned, _ = bin_pixels(series, factor=2)
     from_binned = align(binned, settings=AlignmentSettings(axis_deg=AXIS_deg, axis_reach_deg=0.0))
     aligned = from_binned.apply(series)
@@ -94,7 +94,7 @@ def test_what_was_found_on_binned_frames_aligns_the_raw_ones(blobs):
 
 
 def test_the_same_series_is_aligned_the_same_way_again(blobs):
-    series, alignment = blobs
+    series, _ = blobs
     settings = AlignmentSettings(axis_reach_deg=0.0, axis_deg=AXIS_deg)
     few = series.subset(np.arange(0, 29, 4))
     first, second = align(few, settings=settings), align(few, settings=settings)

@@ -163,4 +163,4 @@ def test_a_contrast_that_is_given_is_not_judged():
     with pytest.raises(TsgError, match="bright field"):
         prepare(bright_field(), settings=UNALIGNED)
     prepared = prepare(bright_field(), settings=replace(UNALIGNED, invert=True))
-    assert [step.name for step in prepared.steps][0] == "invert"
+    assert prepared.steps[0].name == "invert"

@@ -132,7 +132,7 @@ ALONE = np.pad(spots(), ((4, 4), (4, 4), (4, 4)))  # with vacuum on all sides
 
 
 def noisy(*, offset=0.0, contrast=100.0, seed=0):
-    """Counted electrons about an offset: many pixels are darker than the vacuum, by far more than a share of the peak."""
+    """Counted electrons about an offset: many pixels are darker than the vacuum by far more than a part of the peak."""
     frames = project(ALONE, tilt_deg=TILT_deg)
     rng = np.random.default_rng(seed)
     counts = rng.poisson(frames / frames.max() * contrast + 60) - 60.0

@@ -1,5 +1,7 @@
 """Total variation: its operators, its minimum where that is known, what it is good for."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from phantoms import TILT_deg, series_of, spots
@@ -100,7 +102,7 @@ def test_blocks_of_rows_do_not_show(monkeypatch):
     series = series_of(solid())
     whole = {}
     for edges in ([0, 10], [0, 1, 4, 5, 10]):
-        rows = [slice(a, b) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        rows = [slice(a, b) for a, b in pairwise(edges)]
         monkeypatch.setattr(total_variation, "row_blocks", lambda n_y, rows=rows: rows)
         whole[len(rows)] = tv(series, weight=0.5, n_iterations=20)
     np.testing.assert_allclose(whole[4], whole[1], atol=1e-5)

@@ -128,7 +128,7 @@ def test_the_kernel_is_this_python(checkout):
     assert [line for o in outputs for line in o.text.split()][-1] == "third"
     # its path is not published, so ask what it was turned into
     expected = without_paths(sys.executable, checkout.root)
-    assert [line for o in outputs for line in o.text.split()][0] == expected != sys.executable
+    assert next(line for o in outputs for line in o.text.split()) == expected != sys.executable
 
 
 def test_executed_notebooks_are_whole_and_hold_no_path_of_the_machine(run_once, checkout):

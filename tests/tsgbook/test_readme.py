@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from itertools import pairwise
 
 import pandas as pd
 import pytest
@@ -63,7 +64,7 @@ def test_every_tsg_command_is_in_the_readme():
 
 def test_settings_named_are_parameters_of_chapters():
     for document, words in every_command("tsg"):
-        for value in (b for a, b in zip(words, words[1:]) if a == "--set"):
+        for value in (b for a, b in pairwise(words) if a == "--set"):
             chapter, name = value.split("=")[0].split(".")
             for profile in (ROOT / "notebooks" / "profiles").glob("*.yaml"):
                 assert name in yaml.safe_load(profile.read_text())["chapters"][chapter], f"{document}: {value}"

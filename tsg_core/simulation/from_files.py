@@ -66,7 +66,7 @@ def particle_from(
 
 
 def field_of_view_of(atoms: Atoms, microscope: Microscope) -> float:
-    """Edge in A of a frame that holds the particle at every tilt, with room for the probe: half its current at a border."""
+    """Edge in A of a frame that holds the particle at every tilt, with room for half of the probe's current."""
     return MARGIN * max(bounding_diameter_A(atoms), 5.0) + 2 * probe_radius_A(microscope, fraction=0.5)
 
 

@@ -1,4 +1,4 @@
-"""Whether atoms read from a file can be meant as they stand: distances, cells, faces that cut a particle, occupancies."""
+"""Checks of atoms read from a file: distances, cells, cell faces that cut a particle, occupancies."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -36,7 +36,7 @@ def check_locations(path: Path) -> None:
 
 
 def without_impossible_cell(atoms: Atoms, say: Say) -> Atoms:
-    """The atoms, without a cell that is empty or too small to hold them: PDB files write 1 x 1 x 1 where there is none."""
+    """The atoms, without a cell that is empty or too small for them: PDB files write 1 x 1 x 1 if there is none."""
     if not atoms.pbc.any():
         return atoms
     volume_A3 = abs(np.linalg.det(atoms.cell.array))
