@@ -1,85 +1,167 @@
-"""Frames by the detection matrix and by abTEM's engines: `python benchmarks/detection_matrix.py` (two minutes).
+"""The multislice engine: `python benchmarks/detection_matrix.py abtem` or `cost`, on one thread.
 
-abTEM's multislice of the wide probe is timed at a few scan points and scaled up, because all points cost the same.
+`abtem` compares its values at random scan points with those of abTEM's multislice, equally sampled, and the times of a
+frame (a minute). `cost` measures how the time grows with the box and with the thickness and fits a law (five minutes).
+Times are the processor's. What costs the same for each scan point or plane wave is timed for some and multiplied.
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import abtem
+import click
 import numpy as np
+import torch
 from ase import Atoms
+from ase.cluster import Icosahedron
+from scipy.optimize import nnls
 
-from tsg_core.microscope import MICROSCOPES, NON_ABERRATED
-from tsg_core.optics.probe import abtem_lens, probe_radius_A
-from tsg_core.simulation import simulate_tilt_series
-from tsg_core.simulation.detection_matrix import detection_matrix
-from tsg_core.simulation.multislice import tilted_cell
+from tsg_core.microscope import MICROSCOPES, NON_ABERRATED, Microscope
+from tsg_core.optics.pixels import PaddedFrame
+from tsg_core.optics.probe import abtem_lens, clear_padding_A
+from tsg_core.simulation.detection_matrix import DetectionMatrix, box_of, detection_matrix
+from tsg_core.simulation.plane_waves import scattered, specimen_slices
+from tsg_core.simulation.specimen import tilted_cell
 
-EXTENT_A, N_PIXELS, TILT_deg, SAMPLING_A, SLICE_A = 12.0, 48, 20.0, 0.0625, 1.5
-N_POINTS = 32
-ATOMS = Atoms("AuPtAg", positions=[[-1.2, 0.8, 2.0], [1.4, -0.9, -1.5], [0.3, 1.9, 0.4]])
+N_PIXELS, TILT_deg, N_POINTS, N_WAVES = 64, 20.0, 48, 96
+CONE_mrad, SLICE_A = 40.0, 1.5
+BOXES_A = (12.0, 16.0, 20.0, 24.0, 32.0, 40.0)
+SHELLS = (2, 3, 4, 5)  # of icosahedra: 13, 55, 147 and 309 atoms
 
 
-def main() -> None:
-    start = time.perf_counter()
-    matrix = detection_matrix(
-        ATOMS,
-        microscope=NON_ABERRATED,
-        tilt_deg=TILT_deg,
-        extent_A=EXTENT_A,
-        cone_mrad=36,
-        gpts=round(EXTENT_A / SAMPLING_A),
-        slice_thickness_A=SLICE_A,
-        parametrization="lobato",
-    )
-    matrix_s = time.perf_counter() - start
+@click.group()
+def main():
+    """Compare and time the multislice engine."""
+    torch.set_num_threads(1)
+
+
+def timed(function: Callable, *args, **options):
+    start = time.process_time()
+    return function(*args, **options), time.process_time() - start
+
+
+def particle(shells: int) -> Atoms:
+    atoms = Atoms(Icosahedron("Au", shells))
+    atoms.cell, atoms.pbc = None, False
+    atoms.positions -= atoms.positions.mean(axis=0)
+    return atoms
+
+
+@main.command()
+@click.option("--sampling", "samplings_A", multiple=True, type=float, default=(0.1, 0.0625), show_default=True)
+def abtem_multislice(samplings_A):
+    """Values at random scan points and the time of a frame, beside abTEM's."""
+    atoms = particle(2)
+    print(f"{atoms.symbols}, frames of {N_PIXELS} x {N_PIXELS} px; one matrix serves both microscopes")
     print(
-        f"{ATOMS.symbols}, a frame of {N_PIXELS} x {N_PIXELS} px over {EXTENT_A:g} A; the matrix takes {matrix_s:.1f} s"
+        f"{'sampling':>8s}  {'microscope':15s} {'r':>9s} {'total':>7s} {'matrix':>8s} {'frame':>8s} {'abTEM':>9s}  ratio"
     )
-    print(f"{'microscope':15s} {'frame from it':>14s} {'abTEM':>22s} {'ratio':>7s} {'correlation':>12s}")
-    for name, microscope in MICROSCOPES.items():
-        start = time.perf_counter()
-        frame = matrix.frame(microscope, n_pixels=N_PIXELS)
-        frame_s = time.perf_counter() - start
-        if name == "aberrated":
-            abtem_s, r, engine = multislice_points(microscope, matrix)
-        else:
-            start = time.perf_counter()
-            options = {"engine": "prism", "interpolation": 1, "sampling_A": SAMPLING_A, "slice_thickness_A": SLICE_A}
-            reference = simulate_tilt_series(
-                ATOMS,
-                microscope=microscope,
-                tilt_deg=[TILT_deg],
-                shape=N_PIXELS,
-                field_of_view_A=EXTENT_A,
-                **options,
+    for sampling_A in samplings_A:
+        options = {"sampling_A": sampling_A, "slice_thickness_A": SLICE_A}
+        matrix, matrix_s = timed(detection_matrix, atoms, microscope=NON_ABERRATED, tilt_deg=TILT_deg, **options)
+        field_A = matrix.box_A[1]
+        places_A = np.random.default_rng(0).uniform(-field_A / 2, field_A / 2, size=(N_POINTS, 2))
+        for name, microscope in MICROSCOPES.items():
+            padding_A = clear_padding_A(microscope, field_A=field_A)
+            frame = PaddedFrame(shape=(N_PIXELS,) * 2, pixel_size_A=field_A / N_PIXELS, padding_A=padding_A)
+            _, frame_s = timed(matrix.frame, microscope, frame=frame)
+            true, point_s = by_abtem(
+                atoms, microscope, places_A, extent_A=field_A + 2 * padding_A, sampling_A=sampling_A
             )
-            abtem_s, engine = time.perf_counter() - start, "PRISM"
-            r = np.corrcoef(frame.ravel(), reference.frames[0].ravel())[0, 1]
-        ratio = abtem_s / (matrix_s + frame_s)
-        print(f"{name:15s} {frame_s:12.1f} s {engine:>11s} {abtem_s:8.0f} s {ratio:6.0f}x {r:12.5f}")
+            found = at_places(matrix, microscope, places_A, period_A=field_A + 2 * padding_A)
+            r, total, abtem_s = np.corrcoef(found, true)[0, 1], found.sum() / true.sum(), point_s * N_PIXELS**2
+            times = f"{matrix_s:6.1f} s {frame_s:6.1f} s {abtem_s:7.0f} s {abtem_s / (matrix_s + frame_s):5.0f}x"
+            print(f"{sampling_A:6.4g} A  {name:15s} {r:9.6f} {total:7.4f} {times}")
 
 
-def multislice_points(microscope, matrix) -> tuple[float, float, str]:
-    """Seconds for a whole frame, and correlation at some points, by abTEM's multislice in a box that fits the probe."""
-    extent_A = EXTENT_A + 2 * probe_radius_A(microscope, fraction=0.99)
-    gpts = int(np.ceil(extent_A / SAMPLING_A / 2) * 2)
-    cell = tilted_cell(ATOMS, tilt_deg=TILT_deg, extent_A=(extent_A, extent_A))
-    pixels = np.random.default_rng(0).integers(N_PIXELS, size=(N_POINTS, 2))
-    places = (pixels[:, ::-1] + 0.5) * EXTENT_A / N_PIXELS + (extent_A - EXTENT_A) / 2
-    lens = abtem_lens(replace(microscope, defocus_A=microscope.defocus_A + matrix.thickness_A / 2))
+main.add_command(abtem_multislice, "abtem")
+
+
+def by_abtem(atoms: Atoms, microscope: Microscope, places_A: np.ndarray, *, extent_A: float, sampling_A: float):
+    """abTEM's values at places (y, x) from the tilt axis, and seconds for each, in a box that holds the whole probe."""
+    gpts = 2 * int(np.ceil(extent_A / sampling_A / 2))
+    cell = tilted_cell(atoms, tilt_deg=TILT_deg, extent_A=(gpts * sampling_A,) * 2)
+    lens = abtem_lens(replace(microscope, defocus_A=microscope.defocus_A + cell.cell[2, 2] / 2))
     with abtem.config.set({"diagnostics.progress_bar": False}):
         potential = abtem.Potential(cell, gpts=gpts, slice_thickness=SLICE_A, parametrization="lobato").build(
             lazy=False
         )
         detector = abtem.AnnularDetector(microscope.detector_inner_mrad, microscope.detector_outer_mrad)
-        start = time.perf_counter()
-        values = abtem.Probe(**lens).scan(potential, scan=abtem.CustomScan(places), detectors=detector).compute().array
-        seconds = time.perf_counter() - start
-    scanned = matrix._scan(microscope, n_pixels=N_PIXELS, pixel_size_A=EXTENT_A / N_PIXELS)
-    r = np.corrcoef(scanned[tuple(pixels.T)], values)[0, 1]
-    return seconds * N_PIXELS**2 / N_POINTS, r, "multislice"
+        scan = abtem.CustomScan(places_A[:, ::-1] + gpts * sampling_A / 2)
+        scanned, seconds = timed(
+            lambda: abtem.Probe(**lens).scan(potential, scan=scan, detectors=detector).compute(scheduler="synchronous")
+        )
+    return np.asarray(scanned.array), seconds / len(places_A)
+
+
+def at_places(matrix: DetectionMatrix, microscope: Microscope, places_A: np.ndarray, *, period_A: float) -> np.ndarray:
+    spectrum = matrix.spectrum(microscope, period_A=(period_A, period_A)).numpy()
+    k = np.arange(-(len(spectrum) // 2), len(spectrum) // 2 + 1) / period_A
+    along_y, along_x = (np.exp(2j * np.pi * k * places_A[:, [axis]]) for axis in (0, 1))
+    return np.einsum("yx,py,px->p", spectrum, along_y, along_x, optimize=True).real
+
+
+@main.command()
+def cost():
+    """Seconds of a tilt's matrix against the box and the number of slices, and the law."""
+    rows = [parts(particle(2), box_A) for box_A in BOXES_A]
+    rows += [parts(particle(shells), box_of(particle(shells), sampling_A=0.1)) for shells in SHELLS[1:]]
+    slices, waves, pixels, area, propagation_s, product_s, frame_s = np.array(rows, float).T
+    print(f"{'box':>12s} {'slices':>6s} {'waves':>6s} {'propagation':>12s} {'product':>9s} {'frame, aberrated':>17s}")
+    for row in rows:
+        edge = f"{row[3] ** 0.5:.1f} A wide"
+        print(f"{edge:>12s} {row[0]:6d} {row[1]:6d} {row[4]:10.1f} s {row[5]:7.1f} s {row[6]:15.1f} s")
+    # a wave crosses a slice by two transforms of as many points as the box has; the product is the matrix's square
+    # times the detector's pixels: both waves and pixels grow with the box's area
+    terms = np.stack([area**2 * (2 * slices - 1), area**3], axis=1)
+    total_s = propagation_s + product_s
+    law, _ = nnls(terms / total_s[:, None], np.ones(len(rows)))  # relative errors count alike
+    worst = np.abs(terms @ law / total_s - 1).max()
+    ten_s = law * [1e4, 1e6]
+    print(
+        f"A box of 100 A2 takes {ten_s[0]:.3f} s for each transform of a slice and {ten_s[1]:.2f} s for the product, "
+        f"others (area / 100 A2)^2 and ^3 times as much; measured times differ by up to {worst:.0%}"
+    )
+
+
+def parts(atoms: Atoms, box_A) -> tuple:
+    """Number of slices, waves and pixels, area, and seconds of the propagation, the product and a frame."""
+    box_A = box_A if np.ndim(box_A) else (box_A, box_A)
+    options = {"sampling_A": 0.1, "slice_thickness_A": SLICE_A, "parametrization": "lobato", "antialias": False}
+    slices = specimen_slices(atoms, microscope=NON_ABERRATED, tilt_deg=TILT_deg, extent_A=box_A, **options)
+    radius = CONE_mrad * 1e-3 / NON_ABERRATED.wavelength_A
+    y, x = (np.arange(-int(edge * radius), int(edge * radius) + 1) for edge in box_A)
+    inside = (y[:, None] / box_A[0]) ** 2 + (x / box_A[1]) ** 2 <= radius**2
+    waves = np.argwhere(inside) - [len(y) // 2, len(x) // 2]
+    angles_mrad = slices.angles_mrad()
+    on = (angles_mrad > NON_ABERRATED.detector_inner_mrad) & (angles_mrad < NON_ABERRATED.detector_outer_mrad)
+    weights = torch.as_tensor(on, dtype=torch.float32)
+    some = waves[np.linspace(0, len(waves) - 1, N_WAVES).astype(int)]
+    list(scattered(slices, some[:8], weights=weights))
+    found, some_s = timed(lambda: [block for _, block in scattered(slices, some, weights=weights)])
+    propagation_s = some_s * len(waves) / N_WAVES
+    amplitudes = torch.cat(found)[torch.arange(512) % N_WAVES]
+    _, block_s = timed(lambda: amplitudes @ amplitudes.mH)
+    product_s = block_s * (len(waves) / 512) ** 2 * 9 / 16  # the upper triangle in 8 blocks of rows
+    frame_s = frame_seconds(waves, box_A) if len(waves) < 6000 else float("nan")
+    return len(slices.transmission), len(waves), int(on.sum()), float(np.prod(box_A)), propagation_s, product_s, frame_s
+
+
+def frame_seconds(waves: np.ndarray, box_A: tuple[float, float]) -> float:
+    microscope = MICROSCOPES["aberrated"]
+    matrix = DetectionMatrix(
+        matrix=torch.zeros(len(waves), len(waves), dtype=torch.complex64),
+        waves=waves,
+        box_A=box_A,
+        thickness_A=10.0,
+        energy_keV=microscope.energy_keV,
+        detector_mrad=(microscope.detector_inner_mrad, microscope.detector_outer_mrad),
+        cone_mrad=CONE_mrad,
+    )
+    padding_A = clear_padding_A(microscope, field_A=max(box_A))
+    frame = PaddedFrame(shape=(N_PIXELS,) * 2, pixel_size_A=max(box_A) / N_PIXELS, padding_A=padding_A)
+    return timed(matrix.frame, microscope, frame=frame)[1]
 
 
 if __name__ == "__main__":

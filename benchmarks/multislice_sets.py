@@ -1,7 +1,7 @@
 """Sets of multislice tilt series: `python benchmarks/multislice_sets.py test` (45 minutes on one thread).
 
-Each tilt is kept as soon as it is done; an interrupted call goes on where it was. Tilts of wide spacings come first,
-and what is there is packed into one file at the end, or by `--pack-only` at any time.
+Each tilt is kept as soon as it is done; an interrupted call goes on where it was. The particles whose tilts are all
+there are packed into one file at the end, or by `--pack-only` at any time.
 """
 
 import time
@@ -20,8 +20,9 @@ from tsg_core.samples.multislice_sets import SETS, make_tilt, missing_tilts, pac
 @click.option("--work", "folder", default="artifacts/multislice_sets", show_default=True, type=Path)
 @click.option("--workers", default=1, show_default=True, help="Processes of dask, each of one thread.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, or cuda for a GPU.")
+@click.option("--every", default=1, show_default=True, help="Pack every second tilt or so.")
 @click.option("--pack-only", is_flag=True, help="Compute nothing.")
-def main(names, folder, workers, device, pack_only):
+def main(names, folder, workers, device, every, pack_only):
     """Compute what is missing of the sets NAMES, one after the other, and pack each into FOLDER/NAME.npz."""
     for name in names:
         todo = [] if pack_only else missing_tilts(name, folder)
@@ -34,7 +35,8 @@ def main(names, folder, workers, device, pack_only):
             jobs = [dask.delayed(_alone)(name, *task, device=device) for task in todo]
             dask.compute(*jobs, scheduler="processes", num_workers=workers, chunksize=1)
         try:
-            click.echo(f"{folder / name}.npz: {pack(name, folder, folder / f'{name}.npz')} tilts")
+            n_packed = pack(name, folder, folder / f"{name}.npz", every=every)
+            click.echo(f"{folder / name}.npz: {n_packed} particles")
         except TsgError as error:
             click.echo(f"note: {error}")
 

@@ -69,20 +69,25 @@ def test_wide_spacings_come_first():
 def test_an_interrupted_set_goes_on_and_is_packed_as_it_was_made(made, tmp_path):
     todo = missing_tilts("validation", tmp_path)
     assert len(todo) == 4 * 91
-    for task in todo[: 4 * 10]:
+    for task in todo[: 91 + 46]:
         make_tilt("validation", *task)
-    assert len(missing_tilts("validation", tmp_path)) == 4 * 81 and len(set(made)) == len(made) == 40
-    assert pack("validation", tmp_path, tmp_path / "validation.npz") == 10
+    assert len(missing_tilts("validation", tmp_path)) == 3 * 91 - 46 and len(set(made)) == len(made) == 91 + 46
+    assert pack("validation", tmp_path, tmp_path / "fine.npz") == 1
+    assert pack("validation", tmp_path, tmp_path / "validation.npz", every=2) == 2
+    assert (
+        multislice_set("validation", "aberrated", path=tmp_path / "fine.npz")[0].tilt_deg.tolist() == TILT_deg.tolist()
+    )
     for k, microscope in enumerate(MICROSCOPES, start=1):
         series = multislice_set("validation", microscope, path=tmp_path / "validation.npz")
-        assert len(series) == 4
-        for i in range(4):
-            assert series[i].tilt_deg.tolist() == np.arange(-90.0, 91.0, 20.0).tolist()
+        assert len(series) == 2 and len(list(series)) == 2
+        for i in range(2):
+            assert series[i].tilt_deg.tolist() == np.arange(-90.0, 91.0, 4.0).tolist()
+            assert series[i].metadata["particle"] == series.atoms(i).info
             true = np.stack([list(frames_of(i, tilt).values())[k - 1] for tilt in series[i].tilt_deg])
             np.testing.assert_allclose(series[i].frames, true, atol=true.max() / 2**16)
             assert series[i].metadata["microscope"]["convergence_mrad"] == MICROSCOPES[microscope].convergence_mrad
     with pytest.raises(IndexError):
-        series[4]
+        series[2]
 
 
 def test_a_killed_tilt_leaves_nothing_that_counts(made, tmp_path, monkeypatch):
@@ -98,12 +103,13 @@ def test_a_killed_tilt_leaves_nothing_that_counts(made, tmp_path, monkeypatch):
     assert not path.exists() and missing_tilts("validation", tmp_path)[0] == (i, tilt, path)
 
 
-def test_tilts_with_gaps_between_them_are_not_packed(made, tmp_path):
-    for tilt in (-90.0, -30.0, 90.0):
-        for i in range(4):
-            make_tilt("validation", i, tilt, tilt_file(tmp_path, "validation", i, tilt))
-    with pytest.raises(TsgError, match="holds 3 whole tilts of validation, not evenly spaced"):
+def test_particles_with_gaps_between_their_tilts_are_not_packed(made, tmp_path):
+    for tilt in TILT_deg[:-1]:
+        make_tilt("validation", 1, tilt, tilt_file(tmp_path, "validation", 1, tilt))
+    with pytest.raises(TsgError, match="holds no particle of validation at all of 91 tilts"):
         pack("validation", tmp_path, tmp_path / "validation.npz")
+    with pytest.raises(TsgError, match="every=4 does not lead"):
+        pack("validation", tmp_path, tmp_path / "validation.npz", every=4)
 
 
 @pytest.mark.parametrize(

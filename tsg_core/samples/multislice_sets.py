@@ -61,6 +61,11 @@ def set_particles(name: str) -> list[Atoms]:
     """
     if name not in _SETS:
         raise TsgError(f"{name!r} is not one of the sets {', '.join(_SETS)}")
+    return [atoms.copy() for atoms in _drawn(name)]
+
+
+@lru_cache(maxsize=3)
+def _drawn(name: str) -> list[Atoms]:
     chosen = _SETS[name]
     particles = chosen.draw(chosen.n, seed=chosen.seed, diameter_A=chosen.diameter_A)
     return [random_rotation(atoms, seed=chosen.seed + i) for i, atoms in enumerate(particles)]
@@ -80,15 +85,14 @@ def tilt_frames(atoms: Atoms, tilt_deg: float, *, device: str = "cpu") -> dict[s
 
 
 def tilt_order() -> list[float]:
-    """The tilts, those of wide spacings first: an unfinished set is a series of wider steps."""
+    """The tilts, those of wide spacings first: an unfinished series is one of wider steps."""
     rank = [next(n for n, step in enumerate(_STEPS) if i % step == 0) for i in range(len(TILT_deg))]
     return TILT_deg[np.argsort(rank, kind="stable")].tolist()
 
 
 def missing_tilts(name: str, folder: Path) -> list[tuple[int, float, Path]]:
-    """Number of the particle, tilt and file of what is not there yet, in the order of `tilt_order`."""
-    n = _SETS[name].n if name in _SETS else len(set_particles(name))
-    wanted = [(i, tilt, tilt_file(folder, name, i, tilt)) for tilt in tilt_order() for i in range(n)]
+    """Number of the particle, tilt and file of what is not there yet: one particle after the other."""
+    wanted = [(i, t, tilt_file(folder, name, i, t)) for i in range(len(set_particles(name))) for t in tilt_order()]
     return [(i, tilt, path) for i, tilt, path in wanted if not path.exists()]
 
 
@@ -106,18 +110,21 @@ def make_tilt(name: str, i: int, tilt_deg: float, path: Path, *, device: str = "
     return path
 
 
-def pack(name: str, folder: Path, path: Path) -> int:
-    """Pack the tilts of a set that all of its particles have into a file of 16-bit levels; returns how many.
+def pack(name: str, folder: Path, path: Path, *, every: int = 1) -> int:
+    """Pack the particles whose tilts are all there, or every second or so, as 16-bit levels; returns how many.
 
-    Raises TsgError where the tilts that are there are not evenly spaced from the first to the last.
+    Raises TsgError where there are none, and for steps that do not lead from the first tilt to the last.
     """
-    n = len(set_particles(name))
-    tilts = [t for t in TILT_deg if all(tilt_file(folder, name, i, t).exists() for i in range(n))]
-    if len(tilts) < 2 or np.ptp(np.diff(tilts)) > 1e-6 or (tilts[0], tilts[-1]) != (TILT_deg[0], TILT_deg[-1]):
-        raise TsgError(f"{folder} holds {len(tilts)} whole tilts of {name}, not evenly spaced ones; make it further")
-    arrays = {"tilt_deg": np.array(tilts)}
-    for i in range(n):
-        frames = [np.load(tilt_file(folder, name, i, t)) for t in tilts]
+    if every < 1 or (len(TILT_deg) - 1) % every:
+        raise TsgError(f"every={every} does not lead from the first of {len(TILT_deg)} tilts to the last")
+    tilts = TILT_deg[::every]
+    files = {i: [tilt_file(folder, name, i, t) for t in tilts] for i in range(len(set_particles(name)))}
+    whole = [i for i, paths in files.items() if all(map(Path.exists, paths))]
+    if not whole:
+        raise TsgError(f"{folder} holds no particle of {name} at all of {len(tilts)} tilts; make it further")
+    arrays = {"tilt_deg": tilts, "particles": np.array(whole)}
+    for i in whole:
+        frames = [dict(np.load(file)) for file in files[i]]
         for microscope in MICROSCOPES:
             levels, peak = packed(np.stack([frame[microscope] for frame in frames]))
             arrays[f"{i}, {microscope}"], arrays[f"{i}, {microscope}, peak"] = levels, peak
@@ -125,37 +132,33 @@ def pack(name: str, folder: Path, path: Path) -> int:
     with partial.open("wb") as file:
         np.savez_compressed(file, **arrays)
     os.replace(partial, path)
-    return len(tilts)
+    return len(whole)
 
 
 @dataclass(frozen=True, eq=False)
 class MultisliceSet:
-    """A packed set: `len`, `[i]`, `atoms(i)`. `[i]` is the tilt series of particle i in one microscope."""
+    """The packed particles of a set: `len`, `[i]` -> TiltSeries in one microscope, `atoms(i)`."""
 
     path: Path
     name: str
     microscope: str
 
     def __len__(self) -> int:
-        return _SETS[self.name].n
+        return len(_stored(self.path)["particles"])
 
     def __getitem__(self, i: int) -> TiltSeries:
         if not -len(self) <= i < len(self):
-            raise IndexError(f"{self.name} holds {len(self)} particles; there is no number {i}")
-        stored, key = _stored(self.path), f"{i % len(self)}, {self.microscope}"
-        if key not in stored:
-            raise TsgError(f"{self.path} holds no series {key!r}; pack the set {self.name} again")
-        metadata = {
-            "microscope": asdict(MICROSCOPES[self.microscope]),
-            "engine": "multislice",
-            "particle": self.atoms(i).info,
-        }
+            raise IndexError(f"{self.path} holds {len(self)} particles; there is no number {i}")
+        stored = _stored(self.path)
+        key = f"{stored['particles'][i]}, {self.microscope}"
         frames = stored[key] * np.float32(float(stored[f"{key}, peak"]) / _LEVELS)
+        microscope, particle = asdict(MICROSCOPES[self.microscope]), self.atoms(i).info
+        metadata = {"microscope": microscope, "engine": "multislice", "particle": particle}
         return TiltSeries(frames, stored["tilt_deg"], FIELD_OF_VIEW_A / N_PIXELS, metadata=metadata)
 
     def atoms(self, i: int) -> Atoms:
         """The particle as it was imaged at tilt 0."""
-        return set_particles(self.name)[i]
+        return set_particles(self.name)[_stored(self.path)["particles"][i]]
 
 
 def multislice_set(name: str, microscope: str, *, path: str | Path | None = None) -> MultisliceSet:
