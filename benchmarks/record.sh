@@ -21,7 +21,8 @@ only=${1:-} begun=
 record simulation_series simulation.py series
 record simulation_series simulation.py series --pixels 512 --shells 12
 record simulation_likeness simulation.py likeness
-record detection_matrix detection_matrix.py
+record detection_matrix detection_matrix.py abtem
+record detection_matrix detection_matrix.py cost
 record training training.py
 record reconstruction reconstruction.py engines --slices 16 --pixels 128 --iterations 100
 record reconstruction reconstruction.py engines --slices 16 --pixels 512 --iterations 100 --measured 3 --engines sparse astra
