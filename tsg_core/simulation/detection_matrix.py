@@ -27,7 +27,7 @@ from .matrix_scan import scan_spectrum
 from .plane_waves import Slices, fast_gpts, scattered, specimen_slices
 from .specimen import checked_sampling_A
 
-FLANK_A = 1.5  # of the window, at each edge of the box
+FLANK_A = 2.0  # of the window, at each edge of the box
 MARGIN_A = 1.0  # between the atoms and the window's flanks
 CONE_mrad = 5.0  # of incident waves besides the microscope's convergence: what the window's flanks spread
 PARAMETRIZATIONS = ("lobato", "kirkland", "peng")  # of the atoms' potentials, by abTEM
