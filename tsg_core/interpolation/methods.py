@@ -36,15 +36,8 @@ def informed(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np
 
 
 def atoms(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
-<<<<<<< HEAD
-    """Frames of atoms fitted to all frames, plus the residual. Raises NotAtoms if the frames show something else."""
-    from .atoms.fit import fitted_atoms
-
-    return fitted_atoms(series).predict(tilt_deg)
-=======
     """Frames of atoms fitted to all frames, plus the residual. Raises NotAtoms where they show something else."""
     return FittedSeries.of(series).atoms.predict(tilt_deg)
->>>>>>> f0c6c85 (What methods learn of a series is kept by a FittedSeries that is handed to them, and goes with it)
 
 
 SINGLE_METHODS: dict[str, Callable[..., np.ndarray]] = {
@@ -56,14 +49,10 @@ SINGLE_METHODS: dict[str, Callable[..., np.ndarray]] = {
 
 
 def predict(method: str, series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
-<<<<<<< HEAD
-    """Frames by one of `SINGLE_METHODS`, after `not_darker`."""
-=======
     """Frames by one of `SINGLE_METHODS`, as `not_darker` leaves them.
 
     Methods share what they learn of a `FittedSeries`.
     """
->>>>>>> f0c6c85 (What methods learn of a series is kept by a FittedSeries that is handed to them, and goes with it)
     return not_darker(SINGLE_METHODS[method](series, tilt_deg, checkpoint=checkpoint), series)
 
 

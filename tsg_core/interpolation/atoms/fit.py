@@ -110,25 +110,6 @@ def fit_atoms(
     return fit.settled().model()
 
 
-<<<<<<< HEAD
-def fitted_atoms(series: TiltSeries) -> AtomModel:
-    """`fit_atoms` with the usual settings; the result, or the reason for a refusal, is cached for the series."""
-    found = _fitted_or_refused(series)
-    if isinstance(found, NotAtoms):
-        raise NotAtoms(*found.args)
-    return found
-
-
-@lru_cache(maxsize=2)
-def _fitted_or_refused(series: TiltSeries) -> AtomModel | NotAtoms:
-    try:
-        return fit_atoms(series)
-    except NotAtoms as refused:
-        return refused
-
-
-=======
->>>>>>> f0c6c85 (What methods learn of a series is kept by a FittedSeries that is handed to them, and goes with it)
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Fit:
     """A fit in progress; every step returns a new one."""

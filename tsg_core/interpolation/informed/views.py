@@ -88,11 +88,7 @@ def views(series: TiltSeries, tilt_deg: np.ndarray, *, atoms: bool = True, prior
 
 
 def atoms_of(series: TiltSeries) -> AtomModel | None:
-<<<<<<< HEAD
-    """The atoms fitted to a series, cached; None if the fit does not apply or would take long."""
-=======
     """The atoms that are fitted to a series, None where that does not apply or would take long."""
->>>>>>> f0c6c85 (What methods learn of a series is kept by a FittedSeries that is handed to them, and goes with it)
     if series.frames.size > AFFORDABLE_px:
         return None
     try:
