@@ -97,13 +97,13 @@ class TiltSeries:
         *,
         tilts: str | Path | Sequence[float] | None = None,
         pixel_size_A: float | None = None,
-        leave_out: Sequence[int] = (),
+        exclude: Sequence[int] = (),
         image: int | str | None = None,
     ) -> "TiltSeries":
         """Read a series as `formats.read_series` does; `tilts` and `pixel_size_A` override what the file says."""
         from .formats import read_series
 
-        return read_series(path, tilts=tilts, pixel_size_A=pixel_size_A, leave_out=leave_out, image=image)
+        return read_series(path, tilts=tilts, pixel_size_A=pixel_size_A, exclude=exclude, image=image)
 
     def write(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Write the series, whole or not at all, in the format that the suffix names."""

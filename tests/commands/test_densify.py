@@ -64,7 +64,7 @@ def test_an_interrupted_run_goes_on_where_it_was(tsg, series, tmp_path, monkeypa
     calls, stop_at = [], 4
     linear = methods.SINGLE_METHODS["linear"]
 
-    def counted(given, tilt_deg, *, checkpoint=None):
+    def counted(given, tilt_deg):
         calls.append(len(tilt_deg))
         if len(calls) == stop_at:
             raise KeyboardInterrupt
@@ -88,7 +88,7 @@ def test_an_interrupted_run_goes_on_where_it_was(tsg, series, tmp_path, monkeypa
 
 
 def test_what_was_kept_of_another_input_is_not_used(tsg, series, tmp_path, monkeypatch):
-    def never(given, tilt_deg, *, checkpoint=None):
+    def never(given, tilt_deg):
         if len(given) == 7:
             raise KeyboardInterrupt
         return methods.nearest(given, tilt_deg)
@@ -157,7 +157,7 @@ def test_large_frames_are_judged_by_a_band_and_the_report_says_so(tsg, tmp_path,
     frames, shapes = np.random.default_rng(0).random((7, 130, 132), dtype=np.float32), []
     linear = methods.SINGLE_METHODS["linear"]
 
-    def watched(given, tilt_deg, *, checkpoint=None):
+    def watched(given, tilt_deg):
         shapes.append(given.frames.shape[1])
         return linear(given, tilt_deg)
 

@@ -63,8 +63,8 @@ def test_a_repeated_angle_names_its_files_and_exclude_helps(tmp_path):
         r"TS_005_0.0_Jul31_09.05.00.tif \(frame 5\); leave out all but one \(--exclude 5\)",
         tmp_path,
     )
-    check(tmp_path, leave_out=[5])
-    check(tmp_path, leave_out=[2])
+    check(tmp_path, exclude=[5])
+    check(tmp_path, exclude=[2])
 
 
 def test_several_detectors_are_chosen_by_a_pattern(tmp_path):

@@ -173,7 +173,7 @@ def test_axis_maps(tmp_path, axes, order):
     np.testing.assert_array_equal(series.frames, FRAMES)
     assert series.pixel_size_A == 2
     assert ("by the axis map; they were turned." in " ".join(series.history)) == (map_or_usual != (1, 2, 3))
-    part = read_series(path, tilts=ANGLES, leave_out=[1])
+    part = read_series(path, tilts=ANGLES, exclude=[1])
     np.testing.assert_array_equal(part.frames, np.delete(FRAMES, 1, axis=0))
 
 

@@ -112,20 +112,18 @@ def test_two_exposures_at_one_stand_of_the_stage(tmp_path):
         match="the tilt angle 10 deg more than once, at frames 1 and 2 of the file; leave out all but one .--exclude 2",
     ):
         read_series(tmp_path / "a.npy", tilts=[0, 10, 10.0007, 20, 30], pixel_size_A=1)
-    series = read_series(tmp_path / "a.npy", tilts=[30, 10, 10.0007, 20, 0], pixel_size_A=1, leave_out=[2])
+    series = read_series(tmp_path / "a.npy", tilts=[30, 10, 10.0007, 20, 0], pixel_size_A=1, exclude=[2])
     np.testing.assert_array_equal(series.frames, FRAMES[[4, 1, 3, 0]])
     assert series.history[-2:] == (
         "Frames 2 of the file, at 10.0007 deg, were left out.",
         "The frames were sorted by angle.",
     )
-    for leave_out, words in (([5], "has the frames 0 to 4; 5 cannot be left out"), (range(5), "0 frames of 6 x 9")):
+    for exclude, words in (([5], "has the frames 0 to 4; 5 cannot be left out"), (range(5), "0 frames of 6 x 9")):
         with pytest.raises(TsgError, match=words):
-            read_series(tmp_path / "a.npy", tilts=[30, 10, 10.0007, 20, 0], pixel_size_A=1, leave_out=leave_out)
+            read_series(tmp_path / "a.npy", tilts=[30, 10, 10.0007, 20, 0], pixel_size_A=1, exclude=exclude)
     series = TiltSeries(FRAMES, [0, 10, 10.0007, 20, 30], 1)  # what was written must return
     assert read_series(series.write(tmp_path / "b.npz")).tilt_deg[2] == 10.0007
-    assert read_series(tmp_path / "b.npz", leave_out=[1]).history == (
-        "Frames 1 of the file, at 10 deg, were left out.",
-    )
+    assert read_series(tmp_path / "b.npz", exclude=[1]).history == ("Frames 1 of the file, at 10 deg, were left out.",)
 
 
 def test_a_file_that_shrinks_after_it_was_opened(tmp_path):

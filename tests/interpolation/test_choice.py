@@ -144,7 +144,7 @@ def test_constant_frames_come_back_with_no_uncertainty():
 
 
 def test_methods_that_do_not_apply_are_named_with_their_reason(monkeypatch):
-    def never(series, tilt_deg, *, checkpoint=None):
+    def never(series, tilt_deg):
         raise TsgError("not for these frames")
 
     monkeypatch.setitem(methods.SINGLE_METHODS, "never", never)

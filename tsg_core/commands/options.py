@@ -26,7 +26,7 @@ def reading_options(command: Callable) -> Callable:
 
     @functools.wraps(command)
     def with_reading(*args, tilts, pixel_size_A, image, exclude, **options):
-        reading = {"tilts": tilts, "pixel_size_A": pixel_size_A, "image": image, "leave_out": numbers(exclude, int)}
+        reading = {"tilts": tilts, "pixel_size_A": pixel_size_A, "image": image, "exclude": numbers(exclude, int)}
         return command(*args, reading=reading, **options)
 
     return tilts(pixel_size(image(exclude(with_reading))))

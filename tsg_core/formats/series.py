@@ -39,14 +39,14 @@ def open_series(
     *,
     tilts: str | Path | Sequence[float] | None = None,
     pixel_size_A: float | None = None,
-    leave_out: Sequence[int] = (),
+    exclude: Sequence[int] = (),
     image: int | str | None = None,
 ) -> StoredSeries:
     """A tilt series whose frames stay in the file until `load` reads them, all or some, binned or not.
 
     `path` is a file, a folder of single frames, a pattern of such (`folder/*.dm4`), or `FILE::DATASET` where a file
     holds several. `tilts` (a text file of angles in degrees, or the angles) and `pixel_size_A` take precedence over
-    what the file says. `leave_out` names frames by their number in the file, from 0: a second exposure at one angle,
+    what the file says. `exclude` names frames by their number in the file, from 0: a second exposure at one angle,
     say. `image` chooses where a file, or each file of a folder, holds several pictures: a number of the list that the
     error gives, or a name. Frames are sorted by angle; what was done is told in the history. Raises TsgError for a
     missing, truncated or foreign file, an unknown suffix, angles that are nowhere to be found, not certain, repeat, are
@@ -55,7 +55,7 @@ def open_series(
     path, dataset = _parts(path)
     with naming(path):
         stack = _read_stack(path, _one_choice(dataset, image))
-    return stored_series(stack, path, tilts=tilts, pixel_size_A=pixel_size_A, leave_out=leave_out)
+    return stored_series(stack, path, tilts=tilts, pixel_size_A=pixel_size_A, exclude=exclude)
 
 
 def read_series(
@@ -63,14 +63,14 @@ def read_series(
     *,
     tilts: str | Path | Sequence[float] | None = None,
     pixel_size_A: float | None = None,
-    leave_out: Sequence[int] = (),
+    exclude: Sequence[int] = (),
     image: int | str | None = None,
 ) -> TiltSeries:
     """The tilt series in a file, as float32; arguments and errors are those of `open_series`.
 
     Integers up to 2^24 keep their values. Frames that are constant or saturated are named in the history.
     """
-    return open_series(path, tilts=tilts, pixel_size_A=pixel_size_A, leave_out=leave_out, image=image).load()
+    return open_series(path, tilts=tilts, pixel_size_A=pixel_size_A, exclude=exclude, image=image).load()
 
 
 def write_series(series: TiltSeries, path: str | Path, *, overwrite: bool = False) -> Path:

@@ -153,7 +153,7 @@ def stored_series(
     *,
     tilts: str | Path | Sequence[float] | None = None,
     pixel_size_A: float | None = None,
-    leave_out: Sequence[int] = (),
+    exclude: Sequence[int] = (),
 ) -> StoredSeries:
     """The stack as a series, with angles found, checked and sorted; TsgError if it cannot be a tilt series."""
     shape, dtype = stack.frames.shape, stack.frames.dtype
@@ -161,7 +161,7 @@ def stored_series(
         raise TsgError(f"{path} holds an array of shape {shape}; a tilt series is (n_tilt, n_y, n_x)")
     if dtype.kind not in "biuf":
         raise TsgError(f"{path} holds numbers of the kind {dtype}; the intensities of a tilt series are real numbers")
-    kept = _kept(shape[0], leave_out, path)
+    kept = _kept(shape[0], exclude, path)
     if stack.metadata is None:
         settle_signs(stack)
 
@@ -180,9 +180,9 @@ def stored_series(
     order = kept[np.argsort(tilt_deg[kept], kind="stable")]
     measured = np.ones(shape[0], bool) if stack.measured is None else np.asarray(stack.measured, bool)
     told = [] if pixel_size_A is None else [f"The pixel size was given as {pixel_size_A:g} A."]
-    if len(leave_out):
-        angles = ", ".join(f"{angle:g}" for angle in tilt_deg[list(leave_out)])
-        told.append(f"Frames {', '.join(map(str, leave_out))} of the file, at {angles} deg, were left out.")
+    if len(exclude):
+        angles = ", ".join(f"{angle:g}" for angle in tilt_deg[list(exclude)])
+        told.append(f"Frames {', '.join(map(str, exclude))} of the file, at {angles} deg, were left out.")
     if (np.diff(order) < 0).any():
         told.append("The frames were sorted by angle.")
     sources = _sources(stack, path, source, tilts, pixel_size_A)
@@ -231,11 +231,11 @@ def _metadata(stack: Stack, path: Path, sources: Sources, told: Sequence[str], *
     return kept | ({"history": history} if history else {})
 
 
-def _kept(n_frames: int, leave_out: Sequence[int], path: Path) -> np.ndarray:
-    wrong = [i for i in leave_out if not 0 <= i < n_frames]
+def _kept(n_frames: int, exclude: Sequence[int], path: Path) -> np.ndarray:
+    wrong = [i for i in exclude if not 0 <= i < n_frames]
     if wrong:
         raise TsgError(f"{path} has the frames 0 to {n_frames - 1}; {wrong[0]} cannot be left out")
-    return np.delete(np.arange(n_frames), list(map(int, leave_out)))
+    return np.delete(np.arange(n_frames), list(map(int, exclude)))
 
 
 def _as_float32(frame: np.ndarray, tilt_deg: float) -> np.ndarray:

@@ -10,22 +10,22 @@ from skimage.registration import optical_flow_ilk
 from ..tilt_series import TiltSeries
 
 
-def nearest(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
+def nearest(series: TiltSeries, tilt_deg: np.ndarray) -> np.ndarray:
     """The frame with the nearest angle; of two equally near ones, the lower."""
     return series.frames[nearest_frame(series.tilt_deg, tilt_deg)]
 
 
-def linear(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
+def linear(series: TiltSeries, tilt_deg: np.ndarray) -> np.ndarray:
     """The mean of the two neighbouring frames, weighted by angle: the paper's baseline."""
     return along_angle(_linear_weights(series.tilt_deg, tilt_deg), series.frames)
 
 
-def cubic(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
+def cubic(series: TiltSeries, tilt_deg: np.ndarray) -> np.ndarray:
     """A not-a-knot cubic spline through all frames; a parabola through three frames, a line through two."""
     return along_angle(spline_weights(series.tilt_deg, tilt_deg), series.frames)
 
 
-def flow(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
+def flow(series: TiltSeries, tilt_deg: np.ndarray) -> np.ndarray:
     """The two neighbouring frames, warped towards each other along a dense optical flow, then blended.
 
     The flow is scikit-image's iterative Lucas-Kanade method (Le Besnerais and Champagnat, ICIP 2005), one flow for each

@@ -10,11 +10,13 @@ from numpy.typing import ArrayLike
 from ..errors import TsgError
 from ..tilt_series import SAME_ANGLE_deg, TiltSeries
 from ..vacuum import less_offset, offset_of
-from . import methods
 from .angles import nearest_frame
 from .choice import Choice, predict_automatically
 from .large_series import hand_back_memory, is_large
 from .leave_out import Predict
+from .methods import SINGLE_METHODS, predict
+
+METHODS = (*SINGLE_METHODS, "auto")  # "auto" blends the others as left-out measured frames speak for them
 
 
 def densify(
@@ -40,8 +42,7 @@ def densify(
         return densify_with_uncertainty(series, tilt_deg=tilt_deg, checkpoint=checkpoint).series
     on_zero, offsets = _on_zero(measured)
     if len(missing_deg):
-        predicted = METHODS[method](on_zero, missing_deg, checkpoint=checkpoint)
-        predicted = methods.not_darker(predicted, on_zero)
+        predicted = predict(method, on_zero, missing_deg, checkpoint=checkpoint)
     else:
         predicted = measured.frames[:0]
     metadata = {**series.metadata, "method": method}
@@ -98,14 +99,6 @@ def densify_with_uncertainty(
     metadata = {**series.metadata, "method": method, "choice": found.choice.summary()}
     dense = _between_measured(measured, found.frames, tilt_deg, metadata=metadata, offsets=offsets)
     return Densified(series=dense, sigma=found.sigma, choice=found.choice)
-
-
-def auto(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint: str | Path | None = None) -> np.ndarray:
-    """The blend of the other methods that left-out measured frames support; see `choice`."""
-    return predict_automatically(series, tilt_deg=tilt_deg, checkpoint=checkpoint).frames
-
-
-METHODS = {**methods.SINGLE_METHODS, "auto": auto}
 
 
 def _measured(series: TiltSeries) -> TiltSeries:

@@ -60,7 +60,7 @@ FRAMES = Covariances(
 )
 
 
-def smooth(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
+def smooth(series: TiltSeries, tilt_deg: np.ndarray) -> np.ndarray:
     """The frames themselves by `kriged`, weighted by their noise and by how fast their content changes."""
     return kriged(series.frames, measured_deg=series.tilt_deg, tilt_deg=tilt_deg, covariances=FRAMES)
 

@@ -28,14 +28,14 @@ def tsgnet(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.n
     return predict_frames(network(checkpoint), series, tilt_deg=tilt_deg, **little)
 
 
-def informed(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
+def informed(series: TiltSeries, tilt_deg: np.ndarray) -> np.ndarray:
     """The reprojection, or the frame of fitted atoms, corrected by the shipped network, which sees what both miss."""
     from .informed.network import predict_informed, shipped_net
 
     return predict_informed(shipped_net(), series, tilt_deg, with_sigma=False)[0]
 
 
-def atoms(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
+def atoms(series: TiltSeries, tilt_deg: np.ndarray) -> np.ndarray:
     """Frames of atoms fitted to all frames, plus the residual. Raises NotAtoms where they show something else."""
     return FittedSeries.of(series).atoms.predict(tilt_deg)
 
@@ -51,9 +51,10 @@ SINGLE_METHODS: dict[str, Callable[..., np.ndarray]] = {
 def predict(method: str, series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
     """Frames by one of `SINGLE_METHODS`, as `not_darker` leaves them.
 
-    Methods share what they learn of a `FittedSeries`.
+    Methods share what they learn of a `FittedSeries`. `checkpoint` is the network of `tsgnet`.
     """
-    return not_darker(SINGLE_METHODS[method](series, tilt_deg, checkpoint=checkpoint), series)
+    options = {"checkpoint": checkpoint} if method == "tsgnet" else {}
+    return not_darker(SINGLE_METHODS[method](series, tilt_deg, **options), series)
 
 
 def not_darker(frames: np.ndarray, series: TiltSeries) -> np.ndarray:

@@ -13,13 +13,13 @@ from .large_series import is_large
 from .residual import carried_residual, spectrum_of
 
 
-def sirt_reprojection(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
+def sirt_reprojection(series: TiltSeries, tilt_deg: np.ndarray) -> np.ndarray:
     """Projections of the volume that SIRT (100 iterations, non-negative) makes of the frames."""
     fitted, n_x = FittedSeries.of(series).sirt_object, series.frames.shape[2]
     return fitted.projections(tilt_deg) if n_x > FINE_PX else project(fitted, tilt_deg=tilt_deg, n_pixels=n_x)
 
 
-def reprojection(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
+def reprojection(series: TiltSeries, tilt_deg: np.ndarray) -> np.ndarray:
     """Frames of the `FittedObject`, plus what it misses: the residual of the measured frames.
 
     The object carries what moves with the angle. The residual, what no object explains, is its mean over the frames,
@@ -40,7 +40,7 @@ def reprojection(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -
     return frames
 
 
-def kriging(series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
+def kriging(series: TiltSeries, tilt_deg: np.ndarray) -> np.ndarray:
     """Frames of the `FittedObject`, plus the residual of the measured frames by `kriging.kriged`.
 
     If the residual changes completely from frame to frame, as the halo of a wide probe on a crystal does, kriging is

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.interpolate import make_interp_spline
 
 from ..errors import TsgError
+from ..geometry import binned_frames
 from ..tilt_series import TiltSeries
 from ..tools.threads import in_threads
 from .algebraic import around_even, deviations, even_densities
@@ -164,11 +165,8 @@ class _Search:
     def of(cls, series: TiltSeries, *, width_A: float | None) -> "_Search":
         """A search in binned frames, with some of their rows."""
         times = max(1, series.frames.shape[2] // SEARCHED_px)
-        n_y, n_x = (n // times * times for n in series.frames.shape[1:])
-        rows = np.unique(np.linspace(0, n_y // times - 1, SEARCHED_ROWS).round().astype(int))
-        frames = np.stack(
-            [f[:n_y, :n_x].reshape(n_y // times, times, -1, times).mean(axis=(1, 3))[rows] for f in series.frames]
-        )
+        rows = np.unique(np.linspace(0, series.frames.shape[1] // times - 1, SEARCHED_ROWS).round().astype(int))
+        frames = np.stack([binned_frames(frame, times)[rows] for frame in series.frames])
         return cls(series=replace(series, frames=frames, pixel_size_A=times * series.pixel_size_A), width_A=width_A)
 
     def best_thickness_A(self) -> tuple[float, float]:
