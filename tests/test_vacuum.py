@@ -52,6 +52,8 @@ def test_only_what_a_detector_wrote_has_an_offset_above_zero():
     assert offset_of(TiltSeries(CLEAN + 0.2, TILT_deg, 5.0)) is None
     assert offset_of(foreign(CLEAN + 0.2)) is not None
     assert offset_of(TiltSeries(CLEAN - 0.2, TILT_deg, 5.0)) is not None
+    film = 0.3 / np.cos(np.deg2rad(TILT_deg))[:, None, None]
+    assert offset_of(foreign(CLEAN + film)) is None
 
 
 def moved(frames, kind, seed=0):
@@ -93,6 +95,9 @@ def test_bright_field_is_told_from_dark_field():
     assert is_bright_field(counted(contrast=-50, vacuum=60))
     weak = 100 - CLEAN * 15 + np.random.default_rng(0).normal(0, 5, CLEAN.shape)
     assert is_bright_field(weak)
+    needle = np.random.default_rng(0).normal(100, 4, CLEAN.shape)
+    needle[:, :, 18:30] -= 60
+    assert is_bright_field(needle) and is_bright_field(needle.transpose(0, 2, 1)) and not is_bright_field(-needle)
 
 
 def test_films_and_needles_are_no_bright_field():
@@ -102,6 +107,8 @@ def test_films_and_needles_are_no_bright_field():
     needle[:, :, 18:30] += 300
     lamella = rng.normal(20, 3, CLEAN.shape)
     lamella[:, 10:, :] += 300
+    strip = rng.normal(320, 3, CLEAN.shape)
+    strip[:, :4] -= 300
     noise = rng.normal(100, 10, CLEAN.shape)
-    for frames in (film, needle, lamella, noise):
+    for frames in (film, needle, lamella, strip, noise):
         assert not is_bright_field(frames)

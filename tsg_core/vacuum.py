@@ -29,7 +29,7 @@ CANDIDATES = 3  # most frequent values on the border, one of which may be a fill
 ON_BORDER, IN_FRAME, CONVEX = 0.05, 0.5, 0.98  # least fractions: fill on the border, recorded area, its hull
 SMALLEST_px = 12  # frames with shorter sides reveal nothing
 DARKER = 4.0  # ratio of what lies below the border's level to what lies above it, in bright field
-AGREEING, AGREE = 13, 0.25  # pieces of the border that agree in bright field, within this fraction of the contrast
+AGREEING, AGREE = 11, 0.25  # pieces of the border that agree in bright field, within this fraction of the contrast
 COVERED = 0.005  # of a frame, at least, is darker than the border
 
 
@@ -97,7 +97,8 @@ def is_bright_field(frames: np.ndarray) -> bool:
     border = np.nanmedian(levels[..., 0], axis=1)
     low, high = np.quantile(_some(frames), [1 - BRIGHTEST, BRIGHTEST])
     alike = np.nanmean(np.abs(levels[..., 0] - border[:, None]), axis=0) < AGREE * (high - low)
-    if alike.sum() < AGREEING:
+    on_sides = alike.reshape(4, 4).sum(axis=1)  # a needle may cross two sides; a vacuum along one is that of HAADF
+    if on_sides.sum() < AGREEING or on_sides.min() < 2:
         return False
     below = above = covered = 0.0
     for frame, level in zip(frames, border, strict=True):
@@ -153,7 +154,8 @@ def offset_of(series: TiltSeries) -> Vacuum | None:
     """The vacuum of a series if it has an offset; None if it has not, or if nothing shows it.
 
     A vacuum below zero always has an offset. One above zero has an offset only if a detector or another program wrote
-    the frames: a simulated frame may show scattered electrons everywhere.
+    the frames, and if it is the same in all of them: a simulated frame may show scattered electrons everywhere, and a
+    film changes with the tilt.
     """
     foreign = "source_dtype" in series.metadata
     if not foreign and float(series.frames.min()) >= 0:
@@ -161,7 +163,8 @@ def offset_of(series: TiltSeries) -> Vacuum | None:
     vacuum = vacuum_of(series.frames)
     if vacuum.below_zero:
         return vacuum
-    high = foreign and vacuum.evident and np.median(vacuum.level) > OFFSET * vacuum.contrast
+    constant = np.ptp(vacuum.offsets) == 0
+    high = foreign and constant and vacuum.evident and np.median(vacuum.level) > OFFSET * vacuum.contrast
     return vacuum if high and not is_bright_field(series.frames) else None
 
 
