@@ -144,7 +144,7 @@ def read_with_contrast(source: Path, **options):
 
 
 def less_background(series, background: str | float):
-    """The series without what the option --background names, which its history says."""
+    """The series minus what the option --background names, noted in its history."""
     from ..preparation.background import subtract_background
     from ..vacuum import less_offset, offset_of
 

@@ -1,4 +1,4 @@
-"""One number of each name of a series of files: its signed values, and how plainly it is spelt as an angle."""
+"""The numbers at one place in the names of a series of files: signed values, and how clearly they are angles."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _MINUS_OF = {"m": "p", "n": "p", "neg": "pos", "negative": "positive", "minus": 
 
 
 class Doubtful(ValueError):
-    """The sign cannot be told."""
+    """The sign is uncertain."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Column:
 
     @cached_property
     def tilt_deg(self) -> np.ndarray | None:
-        """The numbers with their signs, or None where these cannot be told."""
+        """The numbers with their signs; None if the signs are uncertain."""
         if self.sizes is None or self._signs is None:
             return None
         return self._signs[0] * self.sizes + 0.0  # + 0.0 so that -0 is 0
@@ -106,7 +106,7 @@ class Column:
 
     @cached_property
     def spelling(self) -> int:
-        """How plainly these are angles."""
+        """How clearly these are spelt as angles."""
         if self.tilt_deg is None or any(number.other for number in self.numbers):
             return NUMBER
         is_signed = self._signs[1]

@@ -16,15 +16,15 @@ FINE_PX = 128  # frames up to this width get voxels of half a pixel
 
 @dataclass(frozen=True, kw_only=True)
 class ReprojectionSettings:
-    """How the object is found.
+    """How the object is fitted.
 
-    n_iterations    of OS-EM, in all; None is 10 for frames more than 128 px wide whose probe is not, which gain nothing
-                    from more and fit their noise, and 30 for others
-    n_rounds        in which they are done where the probe is wide: each begins with sharpening what is still missing
-    regularisation  of that sharpening, see `ProbeBlur.sharpen`: frequencies that the probe passes with less than the
-                    root of it are left out; noise in the frames raises it
-    wide_px         radius in pixels, of the circle that holds half of the probe, beyond which it counts as wide
-    oversampling    voxels per pixel along x and z; None is 2 for frames up to 128 px wide, and 1 for larger ones
+    n_iterations    total number of OS-EM iterations; None means 10 for frames more than 128 px wide with a narrow
+                    probe, which gain nothing from more and would fit their noise, and 30 otherwise
+    n_rounds        rounds in which these are done if the probe is wide; each starts by sharpening what is still missing
+    regularisation  of this sharpening (see `ProbeBlur.sharpen`): it leaves out frequencies whose transfer is below its
+                    square root; noise in the frames raises it
+    wide_px         a probe counts as wide if the circle that contains half of it has a radius above this, in pixels
+    oversampling    voxels per pixel along x and z; None means 2 for frames up to 128 px wide, and 1 for larger ones
     """
 
     n_iterations: int | None = None
@@ -38,7 +38,7 @@ class ReprojectionSettings:
 class FittedObject:
     """A volume (n_y, n_z, n_x), `oversampling` voxels per pixel along z and x, and the probe that blurs its frames.
 
-    These are `n_pixels` voxels wide, as the volume is where the object does not leave them.
+    The frames are `n_pixels` voxels wide, and so is the volume unless the object goes on outside the frames.
     """
 
     volume: np.ndarray
@@ -56,13 +56,13 @@ class FittedObject:
 def fitted_object(
     series: TiltSeries, settings: ReprojectionSettings = ReprojectionSettings()
 ) -> FittedObject | StoredObject:
-    """The object behind the frames; of wide frames in a file without a name.
+    """The object behind the frames; for wide frames, in a file without a name.
 
-    OS-EM on voxels finer than the pixels, since frames sampled near Nyquist's limit leave no room for the projector's
-    linear interpolation. A wide probe is undone step by step: what the object's frames lack is sharpened, added to its
-    projections, and OS-EM goes on from there. That converges ten times as fast as OS-EM with the probe inside, and so
-    reaches detail that a probe with a faint halo all but hides. An object that goes on outside the frames is that of
-    `algebraic.around_even` in a box that holds it.
+    OS-EM with voxels finer than the pixels, because frames sampled near the Nyquist limit leave no room for the
+    projector's linear interpolation. A wide probe is undone step by step: what the frames of the object lack is
+    sharpened and added to its projections, and OS-EM continues from there. This converges ten times as fast as OS-EM
+    with the probe inside, and so reaches detail that a probe with a faint halo almost hides. An object that goes on
+    outside the frames is found by `algebraic.around_even`, in a box that contains it.
     """
     n_x = series.frames.shape[2]
     if (extent := extent_of(series)) is not None:
@@ -90,7 +90,7 @@ def fitted_object(
 
 
 def _extended(series: TiltSeries, extent: Extent) -> FittedObject | StoredObject:
-    """The object that goes on outside the frames, as they show it: sharpening frames needs all of it inside."""
+    """The object that goes on outside the frames, unsharpened, because sharpening needs the whole object inside."""
     n_x = series.frames.shape[2]
     if n_x <= FINE_PX:
         return FittedObject(damped_volume(series, extent), oversampling=1, blur=None, n_pixels=n_x)
@@ -100,7 +100,7 @@ def _extended(series: TiltSeries, extent: Extent) -> FittedObject | StoredObject
 
 
 def missed_by(fitted: FittedObject | StoredObject, series: TiltSeries, indices: np.ndarray) -> np.ndarray:
-    """Residuals (n, n_y, n_x): the frames of the series at these indices less the object's."""
+    """Residuals (n, n_y, n_x): the frames of the series at these indices minus those of the object."""
     drawn = fitted.frames(series.tilt_deg[indices])
     for missed, i in zip(drawn, indices, strict=True):
         np.subtract(series.frames[i], missed, out=missed)
@@ -113,7 +113,7 @@ def box_of_object(series: TiltSeries) -> Box | None:
 
 
 def _wide_probe(series: TiltSeries, settings: ReprojectionSettings):
-    """The `ProbeBlur` of the microscope that the metadata name, None where its probe is not wide or there is none."""
+    """The `ProbeBlur` of the microscope in the metadata; None if its probe is not wide or there is no microscope."""
     if not series.metadata.get("microscope"):
         return None
     from ..optics.probe import probe_radius_A  # abTEM takes seconds to import
@@ -128,7 +128,7 @@ def _wide_probe(series: TiltSeries, settings: ReprojectionSettings):
 
 @lru_cache(maxsize=8)
 def _resampling(n: int, m: int) -> np.ndarray:
-    """(n, m): n samples at pixel centres to m of the same interval, through the cosine series of the lesser number."""
+    """(n, m): resample n pixel centres to m on the same interval, by a cosine series with the fewer terms."""
     if n == m:
         return np.eye(n, dtype=np.float32)
     order = np.arange(min(n, m))

@@ -1,4 +1,4 @@
-"""A tilt series with what is learnt from it: the fitted object, its residual and its noise, and the fitted atoms."""
+"""A tilt series with what is learnt from it: the fitted object, its residual and noise, and the fitted atoms."""
 
 from functools import cached_property
 
@@ -14,14 +14,14 @@ from .residual import N_BANDS, residual_weights, white_noise_bound
 
 
 class FittedSeries(TiltSeries):
-    """A tilt series that computes what several methods need of it once, when it is first asked for.
+    """A tilt series that computes what several methods need only once, on first use.
 
-    All is forgotten with the series. A `subset` is a fitted series of its own, with nothing learnt yet.
+    Everything is forgotten with the series. A `subset` is a new fitted series that has learnt nothing yet.
     """
 
     @classmethod
     def of(cls, series: TiltSeries) -> "FittedSeries":
-        """The series, with how far its object reaches beyond the frames; itself where it is one of these already."""
+        """The series with the extent of its object; the series itself if it is a FittedSeries already."""
         if isinstance(series, cls):
             return series
         series = with_extent(series)
@@ -34,16 +34,16 @@ class FittedSeries(TiltSeries):
 
     @cached_property
     def sirt_object(self) -> np.ndarray | StoredObject:
-        """The volume (n_y, n_z, n_x) that SIRT makes of the frames (100 iterations, non-negative); wide ones stored."""
+        """The volume (n_y, n_z, n_x) by SIRT (100 iterations, non-negative); for wide frames, stored in a file."""
         box = box_of_object(self)
         if self.frames.shape[2] > FINE_PX:
             return sirt_in_blocks(self, n_iterations=100, box=box)
         return sirt(self, n_iterations=100, non_negative=True, allow_negative=True, box=box)
 
     def missed(self, indices: np.ndarray | None = None) -> np.ndarray:
-        """Frames less those of the object, (n_tilt, n_y, n_x), or (..., n_y, n_x) at indices (...).
+        """Frames minus those of the object, (n_tilt, n_y, n_x), or (..., n_y, n_x) at indices (...).
 
-        Those of a large series are computed anew each time; others are kept, and must not be written to.
+        For a large series they are computed anew each time; others are cached and must not be modified.
         """
         if not is_large(self.frames):
             return self._kept_missed if indices is None else self._kept_missed[indices]
@@ -58,14 +58,14 @@ class FittedSeries(TiltSeries):
 
     @cached_property
     def missed_noise(self) -> float:
-        """The largest variance that white noise in what the object misses can have."""
+        """The largest variance that white noise in the residual of the object can have."""
         return white_noise_bound(self.missed())
 
     @cached_property
     def residual_weights(self) -> np.ndarray:
         """`residual.residual_weights` (5, 5), learnt from every second frame between the first and the last.
 
-        An object fitted to the others predicts them. Two frames leave none for this, and the weights are 1.
+        An object fitted to the others predicts them. With two frames, neither can be left out, and the weights are 1.
         """
         out = np.arange(1, len(self) - 1, 2)
         if len(out) == 0:
@@ -81,7 +81,7 @@ class FittedSeries(TiltSeries):
 
     @property
     def atoms(self) -> "AtomModel":  # noqa: F821
-        """The atoms fitted to all frames with the usual settings. Raises NotAtoms where they show something else."""
+        """The atoms fitted to all frames with the usual settings. Raises NotAtoms if they show something else."""
         from .atoms.fit import NotAtoms  # abTEM takes seconds to import
 
         found = self._atoms_or_refusal

@@ -36,7 +36,7 @@ def informed(series: TiltSeries, tilt_deg: np.ndarray) -> np.ndarray:
 
 
 def atoms(series: TiltSeries, tilt_deg: np.ndarray) -> np.ndarray:
-    """Frames of atoms fitted to all frames, plus the residual. Raises NotAtoms where they show something else."""
+    """Frames of atoms fitted to all frames, plus the residual. Raises NotAtoms if the frames show something else."""
     return FittedSeries.of(series).atoms.predict(tilt_deg)
 
 
@@ -49,9 +49,9 @@ SINGLE_METHODS: dict[str, Callable[..., np.ndarray]] = {
 
 
 def predict(method: str, series: TiltSeries, tilt_deg: np.ndarray, *, checkpoint=None) -> np.ndarray:
-    """Frames by one of `SINGLE_METHODS`, as `not_darker` leaves them.
+    """Frames by one of `SINGLE_METHODS`, after `not_darker`.
 
-    Methods share what they learn of a `FittedSeries`. `checkpoint` is the network of `tsgnet`.
+    Methods share what they learn from a `FittedSeries`. `checkpoint` is the network of `tsgnet`.
     """
     options = {"checkpoint": checkpoint} if method == "tsgnet" else {}
     return not_darker(SINGLE_METHODS[method](series, tilt_deg, **options), series)

@@ -14,16 +14,16 @@ from .residual import carried_residual, spectrum_of
 
 
 def sirt_reprojection(series: TiltSeries, tilt_deg: np.ndarray) -> np.ndarray:
-    """Projections of the volume that SIRT (100 iterations, non-negative) makes of the frames."""
+    """Projections of the volume that SIRT (100 iterations, non-negative) makes from the frames."""
     fitted, n_x = FittedSeries.of(series).sirt_object, series.frames.shape[2]
     return fitted.projections(tilt_deg) if n_x > FINE_PX else project(fitted, tilt_deg=tilt_deg, n_pixels=n_x)
 
 
 def reprojection(series: TiltSeries, tilt_deg: np.ndarray) -> np.ndarray:
-    """Frames of the `FittedObject`, plus what it misses: the residual of the measured frames.
+    """Frames of the `FittedObject`, plus the residual of the measured frames, which the object misses.
 
-    The object carries what moves with the angle. The residual, what no object explains, is its mean over the frames,
-    and what is left is carried over by a cubic spline, as much of it as is not noise and lasts from frame to frame: see
+    The object carries everything that moves with the angle. To this is added the mean residual over the frames. A cubic
+    spline interpolates the rest of the residual, as far as it is not noise and persists from frame to frame; see
     `FittedSeries.residual_weights`.
     """
     fitted = FittedSeries.of(series)

@@ -1,7 +1,7 @@
-"""Sets of tilt series by multislice: particles to train on, to validate with and to test with, in both microscopes.
+"""Sets of multislice tilt series in both microscopes: particles for training, validation and the test.
 
-`python benchmarks/multislice_sets.py` makes them; the test set is shipped with the package. One detection matrix a tilt
-serves both microscopes. Atoms at rest, Kirkland's potential in slices of 2 A, which no method of prediction knows.
+`python benchmarks/multislice_sets.py` makes them; the test set is shipped with the package. At each tilt, one detection
+matrix serves both microscopes. The atoms are at rest; Kirkland's potential in slices of 2 A is in no prediction method.
 """
 
 import os
@@ -25,7 +25,7 @@ N_PIXELS = 72
 FIELD_OF_VIEW_A = 18.0
 TEST_FILE = Path(__file__).with_name("multislice_test.npz")
 _LEVELS = 2**16 - 1
-_STEPS = (90, 30, 10, 2, 1)  # of the tilts that are computed first, each part of the next
+_STEPS = (90, 30, 10, 2, 1)  # of the tilts, in the order of computing; each set is part of the next
 _MATRIX = {
     "cone_mrad": 37.5,
     "slice_thickness_A": 2.0,
@@ -37,7 +37,7 @@ _MATRIX = {
 
 @dataclass(frozen=True, kw_only=True)
 class _Draw:
-    """How a set's particles are drawn: shapes and elements by `structures`, diameters in angstrom, seed."""
+    """How the particles of a set are drawn: shapes and elements by `structures`, diameters in angstrom, seed."""
 
     draw: object
     n: int
@@ -54,10 +54,10 @@ SETS = tuple(_SETS)
 
 
 def set_particles(name: str) -> list[Atoms]:
-    """The centred particles of one of `SETS`, each turned at random, `info["name"]` says which.
+    """The centred particles of one of `SETS`, each rotated at random; `info["name"]` names the particle.
 
-    "test" holds truncated fcc polyhedra of Yb, Ir, Xe and Al, the others icosahedra, decahedra and octahedra of Pt, Ag,
-    Au and Cu. Raises TsgError for another name.
+    "test" contains truncated fcc polyhedra of Yb, Ir, Xe and Al; the other sets contain icosahedra, decahedra and
+    octahedra of Pt, Ag, Au and Cu. Raises TsgError for another name.
     """
     if name not in _SETS:
         raise TsgError(f"{name!r} is not one of the sets {', '.join(_SETS)}")
@@ -85,13 +85,13 @@ def tilt_frames(atoms: Atoms, tilt_deg: float, *, device: str = "cpu") -> dict[s
 
 
 def tilt_order() -> list[float]:
-    """The tilts, those of wide spacings first: an unfinished series is one of wider steps."""
+    """The tilts, those of wide spacings first, so that an unfinished series is one with wider steps."""
     rank = [next(n for n, step in enumerate(_STEPS) if i % step == 0) for i in range(len(TILT_deg))]
     return TILT_deg[np.argsort(rank, kind="stable")].tolist()
 
 
 def missing_tilts(name: str, folder: Path) -> list[tuple[int, float, Path]]:
-    """Number of the particle, tilt and file of what is not there yet: one particle after the other."""
+    """Particle number, tilt and file of all frames that are still missing, particle by particle."""
     wanted = [(i, t, tilt_file(folder, name, i, t)) for i in range(len(set_particles(name))) for t in tilt_order()]
     return [(i, tilt, path) for i, tilt, path in wanted if not path.exists()]
 
@@ -101,7 +101,7 @@ def tilt_file(folder: Path, name: str, i: int, tilt_deg: float) -> Path:
 
 
 def make_tilt(name: str, i: int, tilt_deg: float, path: Path, *, device: str = "cpu") -> Path:
-    """Compute the frames of one particle at one tilt into a file, which is there whole or not at all."""
+    """Compute the frames of one particle at one tilt and write them to a file, whole or not at all."""
     frames = tilt_frames(set_particles(name)[i], tilt_deg, device=device)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{uuid.uuid4().hex}.npz")
@@ -111,9 +111,9 @@ def make_tilt(name: str, i: int, tilt_deg: float, path: Path, *, device: str = "
 
 
 def pack(name: str, folder: Path, path: Path, *, every: int = 1) -> int:
-    """Pack the particles whose tilts are all there, or every second or so, as 16-bit levels; returns how many.
+    """Pack the particles whose tilts, or every n-th of them, are all there, as 16-bit levels; returns their number.
 
-    Raises TsgError where there are none, and for steps that do not lead from the first tilt to the last.
+    Raises TsgError if there are none, and for steps that do not lead from the first tilt to the last.
     """
     if every < 1 or (len(TILT_deg) - 1) % every:
         raise TsgError(f"every={every} does not lead from the first of {len(TILT_deg)} tilts to the last")
@@ -162,9 +162,9 @@ class MultisliceSet:
 
 
 def multislice_set(name: str, microscope: str, *, path: str | Path | None = None) -> MultisliceSet:
-    """One of `SETS` in a microscope of `MICROSCOPES`: the shipped one of "test", any of a file that `pack` wrote.
+    """One of `SETS` in a microscope of `MICROSCOPES`: the shipped "test" set, or any set in a file that `pack` wrote.
 
-    Raises TsgError for other names, for a missing file and for a set that is not shipped without its path.
+    Raises TsgError for other names, for a missing file, and for a set that is not shipped if no path is given.
     """
     if name not in _SETS:
         raise TsgError(f"{name!r} is not one of the sets {', '.join(_SETS)}")
