@@ -272,19 +272,20 @@ plt.show()
 # %% [markdown]
 # ## Multislice of any probe from one calculation
 #
-# Multislice is linear: what a wave becomes on its way through the particle is the sum of what its plane waves become. A probe at
-# $\mathbf r$ is the sum of plane waves $\mathbf q$ with amplitudes $a_{\mathbf q}\, e^{-2\pi i\, \mathbf q\cdot\mathbf r}$, which the lens sets, and a detector
-# counts the square of the wave. So every frame has the form
+# Multislice is linear: a wave leaves the particle as the sum of what its plane waves have become. A probe at $\mathbf r$ is a
+# sum of plane waves $\mathbf q$ with amplitudes $a_{\mathbf q}\, e^{-2\pi i\, \mathbf q\cdot\mathbf r}$, which the lens sets,
+# and a detector counts the square of the wave. Every frame therefore has the form
 #
 # $$ I(\mathbf r) = \sum_{\mathbf q, \mathbf p} a_{\mathbf q}^{*}\, D_{\mathbf q \mathbf p}\, a_{\mathbf p}\; e^{2\pi i\, (\mathbf q - \mathbf p)\cdot\mathbf r} $$ (detection-matrix)
 #
-# The **detection matrix** $D$ holds all that the particle, its tilt and the detector do; it is computed once, plane wave by plane wave. Focus, aberration and
-# aperture are in $a$ alone. The sum over all pairs of waves that are equally far apart is a Fourier component of the image, so that one fast Fourier transform
-# gives all scan points. Nothing is approximated up to here.
+# The **detection matrix** $D$ describes everything that the particle, its tilt and the detector do; it is computed once, plane
+# wave by plane wave. Focus, aberrations and aperture appear only in $a$. The sum over all pairs of waves with equal difference
+# is a Fourier component of the image, so one fast Fourier transform gives all scan points. Up to here nothing is approximated.
 #
-# Only what meets the particle is scattered to the ring. So the probe may be cut, smoothly, beside the particle: the matrix of a small box serves a probe of
-# any width. That is the engine `multislice`. Below, one frame of it, of a probe much wider than its box (dashed), beside abTEM's multislice of the whole probe.
-# How the time grows with the box is on the page [Speed and memory](../book/speed.md).
+# Only what meets the particle is scattered to the ring. The probe may therefore be cut, smoothly, beside the particle: the
+# matrix of a small box serves a probe of any width. This is the engine `multislice`. Below is one of its frames, for a probe
+# much wider than its box (dashed), with abTEM's multislice of the whole probe for comparison. The page
+# [Speed and memory](../book/speed.md) shows how the time grows with the box.
 
 # %%
 wide = cases["Ir fcc, off axis, aberrated"]
