@@ -156,9 +156,10 @@ plt.show()
 # that sweeps the pixel would record it. The focus (defocus 0) lies in the plane of the tilt axis, and each atom sees the
 # probe at its own depth.
 #
-# What it leaves out: electrons that follow an atomic column (**channelling**) are focused by the first atoms onto the
-# next ones, and scattered away before they reach the last. Along a zone axis a column is then no longer the sum of its atoms. The multislice
-# engine (`engine="multislice"`) includes it, at a price of seconds a frame; so do abTEM's (`"abtem_multislice"`, `"abtem_prism"`), of minutes.
+# It leaves out **channelling**: the first atoms of a column focus electrons onto the next ones, and scatter them away before
+# they reach the last. Along a zone axis a column is then no longer the sum of its atoms. The multislice engine
+# (`engine="multislice"`) includes channelling, at a cost of seconds per frame; so do abTEM's engines (`"abtem_multislice"`,
+# `"abtem_prism"`), at a cost of minutes.
 
 # %%
 particles = ase.io.read(store.path(names.TEST_PARTICLES), index=":")
@@ -196,13 +197,14 @@ plotting.show_plotly(
 # %% [markdown]
 # ## How far is it from multislice?
 #
-# **Multislice** cuts the particle into slices, lets the electrons' wave pass one slice after the other, and so follows every
-# deflection and its interference. **PRISM** gets the same image from plane waves that are propagated once for all probe
-# positions. Both come from abTEM and take minutes for a frame; a few frames of small particles are shipped with the package
-# (`python benchmarks/multislice_frames.py` makes them anew). The atoms in them are at rest, and so are those of the fast frames beside them. Their potential is sampled
-# as coarsely as the detector's outer angle allows; a finer one (`sampling_A`) changes their totals by some percent and leaves the pattern as it is.
+# **Multislice** cuts the particle into slices and lets the electron wave pass one slice after the other; it thus follows
+# every deflection and its interference. **PRISM** gets the same image from plane waves that are propagated once for all
+# probe positions. Both come from abTEM and take minutes for a frame. A few frames of small particles are shipped with the
+# package (`python benchmarks/multislice_frames.py` makes them again). Their atoms are at rest, and so are those of the fast
+# frames beside them. Their potential is sampled as coarsely as the outer angle of the detector allows. A finer sampling
+# (`sampling_A`) changes the totals by some per cent and leaves the pattern unchanged.
 #
-# Two orientations of one gold icosahedron: along a two-fold axis, where atoms stand in columns, and turned off it.
+# Here are two orientations of one gold icosahedron: along a two-fold axis, where atoms form columns, and turned off it.
 
 # %% tags=["hide-input"]
 cases = {case.name: case for case in multislice_frames.CASES}
@@ -378,10 +380,10 @@ plt.show()
 # nothing above it, gets less than its share. This shows that the coefficients fit images, in which only the sum of a column
 # is seen, and not the physics of single atoms.
 #
-# All shipped frames in one table: Pearson's $r$ and the total intensity against PRISM (against multislice for the aberrated probe, which is
-# too wide for PRISM's windows), and the time a frame takes (abTEM's as it was
-# measured when the frames were made, the others now). *Phonons* are frozen displacements, over which PRISM averages; the fast engine
-# then takes the same mean displacement as a blur.
+# The table shows all shipped frames: Pearson's $r$ and the total intensity relative to PRISM (to multislice for the aberrated
+# probe, which is too wide for PRISM's windows), and the time for a frame (for abTEM, measured when the frames were made; for
+# the others, measured now). *Phonons* are frozen displacements over which PRISM averages; the fast engine uses the same mean
+# displacement as a blur.
 
 # %%
 table = pd.DataFrame(
