@@ -91,7 +91,7 @@ def test_microscopes_by_name(name):
         (("--microscope", "missing.yaml"), "missing.yaml does not exist"),
         (("--microscope", "wrong.yaml"), "wrong.yaml holds apperture_mrad"),
         (("--microscope", "text.yaml"), "'wide' is not a number"),
-        (("--diameter", 20), "is not periodic"),
+        (("--diameter", 20), "not a periodic crystal"),
         (("--engine", "abtem_prism", "--channelling"), "has it by itself"),
         (("--range", 40, -40), "must ascend"),
         (("--field-of-view", 3), "outside the frame"),

@@ -118,7 +118,7 @@ def test_a_whole_particle_in_a_slanted_cell_stays_as_it_is(tmp_path):
     write(tmp_path / "a.extxyz", inside)
     atoms, said = read(tmp_path / "a.extxyz")
     assert said == [] and np.allclose(distances(atoms), distances(inside), atol=1e-5)
-    with pytest.raises(TsgError, match="is not periodic: it is a particle"):
+    with pytest.raises(TsgError, match="a particle, not a periodic crystal: it is taken whole"):
         read(tmp_path / "a.extxyz", diameter_A=10.0)
 
 

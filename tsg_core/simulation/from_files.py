@@ -51,7 +51,7 @@ def particle_from(
         raise TsgError(f"{path} {kind}, which has no end; cut a sphere out of it by --diameter A")
     if diameter_A is not None:
         if not n_endless:
-            raise TsgError(f"{path} is not periodic: it is a particle, taken as it is, without --diameter")
+            raise TsgError(f"{path} holds a particle, not a periodic crystal: it is taken whole, without --diameter")
         atoms = _sphere(atoms, path, diameter_A)
     elif (moved := int((np.abs(whole.positions - atoms.positions).max(axis=1) > 1e-6).sum())) > 0:
         say(f"The faces of the cell cut the particle: {moved} of {len(whole)} atoms were moved to make it whole.")
