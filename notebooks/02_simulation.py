@@ -295,6 +295,7 @@ reference = likeness[wide.name].reference
 sampled_alike = {"sampling_A": 0.098}  # as the frame that is shipped
 frame = multislice_frames.case_series(wide, engine="multislice", **sampled_alike)
 height_A, width_A = detection_matrix.box_of(wide.atoms(), **sampled_alike)
+# %% tags=["hide-input"]
 probe_pixels, probe_field_A = 200, 40.0
 halo = probe.probe_intensity(
     MICROSCOPES[wide.microscope], extent_A=probe_field_A, gpts=probe_pixels
@@ -317,6 +318,8 @@ for axis, (title, image) in zip(
     axis.set_title(title, fontsize=9)
     axis.set_axis_off()
 plt.show()
+
+# %%
 r = np.corrcoef(frame.frames[0].ravel(), reference.ravel())[0, 1]
 plotting.say(
     f"Both frames correlate with r = {r:.5f}, their totals differ by {abs(frame.frames.sum() / reference.sum() - 1):.1%}; "

@@ -141,7 +141,7 @@ def errors_of_linear(series, rate):
     missed = np.linalg.norm(f[c] - (f[a] + f[b]) / 2, axis=1)
     return moved_px, moved_px * missed / np.linalg.norm(f[a] - f[b], axis=1)
 
-
+# %% tags=["hide-input"]
 figure, axis = plt.subplots(figsize=(5.4, 3.6))
 factors = {}
 for microscope in MICROSCOPES:

@@ -134,7 +134,7 @@ architecture = {
     "he_start": True,
 }
 
-
+# %%
 def train_network(folder, *, series, validation, settings, architecture):
     training.train(
         series,
@@ -191,7 +191,7 @@ def training_curves(history, title):
         axis.locator_params(axis="x", nbins=5)
     plt.show()
 
-
+# %% tags=["hide-input"]
 def sentence(history):
     validated = history.dropna(subset="validation_psnr_dB")
     best = validated.loc[validated.validation_psnr_dB.idxmax()]
@@ -208,7 +208,7 @@ def sentence(history):
         "interpolation."
     )
 
-
+# %% tags=["hide-input"]
 training_curves(history, "The short training of this run")
 plotting.say("This run: " + sentence(history))
 

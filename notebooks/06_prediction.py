@@ -246,7 +246,7 @@ def sentence(table, microscope):
     ]
     return f"- **{microscope.replace('_', '-')}**: {', '.join(texts)}."
 
-
+# %% tags=["hide-input"]
 def lowest(table, method):
     """The rate at which a method stands worst against linear interpolation."""
     gains = gains_of(table)
@@ -311,7 +311,7 @@ trios = sparsity.midpoint_trios(len(series), rate=int(worst.rate), offset=0)
 measured = series.subset(np.union1d(trios[:, 0], trios[:, 2]))
 targets = trios[:, 1]
 
-
+# %%
 def densify(sparse, method, tilt_deg):
     return interpolation.densify(
         sparse,
@@ -330,6 +330,8 @@ psnr_dB = {
     m: evaluation.image_metrics(g, series.frames[targets], peak=peak).psnr_dB
     for m, g in guesses.items()
 }
+
+# %% tags=["hide-input"]
 k = int(np.argmin(psnr_dB[learned] - psnr_dB["linear"]))
 truth = series.frames[targets[k]]
 plotting.show_frames(

@@ -83,6 +83,7 @@ from tsgbook.experiments import dose as dose_arms
 from tsgbook.figures import atoms as atom_figures
 from tsgbook.figures import plotting
 
+# %% tags=["hide-input"]
 plotting.use_book_style()
 store = Artifacts(artifacts)
 test = {
@@ -120,6 +121,8 @@ for method in shown_methods:
         guesses[method] = prediction.predict(method, measured, targets.tilt_deg)
     except TsgError as error:
         refused[method] = str(error)
+
+# %% tags=["hide-input"]
 k = len(targets) // 2
 peak = series.intensity_scale
 scores = {m: psnr_dB(g, targets, peak)[k] for m, g in guesses.items()}
@@ -240,7 +243,7 @@ def autocorrelation(frames, band, *, n_lags=9):
         (a * b).sum() / np.sqrt((a**2).sum() * (b**2).sum() + 1e-30) for a, b in pairs
     ]
 
-
+# %% tags=["hide-input"]
 bands = {
     "low": (0.0, kriging.EDGES[0]),
     "high": (kriging.EDGES[2], kriging.EDGES[4]),
@@ -271,6 +274,8 @@ for axis, title in zip(axes, ("the residual", "less its mean over the frames")):
 axes[0].set_ylabel("correlation")
 axes[1].legend(fontsize=8)
 plt.show()
+
+# %% tags=["hide-input"]
 for (microscope, band), (as_it_is, less_mean) in correlations.items():
     plotting.say(
         f"- {microscope}, {band} frequencies: {as_it_is[1]:.2f} at {step_deg:.0f}° and "
@@ -354,7 +359,7 @@ def incoherent_cases(test):
                     load=partial(dataset.__getitem__, i),
                 )
 
-
+# %%
 def score_methods(folder, *, test, methods):
     cases = [*multislice_cases(), *incoherent_cases(test)]
     off_model.off_model_metrics(cases, folder, methods=methods)
@@ -406,6 +411,21 @@ both_models(table).style.hide(axis="index").set_caption(
 
 
 # %% tags=["hide-input"]
+def where(case):
+    _, particle, microscope, spacing_deg = case
+    return f"{particle}, {microscope.replace('_', '-')}, every {spacing_deg:g}°"
+
+
+def refusals(table):
+    refused = table[table.reason.astype(str) != ""]
+    return [
+        f"- {row.method} refuses {row.particle}, {row.microscope.replace('_', '-')}, "
+        f"every {row.spacing_deg:g}°: {row.reason}."
+        for row in refused.itertuples()
+    ]
+
+
+# %% tags=["hide-input"]
 def in_words(table):
     off = off_model.mean_gains(table)["multislice"].sort_values(ascending=False)
     lines = [
@@ -413,10 +433,6 @@ def in_words(table):
         + ", ".join(f"{m} {v:+.1f} dB" for m, v in off.items())
         + "."
     ]
-
-    def where(case):
-        _, particle, microscope, spacing_deg = case
-        return f"{particle}, {microscope.replace('_', '-')}, every {spacing_deg:g}°"
 
     of_object = ["reprojection", "kriging", "informed", "atoms", "auto"]
     present = [m for m in of_object if m in set(table.method)]
@@ -434,15 +450,9 @@ def in_words(table):
             f"- {method} stands furthest behind the best method by "
             f"{abs(behind_dB):.1f} dB ({where(case)})."
         )
-    refused = table[table.reason.astype(str) != ""]
-    for row in refused.itertuples():
-        lines.append(
-            f"- {row.method} refuses {row.particle}, {row.microscope.replace('_', '-')}, "
-            f"every {row.spacing_deg:g}°: {row.reason}."
-        )
-    return "\n".join(lines)
+    return "\n".join(lines + refusals(table))
 
-
+# %% tags=["hide-input"]
 plotting.say("In this run:\n\n" + in_words(table))
 
 

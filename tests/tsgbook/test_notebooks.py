@@ -44,6 +44,13 @@ def test_notebooks_hold_no_outputs(name):
 
 
 @each_chapter
+def test_code_cells_are_short_enough_to_take_in(name):
+    cells = [cell for cell in read_chapter(NOTEBOOKS, name).cells if cell.cell_type == "code"]
+    lengths = [len([line for line in cell.source.splitlines() if line.strip()]) for cell in cells]
+    assert max(lengths) <= 30, cells[lengths.index(max(lengths))].source
+
+
+@each_chapter
 @pytest.mark.parametrize("profile", ["smoke", "book", "paper"])
 def test_profiles_set_exactly_the_parameters_of_each_chapter(name, profile):
     defaults = parameter_defaults(read_chapter(NOTEBOOKS, name))
