@@ -158,18 +158,20 @@ def conjugate_gradients(
     residual, damping = b, np.float32(damping)
     gradient = A.T(residual)
     x = np.zeros_like(gradient)
-    direction, energy = gradient, _squared(gradient)
+    direction, energy = gradient.copy(), _squared(gradient)
     for _ in range(n_iterations):
         forward = A(direction)
         step = _ratio(energy, _squared(forward) + damping * _squared(direction))
-        x += step * direction
+        x += np.multiply(step, direction, out=gradient)  # of large slices no more than four copies are held
         residual -= step * forward
         yield x, residual
+        del gradient, forward
         gradient = A.T(residual)
         if damping:
             gradient -= damping * x
         energy, before = _squared(gradient), energy
-        direction = gradient + _ratio(energy, before) * direction
+        direction *= _ratio(energy, before)
+        direction += gradient
 
 
 def around_even(A: Projector, b: np.ndarray, *, n_iterations: int, damping: float) -> np.ndarray:

@@ -37,8 +37,11 @@ class StoredObject:
         self.box, self.blur = box or Box(self.n_x, self.n_x), blur
         self._shape = self.box.n_voxels, N_ROWS
         self._block_bytes = 4 * N_ROWS * self.box.n_voxels
-        # threads, each working on one block: together the blocks take twice the memory of the frames
-        self.at_once = max(2 if box is None else 1, 8 * n_tilt * self.n_y * self.n_x // self._block_bytes)
+        # threads, each working on one block: together the blocks take twice the memory of the frames; those of a wide
+        # object, of which `algebraic.conjugate_gradients` holds four copies, may take more
+        self.at_once = max(2, 8 * n_tilt * self.n_y * self.n_x // self._block_bytes)
+        if box is not None:
+            self.at_once = max(1, self.at_once // 4)
         self.rows = [slice(first, min(first + N_ROWS, self.n_y)) for first in range(0, self.n_y, N_ROWS)]
         folder = tempfile.gettempdir()
         needed, free = len(self.rows) * self._block_bytes, shutil.disk_usage(folder).free
