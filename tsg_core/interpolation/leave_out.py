@@ -22,6 +22,7 @@ ENOUGH = 12  # left-out frames by which methods are judged, if a series has that
 USUAL, POWERS_SPREAD = 2.0, 1.0  # prior for the power, and the spread of powers
 NOISE_ERRORS = 4.0  # standard errors allowed for noise: counted electrons scatter more than normal noise
 LEAST_PAIRS = 3  # needed for a standard error
+LEAST_WEIGHT = 0.1  # of a method in a blend
 RIDGE = 1e-4  # of the mean squared error, added to each method's own: methods that agree share their weight
 Predict = Callable[[str, TiltSeries, np.ndarray], np.ndarray]
 
@@ -67,7 +68,9 @@ class ErrorTrend:
     def blend(self, spacing_deg: float) -> tuple[np.ndarray, float]:
         """Weights (n_method,), >= 0 with sum 1, for the lowest expected squared error at a spacing, and that error.
 
-        Averaging correlated errors gains nothing, so they get no extra weight.
+        Averaging correlated errors gains nothing, so they get no extra weight. A method whose weight would be below a
+        tenth gets none: it gains half a decibel at most, and may cost any number of decibels if the best method is
+        further ahead than expected.
         """
         covariance = self._covariance(spacing_deg)
         size = np.sqrt(np.diag(covariance))
@@ -83,6 +86,8 @@ class ErrorTrend:
                 trial[chosen] = weights / weights.sum()
                 if (error := float(trial @ ridged @ trial)) < least * (1 - 1e-9):
                     best, least = trial, error
+        best = np.where(best < LEAST_WEIGHT, 0.0, best)
+        best /= best.sum()
         return best, self.blended(best, spacing_deg)
 
     def blended(self, weights: np.ndarray, spacing_deg: float) -> float:
