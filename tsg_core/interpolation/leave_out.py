@@ -21,6 +21,7 @@ STEEPEST = 8.0  # highest power of the spacing for a squared error: a cubic spli
 ENOUGH = 12  # left-out frames by which methods are judged, if a series has that many
 USUAL, POWERS_SPREAD = 2.0, 1.0  # prior for the power, and the spread of powers
 NOISE_ERRORS = 4.0  # standard errors allowed for noise: counted electrons scatter more than normal noise
+FEW = 10  # frames of which one is left out at a time
 LEAST_PAIRS = 3  # needed for a standard error
 LEAST_WEIGHT = 0.1  # of a method in a blend
 RIDGE = 1e-4  # of the mean squared error, added to each method's own: methods that agree share their weight
@@ -117,13 +118,14 @@ def folds(n: int) -> Iterator[tuple[np.ndarray, np.ndarray, bool]]:
     """Indices to keep, indices to predict, and whether the direct neighbours of the latter are kept.
 
     Near frames have their direct neighbours kept: every fourth frame is left out, in as many folds as give `ENOUGH`
-    frames, at most four, which leave out every inner frame once. Far frames are the middle of three frames left out in
+    frames, at most four, which leave out every inner frame once. Of `FEW` frames or fewer only one is left out at a
+    time: a fit of atoms that has eight frames may fail with six. Far frames are the middle of three frames left out in
     a row, in series of at least seven frames. They are every second near frame, so that near and far differ only in
     distance. The first and last frames are always kept, since nothing is extrapolated.
     """
     every, inner = np.arange(n), np.arange(1, n - 1)
     near_ones = [inner[first::4] for first in range(min(4, -(-4 * ENOUGH // max(n - 2, 1))))]
-    for out in near_ones:
+    for out in near_ones if n > FEW else inner[:, None]:
         if len(out):
             yield np.setdiff1d(every, out), out, True
     for near in near_ones if n >= 7 else ():
