@@ -1,4 +1,4 @@
-"""abTEM's multislice and PRISM, to compare with: scanned at Nyquist and brought onto the pixels exactly."""
+"""abTEM's multislice and PRISM, for comparison: scanned at Nyquist and transferred to the pixels exactly."""
 
 from dataclasses import replace
 
@@ -32,16 +32,16 @@ def abtem_frames(
     phonon_seed: int = 0,
     progress=iter,
 ) -> np.ndarray:
-    """Frames (n_tilt, n_y, n_x), fractions of the incident beam, by abTEM's "prism" or "multislice".
+    """Frames (n_tilt, n_y, n_x) as fractions of the incident beam, by abTEM's "prism" or "multislice".
 
     The whole periodic box is scanned in steps of at most `microscope.nyquist_sampling_A`, so that the image between the
     scan points is known. The probe is focused (defocus 0) on the plane of the tilt axis. PRISM's `interpolation` is by
-    default the largest whose window still holds the probe. `sampling_A` of the potential is by default the coarsest
-    that reaches the detector's outer angle, at most 0.1 A; totals then depend on the sampling by several percent, the
-    pattern hardly. Half of it costs four times as much. `phonon_configurations` frozen sets of displacements are
-    averaged; 0 keeps the atoms at rest. `thermal_displacement_A` (one dimension, root mean square) replaces the
-    elements' own.
-    Raises TsgError for a scan step coarser than Nyquist or finer than the potential's sampling.
+    default the largest whose window still contains the probe. The default `sampling_A` of the potential is the coarsest
+    that reaches the outer angle of the detector, at most 0.1 A. Totals then depend on the sampling by several per cent,
+    the pattern hardly at all; half the sampling costs four times as much. `phonon_configurations` frozen sets of
+    displacements are averaged; 0 keeps the atoms at rest. `thermal_displacement_A` (one dimension, root mean square)
+    replaces the displacements of the elements.
+    Raises TsgError for a scan step coarser than Nyquist, or finer than the sampling of the potential.
     """
     sampling_A = checked_sampling_A(microscope, sampling_A)
     nyquist_A = microscope.nyquist_sampling_A
@@ -88,12 +88,12 @@ def _scattering_matrix(potential, microscope: Microscope, interpolation: int) ->
 
 
 def prism_interpolation(microscope: Microscope, *, extent_A: tuple[float, float]) -> int:
-    """Largest interpolation whose window, the box divided by it, still holds 99 % of the probe."""
+    """Largest interpolation whose window, the box divided by it, still contains 99 % of the probe."""
     return max(1, int(min(extent_A) / (2 * probe_radius_A(microscope, fraction=0.99))))
 
 
 def _onto_pixels(scan: np.ndarray, *, microscope: Microscope, frame: PaddedFrame) -> np.ndarray:
-    """Means over the frame's pixels of an image known at Nyquist over the whole box, (n_scan_y, n_scan_x)."""
+    """Means over the pixels of the frame, from an image (n_scan_y, n_scan_x) known at Nyquist over the whole box."""
     band = tuple(
         min(band_edge(microscope, extent_A=extent), (n - 1) // 2)
         for extent, n in zip(frame.extent_A, scan.shape, strict=True)

@@ -1,4 +1,4 @@
-"""A structure and a microscope from one's own files, ready to be simulated."""
+"""A structure and a microscope from your own files, ready for simulation."""
 
 from collections.abc import Callable
 from dataclasses import fields
@@ -16,8 +16,8 @@ from ..structures import bounding_diameter_A
 from ..tools.files import existing, readable
 from .structure_checks import check_atoms, check_locations, drawn, pieces, unwrapped, without_impossible_cell
 
-MAX_ATOMS = 200_000  # that a sphere may hold
-FORMATS = {".data": "lammps-data", ".lmp": "lammps-data"}  # that ASE does not know by their suffix
+MAX_ATOMS = 200_000  # in a sphere
+FORMATS = {".data": "lammps-data", ".lmp": "lammps-data"}  # ASE does not know these by their suffix
 MARGIN = 1.3  # of the frame around the particle
 
 
@@ -28,12 +28,12 @@ def particle_from(
     seed: int = 0,
     say: Callable[[str], None] = lambda sentence: None,
 ) -> Atoms:
-    """The atoms in a file that ASE reads, centred at the origin; of a crystal those in a sphere of a diameter.
+    """The atoms in a file that ASE reads, centred at the origin; from a crystal, those in a sphere of this diameter.
 
-    A particle in a periodic cell is taken whole, wherever the faces of the cell cut it. The sphere is centred in the
-    cell. Sites that are occupied in part are drawn, each by itself, with `seed`. `say` is told what was made of the
-    file. Raises TsgError for a file that is missing or not understood, atoms that `structure_checks` refuses, a
-    structure without end and without a diameter, a diameter without one, and a sphere that holds no atom or too many.
+    A particle in a periodic cell is made whole, wherever the faces of the cell cut it. The sphere is centred in the
+    cell. Partly occupied sites are drawn independently, with `seed`. `say` gets sentences on how the file was read.
+    Raises TsgError for a file that is missing or not understood, atoms that `structure_checks` refuses, an endless
+    structure without a diameter, a diameter for any other structure, and a sphere with no atoms or too many.
     """
     path = existing(path)
     check_locations(path)
@@ -71,7 +71,7 @@ def field_of_view_of(atoms: Atoms, microscope: Microscope) -> float:
 
 
 def microscope_from(name: str) -> Microscope:
-    """One of `microscope.MICROSCOPES`, or the one whose fields a YAML file holds.
+    """One of `microscope.MICROSCOPES`, or a microscope whose fields are in a YAML file.
 
     Raises TsgError for another name, a file that is not a list of fields, and fields that no microscope has.
     """
@@ -102,7 +102,7 @@ def _sphere(atoms: Atoms, path: Path, diameter_A: float) -> Atoms:
         raise TsgError(
             f"a sphere of {diameter_A:g} A out of {path} holds {expected:.2g} atoms; at most {MAX_ATOMS} are taken"
         )
-    # as many cells as hold the sphere: it is compared with the heights of the cell, which a slanted cell makes small
+    # enough cells for the sphere: it is compared with the heights of the cell, which are small in a slanted cell
     heights_A = 1 / np.linalg.norm(atoms.cell.reciprocal(), axis=1)
     repeats = np.where(atoms.pbc, 2 * np.ceil(diameter_A / 2 / heights_A + 0.5).astype(int) + 1, 1)
     block = atoms.repeat(tuple(repeats))

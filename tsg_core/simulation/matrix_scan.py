@@ -1,13 +1,13 @@
-"""The image of a scanned probe from a detection matrix: sums over pairs of waves that are equally far apart.
+"""The image of a scanned probe from a detection matrix: sums over pairs of waves with equal differences.
 
-A probe at r that a window w cuts to the box is the sum over its plane waves q of a_q w(x) exp(2 pi i q (x - r)). The
+A probe at r, cut to the box by a window w, is the sum over its plane waves q of a_q w(x) exp(2 pi i q (x - r)). The
 detector then collects
 
     I(r) = sum_s exp(2 pi i s r) sum_q a*_q D'(q, q - s) a_(q - s),    D'(q, p) = sum_kl w(q - k) D(k, l) w(p - l)
 
-with the window's Fourier coefficients w, so that a whole image costs two changes of basis, each a product of one axis
-after the other, and one sum over the entries of D'. The image is known between any scan points: it has no other
-frequencies s. The waves q lie as densely as the probe is wide, whatever the box.
+with the Fourier coefficients w of the window. A whole image therefore costs two changes of basis, each a product along
+one axis and then the other, and one sum over the entries of D'. The image is known between all scan points, since it
+has no other frequencies s. The density of the waves q depends on the width of the probe, not on the box.
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ import torch
 from ..microscope import Microscope
 from ..optics.probe import probe_wave
 
-_BLOCK_BYTES = 2e8  # of what is changed to the new basis at once
+_BLOCK_BYTES = 2e8  # transformed to the new basis at once
 
 
 def scan_spectrum(
@@ -30,9 +30,9 @@ def scan_spectrum(
 ) -> torch.Tensor:
     """Fourier coefficients (4 m_y + 1, 4 m_x + 1) complex64 of the scanned image, from -2 m to 2 m.
 
-    They are in units of 1 / period; the origin is the box's middle, m the aperture's edge. `matrix` (n, n),
-    Hermitian, holds waves (n, 2) in units of 1 / box. Of the pairs q, p those with q_y >= p_y are summed: the
-    image is real.
+    Frequencies are in units of 1 / period; the origin is the middle of the box, and m is the edge of the aperture.
+    `matrix` (n, n), Hermitian, is over waves (n, 2) in units of 1 / box. Only pairs q, p with q_y >= p_y are summed,
+    since the image is real.
     """
     device = matrix.device
     probes = torch.as_tensor(_probes(microscope, period_A=period_A), dtype=torch.complex64, device=device)
@@ -72,13 +72,13 @@ def _lines(matrix: torch.Tensor, square: torch.Tensor, w_y: torch.Tensor, w_x: t
 
 
 def _square_index(waves: np.ndarray) -> torch.Tensor:
-    """Where waves (n, 2) stand in the rectangle of all pairs of their frequencies."""
+    """Indices of waves (n, 2) in the rectangle of all pairs of their frequencies."""
     y, x = (waves - waves.min(axis=0)).T
     return torch.as_tensor(y * (x.max() + 1) + x)
 
 
 def _in_new_basis(rows: torch.Tensor, square: torch.Tensor, w_y: torch.Tensor, w_x: torch.Tensor) -> torch.Tensor:
-    """Columns (n, b) over the waves of the box as (q_y, q_x, b) over those of the probe, one axis after the other."""
+    """Columns (n, b) over the waves of the box, as (q_y, q_x, b) over those of the probe, one axis after the other."""
     b = rows.shape[1]
     filled = torch.zeros(len(w_y) * len(w_x), b, dtype=rows.dtype, device=rows.device).index_copy_(0, square, rows)
     real = torch.view_as_real(filled).reshape(len(w_y), -1)
@@ -87,9 +87,9 @@ def _in_new_basis(rows: torch.Tensor, square: torch.Tensor, w_y: torch.Tensor, w
 
 
 def _probes(microscope: Microscope, *, period_A: tuple[float, float]) -> np.ndarray:
-    """Amplitudes (n_focus, 2 m_y + 1, 2 m_x + 1) of the probe's waves, frequencies from -m to m, per box of any size.
+    """Amplitudes (n_focus, 2 m_y + 1, 2 m_x + 1) of the probe's waves, frequencies from -m to m, for a box of any size.
 
-    Each focus is weighted by the root of its share; together the squares sum up to 1 / area of the period.
+    Each focus is weighted by the root of its share; all squares together sum to 1 / area of the period.
     """
     gpts = tuple(2 * int(np.ceil(extent / microscope.nyquist_sampling_A / 1.6)) for extent in period_A)
     spectra = [

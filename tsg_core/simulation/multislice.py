@@ -28,9 +28,9 @@ def multislice_frames(
     device: str = "cpu",
     memory_GB: float | None = None,
 ) -> np.ndarray:
-    """Frames (n_tilt, n_y, n_x), fractions of the incident beam, by multislice; options as in `detection_matrix`.
+    """Frames (n_tilt, n_y, n_x) as fractions of the incident beam, by multislice; options as in `detection_matrix`.
 
-    One matrix a tilt, in a box that holds the particle, whatever the frame and the probe.
+    Each tilt needs one matrix, in a box that contains the particle, whatever the frame and the probe.
     """
     frames = np.empty((len(tilt_deg), *frame.shape), np.float32)
     for i in progress(range(len(tilt_deg))):
@@ -63,10 +63,10 @@ def frames_of_microscopes(
     pixel_size_A: float,
     **options,
 ) -> dict[str, np.ndarray]:
-    """A frame (n_y, n_x) of each microscope at one tilt from one detection matrix; options as in `detection_matrix`.
+    """A frame (n_y, n_x) for each microscope at one tilt from one detection matrix; options as in `detection_matrix`.
 
-    The microscopes have one energy and one detector; the cone is by default that of the widest beam.
-    Raises TsgError for microscopes of several detectors or energies, and what `detection_matrix` raises.
+    The microscopes must share one energy and one detector; the default cone is that of the widest beam.
+    Raises TsgError for different detectors or energies, and as `detection_matrix` does.
     """
     widest = max(microscopes.values(), key=lambda microscope: microscope.convergence_mrad)
     matrix = detection_matrix(atoms, microscope=widest, tilt_deg=tilt_deg, **options)

@@ -1,4 +1,4 @@
-"""Plane waves through a specimen, slice by slice, and what of each the detector sees."""
+"""Plane waves through a specimen, slice by slice, and what the detector sees of each."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from scipy.fft import next_fast_len
 from ..microscope import Microscope
 from .specimen import ALIAS_FREE, tilted_cell
 
-_CACHE_BYTES = 2e6  # of waves in one batch on a CPU: transforms that leave its cache take three times as long
-_GPU_BYTES = 5e8  # of waves in one batch on a GPU, which wants many
+_CACHE_BYTES = 2e6  # of waves in one batch on a CPU: transforms that leave the cache take three times as long
+_GPU_BYTES = 5e8  # of waves in one batch on a GPU, which needs many
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Slices:
-    """A specimen in a periodic box, the tilt axis in its middle, cut across the beam; slices of vacuum are left out.
+    """A specimen in a periodic box, cut into slices across the beam, without slices of vacuum; tilt axis in the middle.
 
     transmission  (n_slice, n_y, n_x) complex64
-    distances_A   (n_slice,) of the waves' way to each slice from the one before, to the first from the upper face
+    distances_A   (n_slice,) from the slice before to each slice, and from the upper face to the first
     extent_A      edges (y, x) of the box
     thickness_A   of the box along the beam
     """
@@ -43,7 +43,7 @@ class Slices:
 
 
 def fast_gpts(extent_A: float, *, sampling_A: float) -> int:
-    """Grid points of at most this spacing whose transforms are fast: a multiple of 4 of small factors."""
+    """Number of grid points, with at most this spacing, for fast transforms: a multiple of 4 with small factors."""
     return 4 * next_fast_len(int(np.ceil(extent_A / sampling_A / 4 - 1e-6)))
 
 
@@ -61,9 +61,9 @@ def specimen_slices(
 ) -> Slices:
     """abTEM's slices of the tilted atoms in a box (y, x), on a grid of at most `sampling_A`.
 
-    `antialias` limits them to two thirds of the grid's band, as abTEM does, so that their products with waves of the
-    same band hold no aliases. Without it a coarse grid keeps scattering by more than that angle: at 0.1 A frames are
-    then half as far from those at 0.05 A.
+    `antialias` limits them to two thirds of the grid's band, like abTEM, so that their products with waves of the same
+    band contain no aliases. Without it, a coarse grid keeps scattering beyond that angle: frames at 0.1 A are then half
+    as far from those at 0.05 A.
     """
     n_y, n_x = (fast_gpts(extent, sampling_A=sampling_A) for extent in extent_A)
     cell = tilted_cell(atoms, tilt_deg=tilt_deg, extent_A=extent_A)
@@ -91,13 +91,14 @@ def specimen_slices(
 
 
 def scattered(slices: Slices, waves: np.ndarray, *, weights: torch.Tensor) -> Iterator[tuple[slice, torch.Tensor]]:
-    """What plane waves of unit amplitude put on the detector's pixels besides what passes unscattered.
+    """What plane waves of unit amplitude scatter to the pixels of the detector, without the unscattered part.
 
     waves    (n, 2) integers: frequencies (y, x) in units of 1 / extent
     weights  (n_y, n_x) of the grid's frequencies on the detector; only those above 0 are given
     Yields blocks of waves and their amplitudes (block, n_pixel) complex64, each times the square root of its weight.
-    The last slice's way to the detector is left out: it turns phases of pixels alone. Source: Cowley and Moodie, Acta
-    Cryst. 10, 609 (1957); transmission and propagation as Kirkland, Advanced Computing in Electron Microscopy.
+    The path from the last slice to the detector is omitted, since it only turns phases of pixels. Source: Cowley and
+    Moodie, Acta Cryst. 10, 609 (1957); transmission and propagation as Kirkland, Advanced Computing in Electron
+    Microscopy.
     """
     device, (n_y, n_x) = slices.transmission.device, slices.gpts
     pixels = torch.nonzero(weights.ravel() > 0).ravel()
@@ -136,10 +137,10 @@ def _phases(angles_mrad: np.ndarray, distance_A: float, slices: Slices) -> torch
 
 
 def _propagator(angles_mrad: np.ndarray, distance_A: float, slices: Slices) -> torch.Tensor:
-    """Fresnel's propagator on the band that is kept."""
+    """The Fresnel propagator on the band that is kept."""
     return _phases(angles_mrad, distance_A, slices) * torch.as_tensor(_alias_free(angles_mrad))
 
 
 def _alias_free(angles_mrad: np.ndarray) -> np.ndarray:
-    """Two thirds of the grid's band: what the product of two waves within it leaves free of aliasing."""
+    """Two thirds of the grid's band, which the product of two waves inside it leaves free of aliasing."""
     return angles_mrad < ALIAS_FREE * min(angles_mrad[0].max(), angles_mrad[:, 0].max())

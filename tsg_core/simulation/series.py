@@ -1,4 +1,4 @@
-"""HAADF-STEM tilt series of atoms: checks of what is asked for, the engines, the dose."""
+"""HAADF-STEM tilt series of atoms: checks of the request, the engines, the dose."""
 
 import inspect
 import math
@@ -48,24 +48,24 @@ def simulate_tilt_series(
     padding_A: float | None = None,
     **engine_options: Any,
 ) -> TiltSeries:
-    """Tilt series of a particle whose coordinates are relative to the tilt axis; intensities are fractions of the beam.
+    """Tilt series of a particle with coordinates relative to the tilt axis; intensities are fractions of the beam.
 
     tilt_deg         (n_tilt,) strictly ascending
     shape            (n_y, n_x) pixels of a frame, or one number for both
     field_of_view_A  edge of the frame along x; pixels are square, field_of_view_A / n_x wide, and lie as
                      `geometry.pixel_centres_A` says: the tilt axis is in the middle of the frame
-    engine           "incoherent": |probe|^2 at every atom, milliseconds a frame; "multislice": every electron wave
-                     through the specimen, seconds a frame; "abtem_multislice" and "abtem_prism": the same by abTEM,
-                     minutes to hours a frame
+    engine           "incoherent": |probe|^2 at every atom, milliseconds per frame; "multislice": every electron wave
+                     through the specimen, seconds per frame; "abtem_multislice" and "abtem_prism": the same by abTEM,
+                     minutes to hours per frame
     dose_per_A2      electrons per square angstrom and frame: Poisson noise drawn from `seed` and the tilt angle
-    padding_A        by how much the simulated box exceeds the frame so that images do not wrap round; by default the
-                     radius that holds 99 % of the probe
+    padding_A        by how much the simulated box exceeds the frame, so that images do not wrap round; by default the
+                     radius that contains 99 % of the probe
     engine_options   see `incoherent.incoherent_frames`, `multislice.multislice_frames` and `abtem_engines.abtem_frames`
 
-    A frame depends on its own angle alone: any split of the tilts gives the same frames. The metadata records
-    microscope, engine, padding and the fraction of the probe within it. Warns where that is below 99 %.
+    A frame depends only on its own angle: any split of the tilts gives the same frames. The metadata record microscope,
+    engine, padding and the fraction of the probe inside it; a fraction below 99 % gives a warning.
     Raises TsgError for no atoms, positions that are not finite or leave the frame at one of the tilts, elements without
-    scattering factor, bad angles, shapes, doses, engines, or a padding that holds less than half of the probe.
+    a scattering factor, bad angles, shapes, doses or engines, and a padding that contains less than half of the probe.
     """
     n_y, n_x = shape = _check_shape(shape)
     tilt_deg = _check_tilts(tilt_deg)
@@ -102,7 +102,7 @@ def simulate_tilt_series(
 
 
 def _padding(microscope: Microscope, *, padding_A: float | None, field_A: float) -> tuple[float, float]:
-    """The padding and the fraction of the probe that stays clear of the frame's other side and of its own image."""
+    """The padding, and the fraction of the probe that reaches neither the frame's other side nor its own image."""
     if padding_A is None:
         padding_A = clear_padding_A(microscope, field_A=field_A, fraction=PROBE_FRACTION)
     elif not (math.isfinite(padding_A) and padding_A >= 0):

@@ -1,4 +1,4 @@
-"""What the multislice engines share: the tilted atoms in a box, and how finely their potential must be sampled."""
+"""What the multislice engines share: the tilted atoms in a box, and the sampling that their potential needs."""
 
 import numpy as np
 from ase import Atoms
@@ -13,12 +13,12 @@ _MARGIN_A = 2.0  # of vacuum above and below the atoms
 
 
 def potential_sampling_A(microscope: Microscope) -> float:
-    """Sampling of the potential whose alias-free band reaches the detector's outer angle, at most 0.1 A."""
+    """Sampling of the potential whose alias-free band reaches the outer angle of the detector, at most 0.1 A."""
     return min(0.1, 0.98 * ALIAS_FREE * microscope.wavelength_A / (2e-3 * microscope.detector_outer_mrad))
 
 
 def checked_sampling_A(microscope: Microscope, sampling_A: float | None) -> float:
-    """The potential's sampling, by default `potential_sampling_A`. Raises TsgError for one that is coarser."""
+    """The sampling of the potential, by default `potential_sampling_A`. Raises TsgError for a coarser one."""
     coarsest_A = potential_sampling_A(microscope)
     sampling_A = coarsest_A if sampling_A is None else sampling_A
     if not 0 < sampling_A <= coarsest_A * (1 + 1e-6):

@@ -15,17 +15,17 @@ from scipy.spatial import cKDTree
 from ..errors import TsgError
 
 Say = Callable[[str], None]
-NEAR, FAR = 0.6, 1.9  # of a bond, the sum of the covalent radii: no pair is nearer, no solid's usual neighbours farther
-FEW = 8  # atoms that may lie as far apart as they like
+NEAR, FAR = 0.6, 1.9  # of a bond, the sum of the covalent radii: limits for pairs, and for usual neighbours in a solid
+FEW = 8  # so few atoms may lie any distance apart
 NOBLE = (2, 10, 18, 36, 54, 86)  # held together by weaker forces than bonds
-ONE_PIECE = 1.35  # of the usual distance to the nearest neighbour: atoms this near are of one piece
-LEAST_VOLUME_A3 = 2.0  # of a cell for each of its atoms; diamond, the densest, has 5.7
-IMAGES = 4000  # atoms of a cell up to which its neighbouring cells are looked at, too
+ONE_PIECE = 1.35  # of the usual distance to the nearest neighbour: closer atoms belong to one piece
+LEAST_VOLUME_A3 = 2.0  # of a cell, for each of its atoms; diamond, the densest solid, has 5.7
+IMAGES = 4000  # neighbouring cells are searched for cells with at most this many atoms
 PDB = (".pdb", ".ent")
 
 
 def check_locations(path: Path) -> None:
-    """Raise TsgError where a PDB file gives atoms alternative locations, which ASE would take all together."""
+    """Raise TsgError if a PDB file gives atoms alternative locations, since ASE would use all of them."""
     if path.suffix.lower() not in PDB:
         return
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -52,7 +52,7 @@ def without_impossible_cell(atoms: Atoms, say: Say) -> Atoms:
 
 
 def check_atoms(atoms: Atoms, path: Path) -> None:
-    """Raise TsgError for atoms without an element, and for distances that no solid has: it says what it saw."""
+    """Raise TsgError for atoms without an element, and for distances that occur in no solid; the message tells them."""
     nameless = int((atoms.numbers == 0).sum())
     if nameless:
         raise TsgError(f"{path} names no element for {nameless} of {len(atoms)} atoms; write their symbols")
@@ -84,7 +84,7 @@ def check_atoms(atoms: Atoms, path: Path) -> None:
 
 
 def nearest(atoms: Atoms) -> tuple[np.ndarray, np.ndarray]:
-    """Distance (n,) of each atom to its nearest neighbour, in a neighbouring cell too, and which atom (n,) that is."""
+    """Distance (n,) of each atom to its nearest neighbour, also across cells, and the index (n,) of that atom."""
     n = len(atoms)
     if atoms.pbc.any() and n <= IMAGES:
         block = atoms.repeat(tuple(np.where(atoms.pbc, 3, 1)))
@@ -99,11 +99,11 @@ def nearest(atoms: Atoms) -> tuple[np.ndarray, np.ndarray]:
 
 
 def unwrapped(atoms: Atoms) -> tuple[Atoms, int]:
-    """The atoms with each piece in one, wherever faces of the cell cut it, and along how many axes pieces have no end.
+    """The atoms with each piece made whole where cell faces cut it, and the number of axes along which it is endless.
 
-    Atoms nearer than ONE_PIECE times the usual distance are joined, through faces as well. Going from neighbour to
-    neighbour gives each atom's cell; where two ways lead to different cells, the piece goes on for ever. Pieces are put
-    into the cell next to that of the largest one.
+    Atoms closer than ONE_PIECE times the usual distance are joined, also through faces. Going from neighbour to
+    neighbour gives the cell of each atom; if two paths lead to different cells, the piece is endless. Pieces are put
+    close to the largest one.
     """
     if not atoms.pbc.any():
         return atoms, 0
@@ -128,7 +128,7 @@ def unwrapped(atoms: Atoms) -> tuple[Atoms, int]:
 
 
 def pieces(atoms: Atoms) -> int:
-    """How many pieces, apart from one another, the atoms form."""
+    """The number of separate pieces that the atoms form."""
     if len(atoms) < 2:
         return len(atoms)
     pairs = cKDTree(atoms.positions).query_pairs(_reach_A(atoms), output_type="ndarray")
@@ -137,7 +137,7 @@ def pieces(atoms: Atoms) -> int:
 
 
 def drawn(atoms: Atoms, path: Path, *, seed: int, say: Say) -> Atoms:
-    """The atoms with one element, or none, on each site that is occupied in part; each site is drawn by itself."""
+    """The atoms with one element, or none, on each partly occupied site; sites are drawn independently."""
     sites = _occupancies(atoms)
     mixed = [i for i, site in enumerate(sites) if set(site) != {atoms.symbols[i]} or abs(sum(site.values()) - 1) > 1e-3]
     if not mixed:
