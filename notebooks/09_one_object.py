@@ -65,7 +65,7 @@ from scipy.ndimage import gaussian_filter
 from tsg_core import evaluation
 from tsg_core.errors import TsgError
 from tsg_core.evaluation import atom_peaks
-from tsg_core.interpolation import kriging, reprojection
+from tsg_core.interpolation import kriging
 from tsg_core.interpolation import methods as prediction
 from tsg_core.interpolation.angles import spline_weights
 from tsg_core.interpolation.fitted_object import fitted_object
