@@ -109,7 +109,8 @@ def cost():
     print(f"{'box':>12s} {'slices':>6s} {'waves':>6s} {'propagation':>12s} {'product':>9s} {'frame, aberrated':>17s}")
     for row in rows:
         edge = f"{row[2] ** 0.5:.1f} A wide"
-        print(f"{edge:>12s} {row[0]:6d} {row[1]:6d} {row[3]:10.1f} s {row[4]:7.1f} s {row[5]:15.1f} s")
+        frame = f"{row[5]:15.1f} s" if np.isfinite(row[5]) else ""
+        print(f"{edge:>12s} {row[0]:6d} {row[1]:6d} {row[3]:10.1f} s {row[4]:7.1f} s {frame}")
     # a wave crosses a slice by two transforms of as many points as the box has; the product is the matrix's square
     # times the detector's pixels: both waves and pixels grow with the box's area
     terms = np.stack([area**2 * (2 * slices - 1), area**3], axis=1)

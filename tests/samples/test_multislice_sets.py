@@ -119,7 +119,7 @@ def test_particles_with_gaps_between_their_tilts_are_not_packed(made, tmp_path):
         (("training", "huge"), "microscope='huge' is not one of"),
         (
             ("training", "aberrated"),
-            "training is not shipped; `python benchmarks/multislice_sets.py training` makes it",
+            "training has no place in the package; give the file that `python benchmarks/multislice_sets",
         ),
     ],
 )

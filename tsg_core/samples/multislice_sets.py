@@ -1,7 +1,7 @@
 """Sets of multislice tilt series in both microscopes: particles for training, validation and the test.
 
-`python benchmarks/multislice_sets.py` makes them; the test set is shipped with the package. At each tilt, one detection
-matrix serves both microscopes. The atoms are at rest; Kirkland's potential in slices of 2 A is in no prediction method.
+`python benchmarks/multislice_sets.py` makes them, tilt by tilt, into files that are read here. At each tilt, one
+detection matrix serves both microscopes. The atoms are at rest; Kirkland's potential in slices of 2 A is in no prediction method.
 """
 
 import os
@@ -162,9 +162,9 @@ class MultisliceSet:
 
 
 def multislice_set(name: str, microscope: str, *, path: str | Path | None = None) -> MultisliceSet:
-    """One of `SETS` in a microscope of `MICROSCOPES`: the shipped "test" set, or any set in a file that `pack` wrote.
+    """One of `SETS` in a microscope of `MICROSCOPES` from a file that `pack` wrote, by default `TEST_FILE` for "test".
 
-    Raises TsgError for other names, for a missing file, and for a set that is not shipped if no path is given.
+    Raises TsgError for other names, for a missing file, and for a set other than "test" if no path is given.
     """
     if name not in _SETS:
         raise TsgError(f"{name!r} is not one of the sets {', '.join(_SETS)}")
@@ -172,7 +172,8 @@ def multislice_set(name: str, microscope: str, *, path: str | Path | None = None
         raise TsgError(f"microscope={microscope!r} is not one of {', '.join(MICROSCOPES)}")
     if path is None and name != "test":
         raise TsgError(
-            f"the set {name} is not shipped; `python benchmarks/multislice_sets.py {name}` makes it: give its path"
+            f"the set {name} has no place in the package; give the file that "
+            f"`python benchmarks/multislice_sets.py {name}` made"
         )
     path = TEST_FILE if path is None else Path(path)
     if not path.is_file():
