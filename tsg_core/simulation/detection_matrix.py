@@ -1,13 +1,13 @@
-"""Frames by multislice for any probe from one calculation: what each pair of incident plane waves puts on the detector.
+"""Multislice frames for any probe from one calculation: what each pair of incident plane waves adds to the signal.
 
-A wave incident on a box is a sum of plane waves with amplitudes c; what the detector collects of it is c* D c with the
+A wave incident on a box is a sum of plane waves with amplitudes c. The detector collects c* D c of it, with the
 Hermitian detection matrix D = S* A S, where S propagates plane waves through the specimen (multislice) and A keeps the
-annulus. D depends on the specimen and its tilt alone, so that every focus, aberration and aperture within the cone of
-incident waves is imaged from the same matrix. S is the scattering matrix of Ophus (Adv. Struct. Chem. Imaging 3, 13,
-2017).
+annulus. D depends only on the specimen, its tilt and the detector. The same matrix therefore gives the images for every
+focus, aberration and aperture within the cone of incident waves. S is the scattering matrix of Ophus (Adv. Struct.
+Chem. Imaging 3, 13, 2017).
 
-The box need not hold the probe, only the particle. What passes beside the specimen is not scattered to a dark-field
-detector, so that the incident wave is cut, smoothly, to the box: a probe twice as wide costs no more propagation.
+The box must contain the particle, but not the probe. What passes beside the specimen is not scattered to a dark-field
+detector, so the incident wave is cut, smoothly, to the box: a probe twice as wide costs no more propagation.
 """
 
 from dataclasses import dataclass, replace
@@ -29,22 +29,22 @@ from .specimen import checked_sampling_A
 
 FLANK_A = 2.0  # of the window, at each edge of the box
 MARGIN_A = 1.0  # between the atoms and the window's flanks
-CONE_mrad = 5.0  # of incident waves besides the microscope's convergence: what the window's flanks spread
+CONE_mrad = 5.0  # of incident waves beyond the convergence of the microscope, for the spread by the window's flanks
 PARAMETRIZATIONS = ("lobato", "kirkland", "peng")  # of the atoms' potentials, by abTEM
-_BLOCKS = 8  # of rows of the matrix, of which only the upper triangle is computed
+_BLOCKS = 8  # of rows of the matrix; only its upper triangle is computed
 _MOST_PASSES = 8
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class DetectionMatrix:
-    """What a detector collects of a specimen in a rectangular box, the tilt axis in its middle.
+    """What a detector collects from a specimen in a rectangular box with the tilt axis in its middle.
 
     matrix        (n, n) complex64, Hermitian, for amplitudes of plane waves whose mean square over the box is their sum
-    waves         (n, 2) integers: frequencies (y, x) in units of 1 / box_A; phases are 0 in the box's middle
+    waves         (n, 2) integers: frequencies (y, x) in units of 1 / box_A; phases are 0 in the middle of the box
     box_A         edges (y, x) of the box
-    thickness_A   of the box along the beam; incident waves are those of its upper face
-    detector      of the microscope that it was made for, (inner, outer) mrad
-    cone_mrad     of the incident waves
+    thickness_A   of the box along the beam; incident waves are those at its upper face
+    detector_mrad (inner, outer) angles of the detector for which the matrix was made
+    cone_mrad     half angle of the cone of incident waves
     """
 
     matrix: torch.Tensor
@@ -56,7 +56,7 @@ class DetectionMatrix:
     cone_mrad: float
 
     def frame(self, microscope: Microscope, *, frame: PaddedFrame) -> np.ndarray:
-        """Frame (n_y, n_x) float32 of means over pixels, fractions of the incident beam, the tilt axis in its middle.
+        """Frame (n_y, n_x) float32: means over pixels, as fractions of the incident beam; tilt axis in the middle.
 
         The focus is on the plane of the tilt axis. The probe may be wider than the box; it repeats itself with the
         period of the padded frame. Raises TsgError where the matrix is of another detector, energy or a narrower cone.
@@ -115,18 +115,18 @@ def detection_matrix(
     device: str | torch.device = "cpu",
     memory_GB: float | None = None,
 ) -> DetectionMatrix:
-    """The matrix of the detector of `microscope` and the atoms, relative to the tilt axis, tilted.
+    """The matrix for the detector of `microscope` and the tilted atoms, whose positions are relative to the tilt axis.
 
-    box_A         edges, or a pair (y, x), by default what holds the particle at every tilt, see `box_of`
-    cone_mrad     bounds the incident plane waves: by default the convergence and 5 mrad; a wider one serves several
-                  microscopes of the same detector
-    sampling_A    of the potential, by default the coarsest that reaches the detector's outer angle, at most 0.1 A
+    box_A         edge, or a pair (y, x); by default a box that fits the particle at every tilt, see `box_of`
+    cone_mrad     limit of the incident plane waves; by default the convergence plus 5 mrad. A wider cone serves several
+                  microscopes with the same detector
+    sampling_A    of the potential; by default the coarsest that reaches the detector's outer angle, at most 0.1 A
     antialias     see `plane_waves.specimen_slices`
-    memory_GB     to work in, by default what is free; less takes longer
+    memory_GB     working memory, by default what is free; less memory takes longer
 
-    Frozen phonons as in `abtem_engines.abtem_frames`: the matrix is the mean of those of the displaced atoms.
-    Raises TsgError where the beam reaches the detector, the particle the window's flanks, or the matrix does not fit
-    into memory.
+    Frozen phonons work as in `abtem_engines.abtem_frames`: the matrix is the mean over displaced atoms.
+    Raises TsgError if the beam reaches the detector, if the particle reaches the window's flanks, or if the matrix does
+    not fit into memory.
     """
     if len(atoms) == 0:
         raise TsgError("there are no atoms to image")
@@ -172,9 +172,9 @@ def detection_matrix(
 
 
 def box_of(atoms: Atoms, *, sampling_A: float) -> tuple[float, float]:
-    """Edges (y, x) of the smallest box that holds the atoms at every tilt, a margin and the window's flanks.
+    """Edges (y, x) of the smallest box for the atoms at every tilt, a margin and the window's flanks.
 
-    They are whole numbers of grid points whose transforms are fast: frames of all tilts are then sampled alike.
+    The edges are whole numbers of grid points with fast transforms, so that frames at all tilts are sampled alike.
     """
     edges_A = (2 * (reach + MARGIN_A + FLANK_A) for reach in _reach_A(atoms))
     return tuple(sampling_A * fast_gpts(edge, sampling_A=sampling_A) for edge in edges_A)
@@ -238,7 +238,7 @@ def _displaced(atoms: Atoms, thermal_displacement_A: float | None, *, seed) -> A
 
 
 def _waves_within(cone_mrad: float, box_A: tuple[float, float], microscope: Microscope) -> np.ndarray:
-    """Frequencies (n, 2) of the plane waves of the cone in the box."""
+    """Frequencies (n, 2) of the box's plane waves inside the cone."""
     radius = cone_mrad * 1e-3 / microscope.wavelength_A
     m_y, m_x = (int(edge * radius) for edge in box_A)
     y, x = np.meshgrid(np.arange(-m_y, m_y + 1), np.arange(-m_x, m_x + 1), indexing="ij")
@@ -247,7 +247,7 @@ def _waves_within(cone_mrad: float, box_A: tuple[float, float], microscope: Micr
 
 
 def _on_detector(slices: Slices, microscope: Microscope) -> torch.Tensor:
-    """Share (n_y, n_x) of each of the grid's frequencies that lies on the annulus, whose edges cut through pixels."""
+    """Fraction (n_y, n_x) of each frequency of the grid that lies on the annulus, whose edges cut through pixels."""
     angles_mrad = slices.angles_mrad()
     step_mrad = slices.wavelength_A * 1e3 / np.sqrt(np.prod(slices.extent_A))
     inner, outer = (
@@ -278,7 +278,7 @@ def _completed(matrix: torch.Tensor, waves: np.ndarray) -> torch.Tensor:
 
 
 def _parts(weights: torch.Tensor, n_passes: int) -> list[torch.Tensor]:
-    """The detector's weights dealt out to so many passes."""
+    """The weights of the detector, divided among this many passes."""
     pixels = torch.nonzero(weights.ravel() > 0).ravel()
     parts = []
     for i in range(n_passes):
@@ -289,9 +289,9 @@ def _parts(weights: torch.Tensor, n_passes: int) -> list[torch.Tensor]:
 
 
 def _passes(n_waves: int, n_pixels: int, slices: Slices, *, memory_GB: float | None) -> int:
-    """In how many parts of the detector the waves' amplitudes fit into memory beside the matrix.
+    """Number of parts of the detector for which the amplitudes of the waves fit into memory beside the matrix.
 
-    Raises TsgError where not even an eighth of them does.
+    Raises TsgError if not even an eighth of them fits.
     """
     available = 0.9 * _free_bytes(slices.transmission.device) if memory_GB is None else memory_GB * 1e9
     kept = 8 * n_waves**2 * (1 + 1 / _BLOCKS) + 3e8  # the matrix, a block of it, and what the scan takes
