@@ -171,7 +171,7 @@ def _say(choice) -> None:
     for row in choice.summary()["left_out"]:
         if row.get("reason"):
             click.echo(f"{row['method']:18s} {row['reason']}")
-        else:  # of two measured frames none is left out: there are no scores
+        else:  # with two measured frames, neither is left out: there are no scores
             scores = (row.get("left_out_psnr_dB"), row.get("expected_psnr_dB"))
             left_out, expected = (f"{score:.1f} dB" if score is not None else "" for score in scores)
             click.echo(f"{row['method']:18s} {left_out:>16s} {expected:>10s} {row['weight']:7.2f}")

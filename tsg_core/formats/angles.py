@@ -85,7 +85,7 @@ def check_angles(
     names: Sequence[str] = (),
     repeats: str = "",
 ) -> None:
-    """TsgError where the angles cannot be those of so many frames, of which some, by number, are kept.
+    """Raise TsgError if the angles cannot be those of so many frames, some of which, by number, are kept.
 
     Angles no farther than `same_deg` apart repeat. `names` are the files of the frames, `repeats` says how one of each
     angle can be chosen.

@@ -47,7 +47,7 @@ def calibrate_tiff(stack: Stack, file: tifffile.TiffFile) -> None:
 
 
 def _turn_white(stack: Stack, *, bits: int) -> None:
-    """Numbers of which zero is the brightest, the other way round."""
+    """Reverse numbers in which zero is the brightest."""
     dtype = stack.frames.dtype
     if dtype.kind not in "iu":
         stack.remarks += ("The file says that zero is white, which was passed over: its numbers are no integers.",)

@@ -1,7 +1,7 @@
 """Extended headers of MRC files: what microscopes note about each frame.
 
 Four layouts are known: FEI1 and FEI2 of Thermo Fisher, which name their fields; the older one of FEI, 1024 records of
-128 bytes; the general one of Agard, integers and floats of which the first is the tilt; and SerialEM's short integers.
+128 bytes; the general one of Agard, integers and floats, the first of which is the tilt; and SerialEM's short integers.
 https://bio3d.colorado.edu/imod/doc/mrc_format.txt and the appendix on metadata of the MRC2014 standard describe them.
 """
 

@@ -121,7 +121,7 @@ def parse_names(names: Sequence[str]) -> list[ParsedName]:
 
 
 def _plain(name: str) -> str:
-    """The name in plain typography; bytes that are no UTF-8 are taken for Latin-1, as older systems wrote them."""
+    """The name in plain typography; bytes that are not UTF-8 are read as Latin-1, as older systems wrote them."""
     return unicodedata.normalize("NFKC", readable_name(name).translate(_TYPOGRAPHY)).translate(_TYPOGRAPHY)
 
 

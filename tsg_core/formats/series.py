@@ -77,8 +77,8 @@ def write_series(series: TiltSeries, path: str | Path, *, overwrite: bool = Fals
     """Write a series whole or not at all, in the format that the suffix names.
 
     .npz, .zarr, .hspy, .zspy and TIFF keep everything (metadata as JSON, so tuples but the history return as lists).
-    MRC and TIFF get the angles beside, as .rawtlt; MRC gets a .mdoc, too, with flags and history. Raises TsgError where
-    a file exists (unless `overwrite`), the folder does not, the disk is full, or the format can only be read.
+    MRC and TIFF get the angles in a .rawtlt beside them; MRC also gets a .mdoc with flags and history. Raises TsgError
+    if a file exists (unless `overwrite`), the folder does not, the disk is full, or the format can only be read.
     """
     path = Path(path)
     check_writable(path)

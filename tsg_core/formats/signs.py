@@ -1,9 +1,9 @@
 """Whether integers of 8 or 16 bits have a sign, where a file's word for it may be wrong.
 
-Software keeps unsigned counts in signed types and the reverse. Numbers are the same modulo 2^bits either way; what
-differs is where they are cut. In the wrong reading neighbouring pixels jump across the whole range where in the right
-one they go on smoothly. Evidence is taken in this order: the pixels, a flag of the file (IMOD's of signed bytes), the
-least and greatest number that the header states, the type.
+Software stores unsigned counts in signed types and vice versa. The numbers are the same modulo 2^bits either way, but
+they are cut at different places. In the wrong reading, neighbouring pixels jump across the whole range where they
+continue smoothly in the right one. Evidence is used in this order: the pixels, a flag of the file (IMOD's for signed
+bytes), the least and greatest number that the header states, the type.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _Evidence = tuple[bool, str]  # that the numbers are signed, and what says so
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """How integers are to be read, why, and what speaks against it."""
+    """How to read integers, why, and the evidence against it."""
 
     dtype: np.dtype
     why: str = "so says their type"
@@ -32,7 +32,7 @@ class Reading:
 
 
 def settle_signs(stack: Stack) -> None:
-    """Read integers of 8 or 16 bits with or without a sign as the evidence says, and tell where the type was wrong."""
+    """Read integers of 8 or 16 bits with or without a sign, by the evidence, and say if the type was wrong."""
     frames = stack.frames
     if frames.dtype.kind not in "iu" or frames.dtype.itemsize > 2 or 0 in frames.shape:
         return
@@ -52,7 +52,7 @@ def settle_signs(stack: Stack) -> None:
 def read_signs(
     frames: Frames, *, stated: tuple[float, float] | None = None, is_flagged_signed: bool | None = None
 ) -> Reading:
-    """The reading of the integers in `frames`, of 8 or 16 bits, that the evidence speaks for.
+    """The reading of the integers in `frames`, of 8 or 16 bits, that the evidence supports.
 
     stated             least and greatest number as the header gives them
     is_flagged_signed  what the file's flag says; None without one
@@ -128,7 +128,7 @@ def _of_flag(is_flagged_signed: bool | None) -> _Evidence | None:
 
 
 def _of_header(stated: tuple[float, float] | None, signed: np.ndarray, unsigned: np.ndarray) -> _Evidence | None:
-    """The reading whose numbers lie within those stated, if the other's do not."""
+    """The reading whose numbers lie inside the stated range, if those of the other do not."""
     # software that does not count them writes low >= high
     if stated is None or not np.isfinite(stated).all() or stated[0] >= stated[1]:
         return None

@@ -70,10 +70,10 @@ class StoredSeries:
         rows     slice of rows (y): slabs of rows can be processed one after the other
         binning  means of so many by so many pixels; what is left over at the end of rows and columns is dropped
 
-        Only the frames that are asked for are read, one at a time. Numbers that float32 cannot hold (integers beyond
-        2^24, float64) are rounded, which the history says: the rounding, one part in 2^24, lies far below the shot
-        noise of any count. Raises TsgError for a truncated file, values that are not finite, and frames of a foreign
-        file that lie in another order than its angles.
+        Only the requested frames are read, one at a time. Numbers that float32 cannot hold (integers beyond 2^24,
+        float64) are rounded, and the history says so; the rounding, one part in 2^24, is far below the shot noise of
+        any count. Raises TsgError for a truncated file, values that are not finite, and frames of a foreign file whose
+        order differs from that of its angles.
         """
         if not (isinstance(binning, int | np.integer) and binning >= 1):
             raise TsgError(f"binning={binning} must be a whole number of pixels, 1 or more")

@@ -1,8 +1,8 @@
 """Which source of the tilt angles and of the pixel size is trusted if a file has several.
 
-Angles, in this order: those given; the refined ones of an aligned stack (.ali with .tlt); those in the file; a text
-file beside it (.rawtlt, .tlt); a .mdoc beside it. A source that cannot be right is passed over and named; so is one
-that differs by an offset. Where two give a frame different angles, as by another order or sign, neither is believed.
+Angles are taken, in this order, from: those given; the refined ones of an aligned stack (.ali with .tlt); the file; a
+text file beside it (.rawtlt, .tlt); a .mdoc beside it. A source that cannot be right is skipped and named; so is one
+that differs by an offset. If two sources give a frame different angles, by another order or sign, neither is trusted.
 """
 
 import os
