@@ -9,13 +9,14 @@ import torch
 from ase import Atoms
 
 from tsg_core.errors import TsgError
-from tsg_core.microscope import ABERRATED, NON_ABERRATED
+from tsg_core.microscope import ABERRATED, MICROSCOPES, NON_ABERRATED
 from tsg_core.optics.pixels import PaddedFrame
 from tsg_core.optics.probe import abtem_lens, probe_wave
 from tsg_core.simulation import detection_matrix as module
 from tsg_core.simulation import simulate_tilt_series
 from tsg_core.simulation.detection_matrix import FLANK_A, box_of, detection_matrix
 from tsg_core.simulation.matrix_scan import scan_spectrum, window_coefficients
+from tsg_core.simulation.multislice import frames_of_microscopes
 from tsg_core.simulation.specimen import tilted_cell
 
 TILT_deg, SAMPLING_A, SLICE_A = 20.0, 0.09375, 1.5
@@ -152,6 +153,26 @@ def test_the_engine_is_abtem_s_in_the_same_frame():
     ours = simulate_tilt_series(atoms, engine="multislice", **options)
     r, total = likeness(ours.frames, theirs.frames)
     assert r > 0.9999 and total == pytest.approx(1, abs=0.02)  # abTEM's ring is made of whole pixels of a small box
+
+
+def test_frames_of_several_microscopes_are_those_of_each():
+    options = {"microscopes": MICROSCOPES, "tilt_deg": TILT_deg, "cone_mrad": 38.0, **EXACT}
+    frames = frames_of_microscopes(ATOMS, shape=(20, 24), pixel_size_A=0.4, **options)
+    alone = simulate_tilt_series(
+        ATOMS,
+        microscope=NON_ABERRATED,
+        tilt_deg=[TILT_deg],
+        shape=(20, 24),
+        field_of_view_A=9.6,
+        engine="multislice",
+        cone_mrad=38.0,
+        **EXACT,
+    )
+    np.testing.assert_allclose(frames["non_aberrated"], alone.frames[0], atol=1e-5 * alone.frames.max())
+    assert frames["aberrated"].max() < 0.5 * frames["non_aberrated"].max()
+    other = {**MICROSCOPES, "bright": replace(ABERRATED, detector_inner_mrad=50.0)}
+    with pytest.raises(TsgError, match="make another for this microscope"):
+        frames_of_microscopes(ATOMS, shape=(20, 24), pixel_size_A=0.4, **{**options, "microscopes": other})
 
 
 def test_frozen_phonons_average_displaced_atoms(matrix):
