@@ -178,24 +178,23 @@ def _check_methods(methods: Sequence[str]) -> None:
 
 
 def _trusted(trend: ErrorTrend, left_out: LeftOut, linear: int, spacing_deg: float) -> ErrorTrend:
-    """The trend, restricted to methods whose gain over linear interpolation can be trusted: all, some, or only linear.
+    """The trend, restricted to methods whose gain over linear interpolation can be trusted.
 
-    Left-out frames must show the gain or, if it comes from the power law alone, agree on it. If they do not, only those
-    methods remain that did no worse than linear on the left-out frames themselves.
+    A method did no worse than linear on the left-out frames themselves, or these agree that it will be better at the
+    spacing of the whole series. Only linear remains if the blend of the others gains too little.
     """
-    no_worse = np.flatnonzero(trend.mse <= trend.mse[linear])
-    for allowed in (None, tuple(no_worse.tolist())):
-        tried = replace(trend, allowed=allowed)
-        weights, expected = tried.blend(spacing_deg)
-        gain_dB = 10 * np.log10(max(tried.at(spacing_deg)[linear], 1e-300) / max(expected, 1e-300))
-        if gain_dB <= AS_GOOD_dB:
-            continue
-        if tried.mse[linear] > tried.blended(weights, tried.spacing_deg):
-            return tried
-        carried_dB, error_dB = carried_gain_dB(left_out, weights, over=linear, spacing_deg=spacing_deg)
-        if min(gain_dB, carried_dB - error_dB) > UNSHOWN_dB:
-            return tried
-    return replace(trend, allowed=(linear,))
+    at = np.maximum(trend.at(spacing_deg), 1e-300)
+    trusted = []
+    for method, alone in enumerate(np.eye(len(at))):
+        if trend.mse[method] > trend.mse[linear]:
+            carried_dB, error_dB = carried_gain_dB(left_out, alone, over=linear, spacing_deg=spacing_deg)
+            if min(10 * np.log10(at[linear] / at[method]), carried_dB - error_dB) <= UNSHOWN_dB:
+                continue
+        trusted.append(method)
+    tried = replace(trend, allowed=tuple(trusted))
+    _, expected = tried.blend(spacing_deg)
+    gains = at[linear] > expected * 10 ** (AS_GOOD_dB / 10)
+    return tried if gains else replace(trend, allowed=(linear,))
 
 
 def _weights(choice: Choice, spacing_deg: float) -> np.ndarray:

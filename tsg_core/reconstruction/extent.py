@@ -5,7 +5,7 @@ show. A box as wide as all rays reach, and no thicker than the object, has room 
 Nature Materials 21, 95, 2022). Left-out frames reveal how thick the object is and how noisy the frames are.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -156,10 +156,11 @@ def cropped(volume: np.ndarray, *, n_x: int) -> np.ndarray:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Search:
-    """Every third frame is left out and predicted from the others by an object in a box."""
+    """Every third frame, from the `first` on, is left out and predicted from the others by an object in a box."""
 
     series: TiltSeries
     width_A: float | None
+    first: int = 1
 
     @classmethod
     def of(cls, series: TiltSeries, *, width_A: float | None) -> "_Search":
@@ -184,25 +185,33 @@ class _Search:
 
     def error_of(self, box: Box) -> float:
         """The lowest error after any of the iterations: stopping early regularises like damping."""
-        return min(self._errors(box, damping=0.0, judged=PATH))
+        return self._mean(lambda fold: min(fold._errors(box, damping=0.0, judged=PATH)))
 
     def error_inside(self) -> float:
         """The lowest error without an extended object: one inside the frame, non-negative or free, or none."""
-        n_px, (kept, out) = self.series.frames.shape[2], self._parts()
-        known = self.series.subset(kept)
-        volume = os_em(known, microscope=None, allow_negative=True)
-        drawn = project(volume, tilt_deg=self.series.tilt_deg)
+        n_px = self.series.frames.shape[2]
         return min(
-            self.error_of(Box(n_px, n_px)),
-            self._error(self._carried(known.frames - drawn[kept]) + drawn[out] - self.series.frames[out]),
-            self._error(self._carried(known.frames) - self.series.frames[out]),
+            self.error_of(Box(n_px, n_px)), self._mean(_Search._error_non_negative), self._mean(_Search._error_linear)
         )
 
     def error_with(self, extent: Extent) -> float:
-        *_, error = self._errors(
-            extent.box(self.series), damping=extent.damping(self.series), judged=(extent.n_iterations,)
-        )
-        return error
+        box, damping, judged = extent.box(self.series), extent.damping(self.series), (extent.n_iterations,)
+        return self._mean(lambda fold: min(fold._errors(box, damping=damping, judged=judged)))
+
+    def _mean(self, error_of_fold: Callable[["_Search"], float]) -> float:
+        """Geometric mean over three folds, in which every inner frame is left out once."""
+        folds = [replace(self, first=first) for first in (1, 2, 3) if first < len(self.series) - 1]
+        return float(np.exp(np.mean([np.log(error_of_fold(fold)) for fold in folds])))
+
+    def _error_non_negative(self) -> float:
+        kept, out = self._parts()
+        known = self.series.subset(kept)
+        drawn = project(os_em(known, microscope=None, allow_negative=True), tilt_deg=self.series.tilt_deg)
+        return self._error(self._carried(known.frames - drawn[kept]) + drawn[out] - self.series.frames[out])
+
+    def _error_linear(self) -> float:
+        kept, out = self._parts()
+        return self._error(self._carried(self.series.frames[kept]) - self.series.frames[out])
 
     def _errors(self, box: Box, *, damping: float, judged: tuple[int, ...]) -> Iterator[float]:
         """Errors after the numbers of iterations in `PATH`."""
@@ -219,7 +228,7 @@ class _Search:
 
     def _parts(self) -> tuple[np.ndarray, np.ndarray]:
         """Indices to keep, and indices to leave out."""
-        out = np.arange(1, len(self.series) - 1, 3)
+        out = np.arange(self.first, len(self.series) - 1, 3)
         return np.setdiff1d(np.arange(len(self.series)), out), out
 
     def _carried(self, residual: np.ndarray) -> np.ndarray:
