@@ -10,18 +10,14 @@ torch.set_num_threads(1)  # arrays are small here: threads would spend their tim
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def pytest_collection_modifyitems(config, items):
-    """What needs the chapters or the book comes last, so that quick failures show first.
-
-    With several processes (`-n 2 --dist loadgroup`) one of them does all that, from the start, since it takes longest.
-    """
-    several = hasattr(config, "workerinput") or getattr(config.option, "numprocesses", None)
+@pytest.hookimpl(tryfirst=True)  # before `-m` selects by markers
+def pytest_collection_modifyitems(items):
+    """What needs the chapters or the book is marked so, and comes last, so that quick failures show first."""
     shared = {"smoke_run", "built_book"}
     for item in items:
         if shared & set(getattr(item, "fixturenames", ())):
-            item.add_marker(pytest.mark.xdist_group("chapters"))
-    first_to_last = -1 if several else 1
-    items.sort(key=lambda item: first_to_last * len(shared & set(getattr(item, "fixturenames", ()))))
+            item.add_marker("chapters")
+    items.sort(key=lambda item: len(shared & set(getattr(item, "fixturenames", ()))))
 
 
 @pytest.fixture(scope="session")
