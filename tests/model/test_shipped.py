@@ -27,7 +27,8 @@ def test_the_wheel_holds_every_file_beside_the_code():
     with (ROOT / "pyproject.toml").open("rb") as file:
         patterns = tomllib.load(file)["tool"]["setuptools"]["package-data"]
     files = [path for package in ("tsg_core", "tsgbook") for path in (ROOT / package).rglob("*") if path.is_file()]
-    beside = {path for path in files if path.suffix not in (".py", ".pyc") and not path.name.startswith(".")}
+    files = [path for path in files if "__pycache__" not in path.parts]
+    beside = {path for path in files if path.suffix != ".py" and not path.name.startswith(".")}
     packed = {path for package, names in patterns.items() for name in names for path in _folder(package).glob(name)}
     assert beside <= packed
     assert {path.suffix for path in beside} >= {".yaml", ".safetensors", ".csv", ".md", ".npz", ".html"}
