@@ -38,7 +38,10 @@ def test_same_seed_same_particles_other_seed_others():
     assert [a.info["name"] for a in first] != [a.info["name"] for a in other]
 
 
-@pytest.mark.parametrize(("n", "diameter_A", "message"), [(0, (9, 20), "n=0"), (4, (1.0, 1.1), "diameter_A")])
+@pytest.mark.parametrize(
+    ("n", "diameter_A", "message"),
+    [(0, (9, 20), "n=0"), (4, (1.0, 1.1), "a diameter from 1 to 1.1 A; widen the range")],
+)
 def test_impossible_requests_are_named(n, diameter_A, message):
     with pytest.raises(TsgError, match=message):
         training_particles(n, seed=0, diameter_A=diameter_A)

@@ -84,4 +84,4 @@ def _draw(
             atoms.cell, atoms.pbc = None, False
             atoms.info = {"name": f"{element} {shape} {len(atoms)}", "shape": shape, "element": element}
             return atoms
-    raise TsgError(f"no {element} {shape} has a diameter from {low_A:g} to {high_A:g} A; widen diameter_A")
+    raise TsgError(f"no {element} {shape} has a diameter from {low_A:g} to {high_A:g} A; widen the range of diameters")
