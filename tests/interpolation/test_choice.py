@@ -231,6 +231,8 @@ def test_the_power_is_believed_as_far_as_pairs_of_errors_show_it(n_pairs, scatte
         near=np.repeat([True, False], n_pairs),
     )
     assert lowest < error_trend(left_out).power[0] < highest
+    of_object = error_trend(replace(left_out, of_object=np.array([True]))).power[0]
+    assert of_object <= 2 + 2 * n_pairs / (n_pairs + 4) + 0.01  # half-way to 4 with four pairs, however well they agree
 
 
 @pytest.mark.parametrize("n", [3, 4, 6, 7, 9, 12, 31, 91])

@@ -23,6 +23,8 @@ USUAL, POWERS_SPREAD = 2.0, 1.0  # prior for the power, and the spread of powers
 NOISE_ERRORS = 4.0  # standard errors allowed for noise: counted electrons scatter more than normal noise
 FEW = 12  # frames of which one is left out at a time
 LEAST_PAIRS = 3  # needed for a standard error
+OF_OBJECT = frozenset({"sirt_reprojection", "reprojection", "kriging", "informed", "atoms"})  # fitted to all frames
+LIKE_PAIRS = 4  # pairs against which the power of a fitted object counts as much as the usual one
 LEAST_WEIGHT = 0.1  # of a method in a blend
 RIDGE = 1e-4  # of the mean squared error, added to each method's own: methods that agree share their weight
 Predict = Callable[[str, TiltSeries, np.ndarray], np.ndarray]
@@ -37,6 +39,7 @@ class LeftOut:
     truth       (n, n_y, n_x), as measured
     predicted   (n_method, n, n_y, n_x)
     near        (n,) True if both neighbours were kept, False if the nearest kept frames were two away
+    of_object   (n_method,) True for methods that fit one object to all frames; None for none of them
     """
 
     tilt_deg: np.ndarray
@@ -44,6 +47,7 @@ class LeftOut:
     truth: np.ndarray
     predicted: np.ndarray
     near: np.ndarray
+    of_object: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -169,6 +173,7 @@ def leave_out(
         truth=series.frames[left],
         predicted=predicted[[m not in failed for m in methods]] if failed else predicted,
         near=np.concatenate([np.full(len(out), near) for _, out, near in parts]),
+        of_object=np.array([method in OF_OBJECT for method in applying]),
     )
     return left_out, applying, failed
 
@@ -235,9 +240,10 @@ def _pairs(left_out: LeftOut) -> tuple[np.ndarray, np.ndarray]:
 def _powers(left_out: LeftOut, mse: np.ndarray, floor: float) -> np.ndarray:
     """Powers (n_method,) of the spacing, from frames left out both with near and with far neighbours kept.
 
-    The error of a fitted object jumps when most of its frames are gone, and how hard a frame is depends on its angle.
-    The power from the pairs of errors (n_method, n) is therefore weighted against the usual power: the smaller its
-    variance, from the scatter of the pairs, is compared with that of powers in general, the more it counts.
+    How hard a frame is depends on its angle. The power from the pairs of errors (n_method, n) is therefore weighted
+    against the usual power: the smaller its variance, from the scatter of the pairs, is compared with that of powers in
+    general, the more it counts. The error of a fitted object jumps when most of its frames are gone, alike in all
+    pairs, so that their scatter does not tell: its power counts no more than the number of pairs against `LIKE_PAIRS`.
     """
     near, far = _pairs(left_out)
     usual = np.full(len(mse), USUAL)
@@ -250,6 +256,8 @@ def _powers(left_out: LeftOut, mse: np.ndarray, floor: float) -> np.ndarray:
     each = np.log(np.maximum(mse[:, far], 1e-300) / np.maximum(mse[:, near], 1e-300)) / step
     variance = each.var(axis=1, ddof=1) / len(near)
     share = POWERS_SPREAD**2 / (POWERS_SPREAD**2 + variance)
+    if left_out.of_object is not None:
+        share[left_out.of_object] = share[left_out.of_object].clip(max=len(near) / (len(near) + LIKE_PAIRS))
     return np.where(np.isfinite(found), share * found + (1 - share) * usual, usual)
 
 
