@@ -416,7 +416,7 @@ results.show(
 # fitted to all frames), even more closely. Testing a method on frames of its own model is called an **inverse crime**: real
 # electrons do not follow a convolution. The package ships a series made by another model, PRISM, which includes channelling:
 # 77 atoms of ytterbium at 35 mrad. Its frames are 6° apart; every second or every fourth counts as measured, and the others
-# are predicted. [Chapter 9](09_one_object.ipynb) does the same for multislice frames of both microscopes.
+# are predicted. [Chapter 8](08_one_object.ipynb) does the same for multislice frames of both microscopes.
 
 # %%
 multislice_series, true_positions_A = prism_series()

@@ -26,7 +26,7 @@
 # |---|---|
 # | **You need** | [Chapter 6](06_prediction.ipynb) |
 # | **You learn** | how SIRT works; Reference, Sparse and Mix; how to compare objects, densities and atoms; what such a comparison can prove; whether few good frames beat many noisy ones |
-# | **Next** | [Chapter 8](08_your_own_sample.ipynb): your own series |
+# | **Next** | [Chapter 8](08_one_object.ipynb) follows the methods from two frames to the one object that all frames show |
 
 # %% tags=["parameters"]
 artifacts = "artifacts/smoke"

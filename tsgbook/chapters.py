@@ -57,8 +57,8 @@ CHAPTERS = (
         makes=(VOLUME_METRICS, DOSE_METRICS, EXAMPLE_VOLUMES, EXAMPLE_SLICES),
         needs=("02_simulation",),
     ),
-    Chapter(name="08_your_own_sample", makes=(OWN_SAMPLE,)),
-    Chapter(name="09_one_object", makes=(OFF_MODEL_METRICS, OBJECT_VOLUMES, OBJECT_DOSE), needs=("02_simulation",)),
+    Chapter(name="08_one_object", makes=(OFF_MODEL_METRICS, OBJECT_VOLUMES, OBJECT_DOSE), needs=("02_simulation",)),
+    Chapter(name="09_your_own_sample", makes=(OWN_SAMPLE,)),
 )
 
 

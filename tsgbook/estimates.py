@@ -60,7 +60,7 @@ def work_of(chapter: str, parameters: Parameters) -> Work:
         "05_training": _training,
         "06_prediction": _prediction,
         "07_reconstruction": _reconstruction,
-        "09_one_object": _off_model,
+        "08_one_object": _off_model,
     }.get(chapter)
     return formula(parameters, parameters[chapter]) if formula else Work()
 

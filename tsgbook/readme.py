@@ -14,7 +14,7 @@ BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 def results_block(*, root: Path | None = None) -> str:
     """Markdown: mean PSNR of each method on the test particles and its paired gain over linear interpolation.
 
-    The gains off the methods' own model (chapter 9) follow, if they are recorded. Raises TsgError if no run is
+    The gains off the methods' own model (chapter 8) follow, if they are recorded. Raises TsgError if no run is
     recorded.
     """
     table, sidecar = load_results("frame_metrics", root=root)

@@ -90,7 +90,7 @@ def test_paths_on_the_command_line_count_from_where_it_is_given(tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     for given, expected in (("20240711/#1.mrc", tmp_path / "20240711" / "#1.mrc"), ("/x.mrc", "/x.mrc"), ("", "")):
         profile = load_profile("smoke", overrides=[f"series_path={given}"], root=ROOT)
-        assert profile.parameters["08_your_own_sample"]["series_path"] == str(expected)
+        assert profile.parameters["09_your_own_sample"]["series_path"] == str(expected)
 
 
 def test_unknown_profile_lists_those_there(load):
@@ -109,8 +109,8 @@ def test_unknown_profile_lists_those_there(load):
         ("chapters: {09_more: {}}", "'09_more', which the book has not"),
         ("chapters: {06_prediction: {gaps: [13]}}", "gaps holds 13"),
         ("chapters: {07_reconstruction: {dose_gaps: [1, 13]}}", "07_reconstruction.dose_gaps holds 13"),
-        ("chapters: {09_one_object: {volume_gaps: [0]}}", "volume_gaps holds 0"),
-        ("chapters: {09_one_object: {test_rates: [2.5]}}", "test_rates holds 2.5"),
+        ("chapters: {08_one_object: {volume_gaps: [0]}}", "volume_gaps holds 0"),
+        ("chapters: {08_one_object: {test_rates: [2.5]}}", "test_rates holds 2.5"),
         ("chapters: {07_reconstruction: {example_gaps: []}}", "example_gaps is empty"),
     ],
 )

@@ -16,7 +16,7 @@
 # ---
 
 # %% [markdown]
-# # 9. From two frames to one object
+# # 8. From two frames to one object
 #
 # Interpolation uses the two frames next to the missing one. But all frames of a tilt series show the same object. This chapter
 # follows the methods from the first view to the second, tests them on frames that no method's own model made, and asks how
@@ -26,6 +26,7 @@
 # |---|---|
 # | **You need** | [Chapter 6](06_prediction.ipynb) for the methods; of the computed results only those of [Chapter 2](02_simulation.ipynb) |
 # | **You learn** | what each method assumes and how it fails; why the residual of an object cannot always be carried over; how much an inverse crime flatters a method; when fitted atoms can be trusted; whether stated uncertainties hold |
+# | **Next** | [Chapter 9](09_your_own_sample.ipynb) does all this with a series of your own |
 
 # %% tags=["parameters"]
 artifacts = "artifacts/smoke"

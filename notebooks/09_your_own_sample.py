@@ -16,7 +16,7 @@
 # ---
 
 # %% [markdown]
-# # 8. Your own sample
+# # 9. Your own sample
 #
 # You have a tilt series from a microscope: raw, noisy, not aligned, with few angles. This chapter takes it from the file to
 # the volume: look at it, prepare and align it, ask *its own frames* whether prediction helps, predict what is missing, with
