@@ -24,6 +24,7 @@ record simulation_likeness simulation.py likeness
 record detection_matrix detection_matrix.py abtem
 record detection_matrix detection_matrix.py cost
 record training training.py
+record gpu gpu.py
 record reconstruction reconstruction.py engines --slices 16 --pixels 128 --iterations 100
 record reconstruction reconstruction.py engines --slices 16 --pixels 512 --iterations 100 --measured 3 --engines sparse astra
 record reconstruction reconstruction.py methods
