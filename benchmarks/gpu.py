@@ -164,7 +164,8 @@ def main() -> int:
     print(f"{torch.get_num_threads()} threads of the CPU, and {device}\n")
     print("| path | CPU s | device s | ratio | difference | |\n|---|---|---|---|---|---|")
     size = SMALL if arguments.small else Size()
-    return int(not all([compared(name, size, arguments.device) for name in arguments.only]))
+    agreements = [compared(name, size, arguments.device) for name in arguments.only]
+    return int(not all(agreements))
 
 
 if __name__ == "__main__":
