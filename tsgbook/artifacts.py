@@ -4,7 +4,6 @@ Beside an artifact `NAME` lies `NAME.json`, written last: function, parameters, 
 versions, duration, date, size and checksum. This sidecar decides whether an artifact is current and whole.
 """
 
-import json
 import os
 import random
 import sys
@@ -13,13 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from tsg_core.errors import TsgError
-from tsg_core.tools.digests import _sizes, checksum, digest_of, disk_errors, remove, write_json
+from tsg_core.tools.digests import checksum, digest_of, disk_errors, read_json, remove, sizes, write_json
 from tsg_core.tools.provenance import package_versions, remember_sources
 
 from .chapters import maker_of
@@ -34,7 +32,10 @@ class Artifacts:
     """
 
     def __init__(self, folder: str | Path):
-        self.folder = in_repository(folder)
+        root = Path(folder).anchor or find_root()
+        self.folder = Path(os.path.normpath(Path(root, folder)))
+        if not self.folder.is_relative_to(root):
+            raise TsgError(f"artifacts={str(folder)!r} leads out of the repository; give it from its root, or in full")
         remember_sources()
 
     def make(
@@ -44,7 +45,6 @@ class Artifacts:
         *,
         parameters: Mapping[str, Any] | None = None,
         inputs: Iterable[str | Path] = (),
-        code: Iterable[ModuleType | str] = (),
     ) -> Path:
         """The path of an artifact, made by `function(path, **parameters)` unless the existing one is current.
 
@@ -54,126 +54,107 @@ class Artifacts:
 
         The artifact is current if everything in `recipe_of` is unchanged: the function's source and what it reads, the
         parameters (numbers, text, lists, arrays, dataclasses, atoms and functions by their contents; a path or a data
-        set by what lies there), and the project's modules that it uses or that `code` names; and also the contents of
-        `inputs`, names of artifacts or paths of files and folders that it opens itself.
+        set by what lies there), and the project's modules that it uses; and also the contents of `inputs`, names of
+        artifacts or paths of files and folders that it opens itself.
 
         Raises TsgError for a missing or truncated input, a value that its contents do not identify, a full disk, and a
         folder that cannot be written.
         """
-        recipe = recipe_of(function, parameters or {}, code=code)
-        recipe["inputs"] = self._inputs(str(other) for other in inputs if str(other))
+        recipe = recipe_of(function, parameters or {})
+        recipe["inputs"] = [self._input(str(other)) for other in inputs if str(other)]
         if self._current(name, recipe):
             return self.folder / name
         partial = self._partial(name, digest_of(recipe))
         with disk_errors(f"writing {name} in {self.folder}"):
             self.folder.mkdir(parents=True, exist_ok=True)
             duration_s = self._build(partial, function, parameters or {})
-            self._finish(name, partial, recipe | {"duration_s": duration_s})
+            self._finish(name, partial, recipe | {"duration_s": round(duration_s, 3)})
         return self.folder / name
 
     def path(self, name: str) -> Path:
         """The path of an artifact; raises TsgError, with the command that makes it, if it is missing or not whole."""
-        self._whole(name)
+        self.whole(name)
         return self.folder / name
 
     def provenance(self, name: str) -> dict[str, Any]:
         """The sidecar: parameters, inputs, code, versions, duration_s, made (date), bytes, sha256."""
-        sidecar = self._sidecar(name)
+        sidecar = read_json(self._sidecar(name))
         if sidecar is None:
-            raise TsgError(f"{self.folder / name} {self._why_missing(name)}; {self._remedy(name)}")
+            why = "was not finished" if (self.folder / name).exists() else "is missing"
+            raise TsgError(f"{self.folder / name} {why}; {self._remedy(name)}")
+        return sidecar
+
+    def whole(self, name: str) -> dict[str, Any]:
+        """The sidecar of an artifact that is as it was written; else TsgError.
+
+        Of a folder only the sizes of the files are compared.
+        """
+        sidecar, path = self.provenance(name), self.folder / name
+        found = sizes(path)
+        for inner, size in sidecar.get("files", {".": sidecar["bytes"]}).items():
+            if found.get(inner) != size:
+                state = f"{found[inner]} bytes long instead of {size} bytes" if inner in found else "missing"
+                raise TsgError(f"{path / inner} is {state}; {self._remedy(name)}")
+        if path.is_file() and checksum(path) != sidecar["sha256"]:
+            raise TsgError(f"{path} is not what was written (its checksum differs); {self._remedy(name)}")
         return sidecar
 
     def names(self) -> list[str]:
         """Names of the finished artifacts, sorted."""
-        return sorted(
-            path.name.removesuffix(".json")
-            for path in self.folder.glob("*.json")
-            if (self.folder / path.name.removesuffix(".json")).exists()
-        )
+        names = (path.name.removesuffix(".json") for path in self.folder.glob("*.json"))
+        return sorted(name for name in names if (self.folder / name).exists())
 
     def forget(self, name: str) -> None:
         """Make the next `make` build an artifact from scratch, whatever is there."""
-        remove(self._sidecar_path(name))
+        remove(self._sidecar(name))
         self._remove_partials(name)
 
-    def _whole(self, name: str) -> dict[str, Any]:
-        sidecar = self.provenance(name)
-        path = self.folder / name
-        if not path.exists():
-            raise TsgError(f"{path} is missing; {self._remedy(name)}")
-        if path.is_dir():
-            sizes = _sizes(path)
-            for inner, size in sidecar.get("files", {}).items():
-                if sizes.get(inner) != size:
-                    found = "missing" if inner not in sizes else f"{sizes[inner]} bytes long"
-                    raise TsgError(f"{path / inner} is {found} instead of {size} bytes; {self._remedy(name)}")
-        elif path.stat().st_size != sidecar["bytes"]:
-            found = path.stat().st_size
-            raise TsgError(f"{path} is {found} bytes long instead of {sidecar['bytes']}; {self._remedy(name)}")
-        elif checksum(path) != sidecar["sha256"]:
-            raise TsgError(f"{path} is not what was written (its checksum differs); {self._remedy(name)}")
-        return sidecar
+    def _input(self, name: str) -> dict[str, str]:
+        if maker_of(name) or self._sidecar(name).exists():
+            return {"artifact": name, "sha256": self.whole(name)["sha256"]}
+        return outside_file(name, "an input")
 
-    def _inputs(self, names: Iterable[str]) -> dict[str, str]:
-        found: dict[str, str] = {}
-        for name in names:
-            if maker_of(name) or self._sidecar(name):
-                found[name] = self._whole(name)["sha256"]
-            else:
-                outside = outside_file(name, "an input")
-                same_name = found.get(outside["file"], "")  # of another folder
-                found[outside["file"]] = digest_of([same_name, outside["sha256"]]) if same_name else outside["sha256"]
-        return found
-
-    def _current(self, name: str, recipe: dict) -> bool:
-        sidecar = self._sidecar(name)
-        if sidecar is None or any(digest_of(sidecar.get(key)) != digest_of(value) for key, value in recipe.items()):
-            return False
+    def _current(self, name: str, recipe: dict[str, Any]) -> bool:
         try:
-            self._whole(name)
+            sidecar = self.whole(name)
         except TsgError:
             return False
-        return True
+        return all(digest_of(sidecar.get(key)) == digest_of(value) for key, value in recipe.items())
 
     def _build(self, partial: Path, function: Callable[..., Any], parameters: Mapping[str, Any]) -> float:
         clock = partial.with_name(f"{partial.name}.seconds")
         if not partial.is_dir():
             remove(partial)
             remove(clock)
-        earlier_s = float(clock.read_text()) if clock.exists() else 0.0
-        started = time.perf_counter()
+        started = time.perf_counter() - (read_json(clock) or 0.0)
         try:
             with _fixed_random_numbers():
                 function(partial, **parameters)
         except BaseException:
             if partial.is_dir():
-                clock.write_text(str(earlier_s + time.perf_counter() - started))
+                write_json(clock, time.perf_counter() - started)
             else:
                 remove(partial)
             raise
-        remove(clock)
         if not partial.exists():
-            raise RuntimeError(f"the build wrote nothing at {partial}")
-        return earlier_s + time.perf_counter() - started
+            raise TsgError(f"{function.__qualname__} wrote nothing at the path that it was given")
+        return time.perf_counter() - started
 
     def _finish(self, name: str, partial: Path, made: dict[str, Any]) -> None:
-        files = {"files": _sizes(partial)} if partial.is_dir() else {}
-        size = sum(files["files"].values()) if files else partial.stat().st_size
+        files = sizes(partial)
         sidecar = {
             "name": name,
             **made,
-            "duration_s": round(made["duration_s"], 3),
             "made": datetime.now(UTC).isoformat(timespec="seconds"),
             "versions": package_versions(),
-            "bytes": size,
+            "bytes": sum(files.values()),
             "sha256": checksum(partial),
-            **files,
+            "files": files,
         }
-        path = self.folder / name
-        remove(self._sidecar_path(name))
-        remove(path)
-        partial.rename(path)
-        write_json(self._sidecar_path(name), sidecar)
+        remove(self._sidecar(name))
+        remove(self.folder / name)
+        partial.rename(self.folder / name)
+        write_json(self._sidecar(name), sidecar)
         self._remove_partials(name)
 
     def _remove_partials(self, name: str) -> None:
@@ -185,34 +166,14 @@ class Artifacts:
         path = self.folder / name
         return path.with_name(f"{path.stem}.partial-{digest}{path.suffix}")
 
-    def _sidecar_path(self, name: str) -> Path:
+    def _sidecar(self, name: str) -> Path:
         return self.folder / f"{name}.json"
-
-    def _sidecar(self, name: str) -> dict[str, Any] | None:
-        try:
-            return json.loads(self._sidecar_path(name).read_text(encoding="utf-8"))
-        except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError, UnicodeDecodeError):
-            return None
-
-    def _why_missing(self, name: str) -> str:
-        return "was not finished" if (self.folder / name).exists() else "is missing"
 
     def _remedy(self, name: str) -> str:
         chapter = maker_of(name)
         if chapter is None:
             return "no chapter makes it"
         return f"chapter {chapter} makes it: tsg run --profile {self.folder.name} --only {chapter} --force"
-
-
-def in_repository(folder: str | Path) -> Path:
-    """A folder, with relative paths counted from the repository's root; raises TsgError if it leads out of it."""
-    if Path(folder).is_absolute():
-        return Path(folder)
-    root = find_root()
-    path = Path(os.path.normpath(root / folder))
-    if not path.is_relative_to(root):
-        raise TsgError(f"artifacts={str(folder)!r} leads out of the repository; give it from its root, or in full")
-    return path
 
 
 @contextmanager

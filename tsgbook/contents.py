@@ -10,7 +10,8 @@ import inspect
 import os
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
@@ -19,26 +20,23 @@ import numpy as np
 
 from tsg_core.errors import TsgError
 from tsg_core.tools.digests import checksum, digest_of
-from tsg_core.tools.provenance import PACKAGES, code_text, code_version, imported_modules, runs_the_book, source_of
+from tsg_core.tools.provenance import PACKAGES, code_text, code_version, imported_names, runs_the_book, source_of
 
 _FUNCTIONS = (FunctionType, BuiltinFunctionType, np.ufunc, type)
-_SHORT = 32  # arrays with up to this many numbers are recorded as they are
 _REMEDY = "give the values that it holds as parameters, or a path, or let the function make it"
 
 
-def recipe_of(
-    function: Callable[..., Any], parameters: Mapping[str, Any], *, code: Iterable[ModuleType | str] = ()
-) -> dict[str, Any]:
+def recipe_of(function: Callable[..., Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
     """What `function(path, **parameters)` depends on: `function`, `parameters`, and `code`, a hash of project modules.
 
     A function of this project or of an installed package is recorded by its name; `code` includes the project's modules
-    that it uses, and those named. Any other function, such as one defined in a notebook, is recorded by its source and
+    that it uses. Any other function, such as one defined in a notebook, is recorded by its source and
     by the contents of the values, functions and modules that it reads. Raises TsgError for anything that its contents
     do not identify, such as a lambda, a random number generator or an open file.
     """
     if not isinstance(function, _FUNCTIONS):
         raise TsgError(f"{_kind(function)} cannot make a result; give a function that is defined with `def`")
-    contents = _Contents(code)
+    contents = _Contents()
     made_by = contents.of(function, "the function")
     given = {key: contents.of(value, f"the parameter {key}") for key, value in parameters.items()}
     return {"function": made_by, "parameters": given, "code": code_version(contents.modules)}
@@ -56,8 +54,8 @@ def outside_file(path: str | os.PathLike, what: str) -> dict[str, str]:
 
 
 class _Contents:
-    def __init__(self, code: Iterable[ModuleType | str]):
-        self.modules = {module if isinstance(module, str) else module.__name__ for module in code}
+    def __init__(self) -> None:
+        self.modules: set[str] = set()
         self.seen: set[int] = set()  # functions, which may call one another in a circle
 
     def of(self, value: Any, what: str) -> Any:
@@ -71,7 +69,8 @@ class _Contents:
         if isinstance(value, np.generic):
             return self.of(value.item(), what)
         if isinstance(value, np.ndarray) and value.dtype != object:
-            return _of_array(value)
+            digest = hashlib.sha256(value.tobytes()).hexdigest()[:16]
+            return {"dtype": str(value.dtype), "shape": list(value.shape), "digest": digest}
         if isinstance(value, Mapping):
             return {str(key): self.of(item, what) for key, item in value.items()}
         if isinstance(value, (set, frozenset)):
@@ -117,8 +116,10 @@ class _Contents:
         self.seen.add(id(function))
         tree = _tree(function)
         reads = {key: self.of(value, f"{key}, which {name} reads,") for key, value in _values_read(function)}
-        self.modules |= {m for m in imported_modules(tree) if source_of(m) and not runs_the_book(m)}
-        imports = {top: self.of_module(top, what) for top in sorted(_imports(tree))}
+        imported = imported_names(tree)
+        self.modules |= {name for name in imported if source_of(name) and not runs_the_book(name)}
+        others = sorted({name.split(".")[0] for name in imported} - set(PACKAGES))
+        imports = {name: self.of_module(name, what) for name in others}
         return found | {"source": digest_of(code_text(tree)), "reads": reads, "imports": imports}
 
 
@@ -126,13 +127,6 @@ def checksum_of_code(folder: Path) -> str:
     """Hash of the Python files of a package, or of those beside a module."""
     files = folder.rglob("*.py") if (folder / "__init__.py").exists() else folder.glob("*.py")
     return digest_of([[file.relative_to(folder).as_posix(), checksum(file)] for file in sorted(files)])
-
-
-def _of_array(array: np.ndarray) -> Any:
-    if array.size <= _SHORT and array.dtype.kind in "biufU":
-        return array.tolist()
-    digest = hashlib.sha256(array.tobytes()).hexdigest()[:16]
-    return {"dtype": str(array.dtype), "shape": list(array.shape), "digest": digest}
 
 
 def _tree(function: FunctionType) -> ast.Module:
@@ -165,23 +159,14 @@ def _loaded(module: str) -> str:
     """Hash of the functions and classes of a module as they are in memory; "" where it is not loaded."""
     values = vars(sys.modules[module]).values() if module in sys.modules else ()
     own = [value for value in values if getattr(value, "__module__", None) == module]
-    functions = [value for value in own if isinstance(value, FunctionType)]
-    functions += [f for value in own if isinstance(value, type) for f in vars(value).values()]
+    functions = chain.from_iterable(vars(value).values() if isinstance(value, type) else [value] for value in own)
     return digest_of([_bytecode(f.__code__) for f in functions if isinstance(f, FunctionType)])
 
 
 def _bytecode(code: CodeType) -> list:
     sets_sorted = [sorted(map(repr, c)) if isinstance(c, frozenset) else c for c in code.co_consts]
     constants = [_bytecode(c) if isinstance(c, CodeType) else repr(c) for c in sets_sorted]
-    return [code.co_name, code.co_code.hex(), code.co_names, constants]
-
-
-def _imports(tree: ast.AST) -> set[str]:
-    """Top-level names of what a function imports, except this project's."""
-    nodes = list(ast.walk(tree))
-    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
-    names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
-    return {name.split(".")[0] for name in names} - set(PACKAGES)
+    return [code.co_name, code.co_code.hex(), code.co_exceptiontable.hex(), code.co_names, code.co_varnames, constants]
 
 
 def _own_folder(module: str) -> Path | None:
@@ -189,17 +174,15 @@ def _own_folder(module: str) -> Path | None:
     top = module.split(".")[0]
     if top in sys.stdlib_module_names:
         return None
-    loaded = sys.modules.get(module) or sys.modules.get(top)
-    spec = None if getattr(loaded, "__file__", None) else importlib.util.find_spec(top)
-    file = Path(spec.origin if spec and spec.origin else getattr(loaded, "__file__", None) or "")
-    if {"site-packages", "dist-packages"} & set(file.parts):
+    file = getattr(sys.modules.get(module) or sys.modules.get(top), "__file__", None)
+    if file is None:
+        spec = importlib.util.find_spec(top)
+        file = spec.origin if spec else None
+    if file and {"site-packages", "dist-packages"} & set(Path(file).parts):
         return None
-    if not file.is_absolute():
+    if not file or not Path(file).is_absolute():
         raise TsgError(f"the code of {module} is not known; put it into a .py file")
-    folder = file.parent
-    while (folder.parent / "__init__.py").exists():
-        folder = folder.parent
-    return folder
+    return next(folder for folder in Path(file).parents if not (folder.parent / "__init__.py").exists())
 
 
 def _kind(value: Any) -> str:

@@ -1,7 +1,10 @@
 """The display of a run: one live line on a terminal, occasional plain lines elsewhere."""
 
+import os
 import sys
+import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -11,60 +14,46 @@ INTERVAL_s = 15.0  # between plain lines
 
 
 class Display:
-    """Shows which chapter and cell is running, and the progress of the loop in it."""
+    """Shows which chapter and cell is running, and the progress that the loop in it writes to `progress_file`.
+
+    On a terminal a line is live within the context `live`.
+    """
 
     def __init__(self, total: int, *, stream: TextIO | None = None):
         from rich.console import Console
         from rich.live import Live
         from rich.text import Text
 
-        self.total = total
-        self.chapter = self.cell = ""
-        self.progress_file: Path | None = None
-        self.console = Console(file=stream or sys.stdout, highlight=False, markup=False, soft_wrap=True)
-
         def line() -> Text:
             return Text(self.line(), no_wrap=True, overflow="ellipsis")
 
-        self.live = (
-            Live(get_renderable=line, console=self.console, transient=True) if self.console.is_terminal else None
-        )
+        self.total, self.chapter, self.cell = total, "", ""
+        self.progress_file = Path(tempfile.gettempdir()) / f"tsg-progress-{os.getpid()}"
+        self.console = Console(file=stream or sys.stdout, highlight=False, markup=False, soft_wrap=True)
+        self.live = Live(get_renderable=line, console=self.console, transient=True)
 
-    def __enter__(self) -> "Display":
-        if self.live:
-            self.live.start()
-        return self
-
-    def __exit__(self, *_) -> None:
-        if self.live:
-            self.live.stop()
-
-    def begin(self, number: int, name: str, *, progress_file: Path) -> None:
-        self.chapter, self.cell, self.progress_file = f"[{number}/{self.total}] {name}", "", progress_file
+    def begin(self, number: int, name: str) -> None:
+        self.chapter, self.cell = f"[{number}/{self.total}] {name}", ""
         self.started = self.printed = time.monotonic()
-        if not self.live:
+        if not self.console.is_terminal:
             self.say(self.chapter)
 
-    def at_cell(self, number: int, total: int, title: str) -> None:
-        self.cell = f"  cell {number}/{total}" + (f' "{title}"' if title else "")
-
     def tick(self) -> None:
-        """Update the display; call this often while a chapter is running."""
-        if not self.live and time.monotonic() - self.printed >= INTERVAL_s:
+        """Print a plain line where none is live; call this often while a chapter is running."""
+        if not self.console.is_terminal and time.monotonic() - self.printed >= INTERVAL_s:
             self.printed = time.monotonic()
             self.say(self.line())
 
-    def end(self, text: str | None = None) -> None:
+    def end(self, text: str = "") -> None:
         """Finish the chapter's line with `text`, or with the time it took."""
         self.say(f"{self.chapter}  {text or f'done in {clock(time.monotonic() - self.started)}'}")
-        self.chapter = self.cell = ""
+        self.chapter = ""
 
     def say(self, text: str) -> None:
         self.console.print(text)
 
     def line(self) -> str:
-        try:
-            inside = self.progress_file.read_text(encoding="utf-8") if self.progress_file else ""
-        except OSError:
-            inside = ""
-        return f"{self.chapter}{self.cell}  {inside}".rstrip() if self.chapter else ""
+        inside = ""
+        with suppress(OSError):
+            inside = self.progress_file.read_text(encoding="utf-8")
+        return f"{self.chapter}  {self.cell}  {inside}".rstrip() if self.chapter else ""

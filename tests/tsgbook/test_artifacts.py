@@ -57,12 +57,6 @@ def test_the_function_is_called_with_the_parameters(store):
         store.make("frame_metrics", os.mkdir, parameters={"contents": "a"})
 
 
-def test_named_code_counts(store):
-    assert made(store, "frame_metrics") == (True, "1")
-    assert made(store, "frame_metrics", code=("tsg_core.sparsity",)) == (True, "1")
-    assert made(store, "frame_metrics", code=("tsg_core.sparsity",)) == (False, "1")
-
-
 def test_made_anew_when_the_content_of_an_artifact_changes(store):
     for content in "ab":
         store.make("test_a.zarr", write_folder, parameters={"chunk": content})
@@ -140,7 +134,7 @@ def test_missing_artifact_names_chapter_and_command(store):
 def test_truncated_file_is_named(store):
     path = store.make("frame_metrics", write, parameters={"content": "1,2,3"})
     path.write_text("1,2")
-    with pytest.raises(TsgError, match=r"frame_metrics is 3 bytes long instead of 5; chapter 06_prediction"):
+    with pytest.raises(TsgError, match=r"frame_metrics is 3 bytes long instead of 5 bytes; chapter 06_prediction"):
         store.path("frame_metrics")
     path.write_text("1,2,4")
     with pytest.raises(TsgError, match="checksum"):
@@ -194,6 +188,14 @@ def test_interrupted_folder_goes_on_and_interrupted_file_starts_anew(store, tmp_
 
 def fail(path):
     raise ZeroDivisionError
+
+
+def test_a_function_that_writes_nothing_is_named(store):
+    def forgets(path):
+        pass
+
+    with pytest.raises(TsgError, match="forgets wrote nothing at the path that it was given"):
+        store.make("frame_metrics", forgets)
 
 
 def test_the_old_artifact_stays_until_the_new_one_is_whole(store):

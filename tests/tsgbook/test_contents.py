@@ -105,8 +105,8 @@ def write(path, *, values=()):
     path.write_text(str(values))  # a comment
 
 
-def recipe(function=write, code=(), **parameters):
-    return recipe_of(function, parameters, code=code)
+def recipe(function=write, **parameters):
+    return recipe_of(function, parameters)
 
 
 def series(value=1.0):
@@ -183,7 +183,7 @@ def test_the_projects_own_code_is_told_by_its_modules():
 
     made = recipe(datasets.write_dataset)
     assert made["function"] == "tsg_core.simulation.datasets.write_dataset"
-    assert made["code"] == code_version([datasets]) != recipe(datasets.write_dataset, code=[sparsity])["code"]
+    assert made["code"] == code_version([datasets]) != code_version([sparsity])
 
     def thinned(path):
         sparsity.sparse_indices(3, gap=2)

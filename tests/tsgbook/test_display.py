@@ -10,11 +10,12 @@ class Terminal(io.StringIO):
 
 
 def work(stream, tmp_path):
-    progress = tmp_path / "progress"
-    with Display(8, stream=stream) as shown:
-        shown.begin(5, "05_training", progress_file=progress)
-        shown.at_cell(7, 15, "Train [once]")
-        progress.write_text("training step 120/600, 3:10 left")
+    shown = Display(8, stream=stream)
+    shown.progress_file = tmp_path / "progress"
+    with shown.live:
+        shown.begin(5, "05_training")
+        shown.cell = 'cell 7 of 15 "Train [once]"'
+        shown.progress_file.write_text("training step 120/600, 3:10 left")
         shown.tick()
         line = shown.line()
         shown.end()
@@ -23,7 +24,7 @@ def work(stream, tmp_path):
 
 def test_the_line_names_chapter_cell_and_loop(tmp_path):
     line = work(io.StringIO(), tmp_path)
-    assert line == '[5/8] 05_training  cell 7/15 "Train [once]"  training step 120/600, 3:10 left'
+    assert line == '[5/8] 05_training  cell 7 of 15 "Train [once]"  training step 120/600, 3:10 left'
 
 
 def test_elsewhere_than_on_a_terminal_lines_are_plain_and_few(tmp_path, monkeypatch):

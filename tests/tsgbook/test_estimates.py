@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -54,14 +55,29 @@ def test_disk_is_that_of_the_frames(root):
     frames = smoke.parameters["02_simulation"]
     n_tilt = int(180 / frames["tilt_step_deg"]) + 1
     n_frames = (n["n_training"] + n["n_validation"] + n["n_test"]) * 2 * n_tilt
-    assert work_of("02_simulation", smoke.parameters).pixels == n_frames * frames["n_pixels"] ** 2
-    assert f"{n_frames * frames['n_pixels'] ** 2 * 4 / 1e6:.3g} MB" in row(estimate(smoke, root=root), "02")
+    assert work_of(smoke.parameters)["02_simulation"][1] == n_frames * frames["n_pixels"] ** 2
+    assert f"at most {n_frames * frames['n_pixels'] ** 2 * 4 / 1e6:.1f} MB of disk" in estimate(smoke, root=root)
 
 
 def test_the_papers_size_is_estimated_and_says_what_it_rests_on(root):
     text = estimate(profile("paper"), root=root)
-    assert "75,296 frames of 512 x 512 px (abtem_prism)" in text and "79 GB" in text
+    assert "75,296 frames of 512 x 512 px (abtem_prism)" in text and "at most 79.0 GB" in text
     assert "years" in row(text, "all") and "lower bound" in text
+
+
+def test_a_run_with_fewer_parameters_than_there_are_now_is_scaled_from(root):
+    path = root / "artifacts" / "smoke" / "executed" / "05_training.json"
+    stamp = json.loads(path.read_text())
+    del stamp["parameters"]["crop_px"]
+    write_json(path, stamp)
+    assert row(estimate(profile("smoke"), root=root), "05").endswith("  100 s")
+
+
+def test_the_fast_engines_time_is_unknown_after_a_run_by_multislice(root):
+    path = root / "artifacts" / "smoke" / "executed" / "02_simulation.json"
+    stamp = json.loads(path.read_text())
+    write_json(path, stamp | {"parameters": stamp["parameters"] | {"engine": "abtem_prism"}})
+    assert row(estimate(profile("smoke"), root=root), "02").endswith("  ?")
 
 
 def test_without_a_run_the_work_is_told_but_no_time(tmp_path):

@@ -7,7 +7,6 @@ import nbformat
 import pytest
 
 from tsgbook.execution import execute
-from tsgbook.notebook import with_parameters
 
 
 def test_the_kernel_is_this_python_and_ends_with_the_notebook(tmp_path):
@@ -15,11 +14,14 @@ def test_the_kernel_is_this_python_and_ends_with_the_notebook(tmp_path):
         nbformat.v4.new_code_cell("a = 1", metadata={"tags": ["parameters"]}),
         nbformat.v4.new_code_cell("import os, sys\nprint(a, os.getpid(), sys.executable)"),
     ]
+    begun = []
     notebook = execute(
-        with_parameters(nbformat.v4.new_notebook(cells=cells), {"a": 3}), output=tmp_path / "out.ipynb",
-        folder=tmp_path, progress_file=tmp_path / "progress",
+        nbformat.v4.new_notebook(cells=cells), parameters={"a": 3}, output=tmp_path / "{out}.ipynb", folder=tmp_path,
+        progress_file=tmp_path / "progress", on_cell=begun.append,
     )  # fmt: skip
     a, pid, python = notebook.cells[-1].outputs[0].text.split()
     assert a == "3" and os.path.samefile(python, sys.executable)
+    assert [cell.id for cell in cells] == [begun[0], begun[2]] and len(begun) == 3
+    assert (tmp_path / "{out}.ipynb").exists()
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid), 0)

@@ -13,7 +13,7 @@ import pytest
 
 from tsg_core.errors import TsgError
 from tsgbook.chapters import Chapter
-from tsgbook.notebook import INJECTED, parameter_defaults, without_paths
+from tsgbook.notebook import INJECTED, modules_of, parameter_defaults, without_paths
 from tsgbook.pipeline import Run, describe
 from tsgbook.profiles import load_profile
 
@@ -85,10 +85,7 @@ class Checkout:
         return stream.getvalue()
 
     def plan(self, *overrides):
-        return {step.chapter: (step.action, step.why) for step in self.at(*overrides).plan()}
-
-    def actions(self, *overrides):
-        return [action for action, _ in self.plan(*overrides).values()]
+        return self.at(*overrides).plan()
 
     def executed(self, name):
         return nbformat.read(self.artifacts / "executed" / f"{name}.ipynb", as_version=4)
@@ -115,10 +112,11 @@ def checkout(run_once, tmp_path):
 
 def test_chapters_run_in_order_with_the_profiles_parameters(run_once, checkout):
     said = run_once[1].splitlines()
-    assert [line.split("  ")[0] for line in said] == [
+    lines = [line for line in said if "  cell " not in line]  # which a slow machine says in between
+    assert [line.split("  ")[0] for line in lines] == [
         "[1/3] 01_first", "[1/3] 01_first", "[2/3] 02_second", "[2/3] 02_second", "[3/3] 03_third", "[3/3] 03_third",
     ]  # fmt: skip
-    assert "done in 0:" in said[1]
+    assert "done in 0:" in lines[1]
     assert (checkout.artifacts / "numbers.txt").read_text() == "0 1 2"
     assert (checkout.artifacts / "sum_a.txt").read_text() == "5"
 
@@ -156,14 +154,14 @@ def test_an_unchanged_run_executes_nothing(checkout, monkeypatch):
     [
         (("n=4",), {}, {"01_first": "n changed", "02_second": "01_first runs before it"}),
         (("power=3",), {}, {"02_second": "power changed"}),
-        ((), {"01_first": FIRST.replace("made", "wrote")}, {"01_first": "code cells", "02_second": "01_first runs"}),
-        ((), {"02_second": SECOND.replace("from", "import tsg_core.sparsity\nfrom")}, {"02_second": "code cells"}),
+        ((), {"01_first": FIRST.replace("made", "wrote")}, {"01_first": "its cells", "02_second": "01_first runs"}),
+        ((), {"02_second": SECOND.replace("from", "import tsg_core.sparsity\nfrom")}, {"02_second": "its cells"}),
     ],
 )
 def test_what_changed_and_what_depends_on_it_runs_again(checkout, overrides, changed, plan):
     for name, text in changed.items():
         checkout.write(name, text)
-    found = {name: why for name, (action, why) in checkout.plan(*overrides).items() if action == "run"}
+    found = {name: why for name, why in checkout.plan(*overrides).items() if why}
     assert found.keys() == plan.keys()
     assert all(part in found[name] for name, part in plan.items())
 
@@ -171,7 +169,7 @@ def test_what_changed_and_what_depends_on_it_runs_again(checkout, overrides, cha
 def test_a_new_parameter_goes_through_to_what_depends_on_it(checkout):
     checkout.run("n=4")
     assert (checkout.artifacts / "sum_a.txt").read_text() == "14"
-    assert checkout.actions("n=4") == ["skip"] * 3
+    assert set(checkout.plan("n=4").values()) == {""}
 
 
 def test_a_chapter_that_makes_the_same_again_makes_nothing_else_run(checkout):
@@ -181,22 +179,31 @@ def test_a_chapter_that_makes_the_same_again_makes_nothing_else_run(checkout):
 
 
 def test_code_of_the_package_counts(checkout, monkeypatch):
-    monkeypatch.setattr("tsgbook.pipeline.code_version", lambda modules, figures: "other")
-    assert checkout.plan()["02_second"] == ("run", "the code in tsg_core that it uses changed")
+    monkeypatch.setattr("tsgbook.pipeline.code_version", lambda modules: "other")
+    assert checkout.plan()["02_second"] == "the code in tsg_core that it uses changed"
 
 
-def test_new_prose_and_comments_are_taken_in_without_running(checkout, monkeypatch):
-    before = checkout.executed("01_first")
-    new = FIRST.replace("Some prose.", "Better prose.").replace("print(", "# a comment\nprint(")
-    checkout.write("01_first", new.replace('"parameters"]', '"parameters", "x"]'))
-    assert checkout.plan()["01_first"] == ("refresh", "only its text changed")
-    monkeypatch.setattr("tsgbook.pipeline.execute", lambda *a, **k: pytest.fail("executed"))
-    checkout.run()
+@pytest.mark.parametrize("cell", ["%%time\n{}", "%matplotlib inline\n{}", "files = !ls\n{}", "def late():\n    {}"])
+@pytest.mark.parametrize("line", ["from tsg_core import sparsity", "import tsg_core.sparsity as s"])
+def test_code_is_found_beside_magics_and_inside_functions(cell, line):
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell.format(line))])
+    assert modules_of(notebook) == {"tsg_core.sparsity"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("Some prose.", "Better prose."), ("print(", "# a comment\nprint("), ('"parameters"]', '"parameters", "x"]')],
+)
+def test_new_prose_comments_and_tags_show_and_make_no_artifact_anew(checkout, old, new):
+    made = checkout.at().store.provenance("numbers.txt")
+    checkout.write("01_first", FIRST.replace(old, new))
+    assert checkout.plan()["01_first"] == "its cells changed"
+    checkout.run(only="first")
     after = checkout.executed("01_first")
-    assert "Better prose." in after.cells[0].source and "# a comment" in after.cells[-1].source
-    assert after.cells[-1].outputs == before.cells[-1].outputs != []
-    assert [c.metadata.get("tags") for c in after.cells][1:3] == [["parameters", "x"], [INJECTED]]
-    assert checkout.actions() == ["skip"] * 3
+    assert any(new.strip("]") in f"{c.source} {json.dumps(c.metadata.tags)[1:]}" for c in after.cells)
+    assert after.cells[-1].outputs != []
+    assert checkout.at().store.provenance("numbers.txt") == made
+    assert set(checkout.plan().values()) == {""}
 
 
 READER = """\
@@ -221,15 +228,15 @@ def test_a_file_outside_counts_by_its_content_with_the_angles_beside_it(checkout
     checkout.run("series_path=rec.mrc", only="third")
     assert "one" in str(checkout.executed("03_third").cells[-1].outputs)
     (tmp_path / "rec_dense.mrc").write_text("another result")
-    assert checkout.plan("series_path=rec.mrc")["03_third"] == ("skip", "current")
+    assert checkout.plan("series_path=rec.mrc")["03_third"] == ""
     before = recording.stat()
     recording.write_text("two")
     os.utime(recording, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert checkout.plan("series_path=rec.mrc")["03_third"] == ("run", "what lies at series_path changed")
+    assert checkout.plan("series_path=rec.mrc")["03_third"] == "what lies at series_path changed"
     checkout.run("series_path=rec.mrc", only="third")
     assert "two" in str(checkout.executed("03_third").cells[-1].outputs)
     angles.write_text("-60 0 60")
-    assert checkout.plan("series_path=rec.mrc")["03_third"] == ("run", "what lies at series_path changed")
+    assert checkout.plan("series_path=rec.mrc")["03_third"] == "what lies at series_path changed"
     with pytest.raises(TsgError, match="03_third.series_path is .*missing.mrc', which does not exist"):
         checkout.run("series_path=missing.mrc", only="third")
 
@@ -237,7 +244,7 @@ def test_a_file_outside_counts_by_its_content_with_the_angles_beside_it(checkout
 @pytest.mark.parametrize("damage", [lambda path: path.write_text("0"), lambda path: path.unlink()])
 def test_a_damaged_artifact_is_made_anew(checkout, damage):
     damage(checkout.artifacts / "numbers.txt")
-    assert "numbers.txt" in checkout.plan()["01_first"][1]
+    assert "numbers.txt" in checkout.plan()["01_first"]
     checkout.run()
     assert (checkout.artifacts / "numbers.txt").read_text() == "0 1 2"
 
@@ -245,15 +252,16 @@ def test_a_damaged_artifact_is_made_anew(checkout, damage):
 def test_only_one_chapter(run_once, checkout, tmp_path):
     assert checkout.run(only="third") == "[3/3] 03_third\n[3/3] 03_third  current\n"
     fresh = Checkout(tmp_path / "fresh")
-    with pytest.raises(TsgError, match="02_second needs numbers.txt of chapter 01_first; .*--only 01_first"):
-        fresh.run(only="2")
+    with pytest.raises(TsgError, match="02_second, cell 2 of 2: .*numbers.txt is missing; no chapter makes it"):
+        fresh.run(only="2")  # of the book's chapters none makes it
     with pytest.raises(TsgError, match="no chapter is called 'fourth'; choose one of 01_first"):
         fresh.run(only="fourth")
-    assert describe(checkout.at().plan(only="third")) == "03_third  is skipped: current"
+    assert describe(checkout.at().plan(only="third")) == "03_third  is current"
+    assert describe({"03_third": "n changed"}) == "03_third  runs: n changed"
 
 
 def test_force_runs_what_is_current(checkout):
-    assert [step.why for step in checkout.at().plan(force=True)] == ["--force"] * 3
+    assert set(checkout.at().plan(force=True).values()) == {"--force"}
     made = checkout.at().store.provenance("numbers.txt")
     time.sleep(1.1)  # dates have seconds
     assert "done in" in checkout.run(only="first", force=True)
@@ -265,7 +273,7 @@ def test_a_failing_cell_is_named_and_the_notebook_so_far_kept(checkout):
     with pytest.raises(TsgError) as caught:
         checkout.run()
     text = str(caught.value)
-    assert text.startswith("03_third, cell 2 of 2, which begins '# why', raised KeyError; the notebook so far is ")
+    assert text.startswith("03_third, cell 2 of 2: KeyError in the cell that begins '# why'; the notebook so far is ")
     assert "KeyError: 'missing'" in text.splitlines()[-1] and "\x1b" not in text
     kept = nbformat.read(checkout.artifacts / "executed" / "03_third.failed.ipynb", as_version=4)
     assert any("1\n" in str(o.get("text")) for c in kept.cells if c.cell_type == "code" for o in c.outputs)
@@ -287,13 +295,6 @@ def test_a_dead_kernel_is_one_line(checkout):
         checkout.run()
 
 
-def test_a_chapter_must_make_what_it_says(checkout):
-    checkout.write("02_second", SECOND.replace("sum_a", "product"))
-    (checkout.artifacts / "sum_a.txt").unlink()
-    with pytest.raises(TsgError, match=r"02_second ended without making sum_\*.txt"):
-        checkout.run()
-
-
 def test_parameters_that_the_notebook_lacks_are_refused(checkout):
     (checkout.notebooks / "profiles" / "tiny.yaml").write_text("chapters: {01_first: {m: 3}}")
     with pytest.raises(TsgError, match="sets 01_first.m, but the notebook's cell of parameters holds artifacts, n"):
@@ -311,7 +312,7 @@ def test_two_runs_at_once_are_refused(checkout):
 
 def test_a_pair_out_of_step_is_said_and_the_py_half_runs(checkout):
     jupytext.write(jupytext.reads("# %%\nprint('old')\n", "py:percent"), checkout.notebooks / "03_third.ipynb")
-    assert "03_third: the .ipynb is out of step" in checkout.run()
+    assert "03_third: the .ipynb differs from the .py" in checkout.run()
 
 
 def alive(pid):
@@ -358,7 +359,7 @@ def test_ctrl_c_ends_the_kernel_and_the_next_run_goes_on(checkout, tmp_path):
         time.sleep(0.1)
     assert not alive(int(pid_file.read_text()))
     assert not list((checkout.artifacts / "executed").glob("*.partial*"))
-    assert checkout.plan()["03_third"] == ("run", "not run yet")
+    assert checkout.plan()["03_third"] == "not run yet"
 
 
 def test_parameter_defaults_are_read_without_running():

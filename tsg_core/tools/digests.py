@@ -49,6 +49,14 @@ def write_json(path: Path, content: Any) -> None:
     partial.replace(path)
 
 
+def read_json(path: Path) -> Any:
+    """The content of a JSON file; None if there is none, or if it is damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError, UnicodeDecodeError):
+        return None
+
+
 def remove(path: Path) -> None:
     """Remove a file or a folder if it exists."""
     if path.is_dir() and not path.is_symlink():
@@ -79,17 +87,17 @@ def plain(value: Any) -> Any:
     raise TypeError(f"a parameter of type {type(value).__name__} cannot be recorded: {value!r}")
 
 
-def _sizes(folder: Path) -> dict[str, int]:
-    return {
-        path.relative_to(folder).as_posix(): path.stat().st_size for path in sorted(folder.rglob("*")) if path.is_file()
-    }
+def sizes(folder: Path) -> dict[str, int]:
+    """Bytes of each file in a folder, by its path there; a file is called "."."""
+    inner = sorted(path for path in (folder, *folder.rglob("*")) if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.stat().st_size for path in inner}
 
 
 def checksum(path: Path) -> str:
     """SHA-256 of a file's content, or of the names and contents of all files in a folder."""
     if path.is_dir():
         digest = hashlib.sha256()
-        for name in _sizes(path):
+        for name in sizes(path):
             digest.update(f"{name}\0{checksum(path / name)}\0".encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
     with path.open("rb") as file:

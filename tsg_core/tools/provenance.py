@@ -3,24 +3,27 @@
 import ast
 import hashlib
 import platform
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from contextlib import suppress
 from functools import cache
 from importlib import metadata
+from importlib.util import resolve_name
 from pathlib import Path
 from types import ModuleType
 
 ROOT = Path(__file__).resolve().parents[2]  # the folder that holds both packages
 PACKAGES = ("tsg_core", "tsgbook")
-# No number depends on these folders and files: they read and write files, draw figures and run the book.
+FIGURES = ("tsg_core.pictures", "tsgbook.figures", "tsgbook.results")
+# No number depends on these folders and files: they read and write files and draw figures.
 # They count only if they are named as the code of a result.
-FIGURES = frozenset({"tsg_core.pictures", "tsgbook.figures", "tsgbook.results"})
-GROUND = frozenset({"tsg_core.errors", "tsg_core.tools", "tsg_core.commands", "tsg_core.formats"})
-NUMBERS_OF_THE_BOOK = frozenset({"tsgbook.experiments", "tsgbook.networks"})
-DATA_SUFFIXES = frozenset({".safetensors", ".csv", ".yaml", ".npz"})
-DISTRIBUTIONS = ("numpy", "scipy", "torch", "abtem", "ase", "astra-toolbox", "scikit-image", "zarr", "pandas")
+LEFT_OUT = ("tsg_core.errors", "tsg_core.tools", "tsg_core.commands", "tsg_core.formats", *FIGURES)
+# the rest of tsgbook runs the book, and never counts
+OF_THE_BOOK = ("tsgbook.experiments", "tsgbook.networks", *FIGURES)
+DATA_SUFFIXES = (".safetensors", ".csv", ".yaml", ".npz")
+DISTRIBUTIONS = ("tsg", "numpy", "scipy", "torch", "abtem", "ase", "astra-toolbox", "scikit-image", "zarr", "pandas")
 
 
-def code_version(modules: Iterable[ModuleType | str], *, figures: bool = False) -> str:
+def code_version(modules: Iterable[ModuleType | str]) -> str:
     """Hash (16 hex digits) of the code of these modules and of the project's modules that they import.
 
     Comments, docstrings and layout do not count. Data that lie beside a module and that it names do count (a file, or a
@@ -28,17 +31,17 @@ def code_version(modules: Iterable[ModuleType | str], *, figures: bool = False) 
     imported for it. See `modules_used` for what is left out.
     """
     digest = hashlib.sha256()
-    for name in modules_used(modules, figures=figures):
+    for name in modules_used(modules):
         digest.update(f"{name}\0{_module(name)[0]}\0".encode())
     return digest.hexdigest()[:16]
 
 
-def modules_used(modules: Iterable[ModuleType | str], *, figures: bool = False) -> list[str]:
+def modules_used(modules: Iterable[ModuleType | str]) -> list[str]:
     """Full names, sorted, of these modules and of the project's modules that they import.
 
     Folders on which no number depends are left out: tools, file formats, commands and drawing unless they are among
-    `modules` themselves (drawing: or `figures` is set), and what runs the book always. Raises ValueError for an unknown
-    module.
+    `modules` themselves, and what runs the book always. Naming a package includes the modules in it. Raises ValueError
+    for an unknown module.
     """
     named = {module if isinstance(module, str) else module.__name__ for module in modules}
     unknown = [name for name in sorted(named) if not source_of(name)]
@@ -47,7 +50,8 @@ def modules_used(modules: Iterable[ModuleType | str], *, figures: bool = False) 
     waiting, seen = sorted(named), set()
     while waiting:
         name = waiting.pop()
-        if name not in seen and _counts(name, named, figures) and source_of(name):
+        counts = not runs_the_book(name) and (_inside(name, named) or not _inside(name, LEFT_OUT))
+        if name not in seen and counts and source_of(name):
             seen.add(name)
             waiting.extend(_module(name)[1])
     return sorted(seen)
@@ -62,28 +66,30 @@ def remember_sources() -> None:
 
 def runs_the_book(name: str) -> bool:
     """Whether a module only runs, records or builds the book, so that no number depends on it."""
-    return name.split(".")[0] == "tsgbook" and not _inside(name, NUMBERS_OF_THE_BOOK | FIGURES)
+    return name.split(".")[0] == "tsgbook" and not _inside(name, OF_THE_BOOK)
 
 
-def imported_modules(tree: ast.AST, *, package: str = "") -> set[str]:
-    """Full names of what a piece of code imports from this project, anywhere inside: modules and what they define.
+def imported_names(tree: ast.AST, *, package: str = "") -> set[str]:
+    """Full names of what a piece of code imports, anywhere inside: modules and what they define.
 
-    `package` is the full name of the package that the code belongs to, or ""; relative imports start there.
+    Relative imports start in `package`; without one they are left out.
     """
     found: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            origin = _origin(node, package)
+        elif isinstance(node, ast.ImportFrom) and (package or not node.level):
+            origin = resolve_name("." * node.level + (node.module or ""), package)
             found.update([origin, *(f"{origin}.{alias.name}" for alias in node.names)])
-    return {name for name in found if name.startswith(tuple(f"{package}." for package in PACKAGES))}
+    return found
 
 
 def source_of(name: str) -> Path | None:
-    """The file of the module or package with this name; None if there is none."""
-    path = ROOT.joinpath(*name.split("."))
-    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
+    """The file of the module or package of this project with this name; None if there is none."""
+    top, *inner = name.split(".")
+    path = ROOT.joinpath(top, *inner)
+    files = (path.with_suffix(".py"), path / "__init__.py") if top in PACKAGES and inner else ()
+    return next((file for file in files if file.is_file()), None)
 
 
 def code_text(tree: ast.AST) -> str:
@@ -99,29 +105,15 @@ def code_text(tree: ast.AST) -> str:
 
 def package_versions() -> dict[str, str]:
     """Versions of Python, of this package and of the packages that results depend on; nothing is imported for it."""
-    versions = {"python": platform.python_version(), "tsg": _version("tsg")}
-    return versions | {name: _version(name) for name in DISTRIBUTIONS if _version(name)}
+    versions = {"python": platform.python_version()}
+    for name in DISTRIBUTIONS:
+        with suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
+    return versions
 
 
-def _counts(name: str, named: set[str], figures: bool) -> bool:
-    if _inside(name, FIGURES):
-        return figures or name in named
-    if name.split(".")[0] == "tsgbook":
-        return not runs_the_book(name)
-    # naming a package includes its modules: `formats` includes the readers
-    return not _inside(name, GROUND) or _inside(name, frozenset(named))
-
-
-def _inside(name: str, places: frozenset[str]) -> bool:
+def _inside(name: str, places: Collection[str]) -> bool:
     return any(name == place or name.startswith(f"{place}.") for place in places)
-
-
-def _origin(node: ast.ImportFrom, package: str) -> str:
-    """The full name of the module that follows `from`."""
-    if node.level == 0:
-        return node.module or ""
-    around = package.split(".")
-    return ".".join([*around[: len(around) + 1 - node.level], *filter(None, [node.module])])
 
 
 @cache
@@ -135,7 +127,7 @@ def _module(name: str) -> tuple[str, frozenset[str]]:
     assert source is not None, name
     tree = ast.parse(_text(source))
     package = name if source.name == "__init__.py" else name.rpartition(".")[0]
-    return code_text(tree) + _data(source, tree), frozenset(imported_modules(tree, package=package))
+    return code_text(tree) + _data(source, tree), frozenset(imported_names(tree, package=package))
 
 
 def _data(source: Path, tree: ast.AST) -> str:
@@ -145,10 +137,3 @@ def _data(source: Path, tree: ast.AST) -> str:
     inside = {inner for path in named for inner in (path.rglob("*") if path.is_dir() else [path])}
     files = sorted(file for file in inside if file.suffix in DATA_SUFFIXES)
     return "".join(f"\0{file.relative_to(ROOT)} {hashlib.sha256(file.read_bytes()).hexdigest()}" for file in files)
-
-
-def _version(distribution: str) -> str:
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return ""
