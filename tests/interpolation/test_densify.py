@@ -8,6 +8,8 @@ from tsg_core.errors import TsgError
 from tsg_core.interpolation import METHODS, densify
 from tsg_core.tilt_series import TiltSeries
 
+ANYWHERE = [method for method in METHODS if method != "dynamical"]  # which needs a microscope
+
 TILT_deg = np.arange(-90.0, 91.0, 3.0)
 
 
@@ -18,7 +20,7 @@ def psnr_dB(dense, truth):
     return -10 * np.log10(np.mean((dense.frames - truth.frames)[~dense.measured] ** 2) / truth.frames.max() ** 2)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ANYWHERE)
 def test_measured_frames_come_back_bit_for_bit(method):
     sparse = FULL.subset(np.arange(0, 61, 4))
     dense = densify(sparse, tilt_deg=FULL.tilt_deg + 1e-8, method=method)
@@ -29,7 +31,7 @@ def test_measured_frames_come_back_bit_for_bit(method):
     assert (dense.frames[1] > 0).any()
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ANYWHERE)
 def test_predictions_scale_with_the_intensity(method):
     sparse = FULL.subset(np.arange(0, 61, 10))
     scale = 2.0**-17  # a power of two: numbers round alike, and iterations take the same way
@@ -42,7 +44,7 @@ def test_predictions_scale_with_the_intensity(method):
     )
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ANYWHERE)
 def test_predicted_frames_of_the_input_are_not_looked_at(method):
     targets = FULL.tilt_deg[::5]
     measured = np.arange(61) % 10 == 0
@@ -96,7 +98,7 @@ def test_flow_follows_what_moves():
 
 def test_one_object_explains_frames_that_pixels_do_not():
     sparse = FULL.subset(np.arange(0, 61, 4))
-    score = {method: psnr_dB(densify(sparse, tilt_deg=FULL.tilt_deg, method=method), FULL) for method in METHODS}
+    score = {method: psnr_dB(densify(sparse, tilt_deg=FULL.tilt_deg, method=method), FULL) for method in ANYWHERE}
     assert score["nearest"] < score["linear"] < score["sirt_reprojection"] < score["reprojection"]
 
 

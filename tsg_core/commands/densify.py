@@ -32,12 +32,15 @@ from .options import (
 @click.option("--at", type=PATH, help="Predict at the angles in this file instead.")
 @click.option("--method", default="auto", show_default=True, help="How to predict; a wrong name lists them all.")
 @click.option("--checkpoint", help="Network of the method tsgnet: a shipped one's name, or a file.")
+@click.option("--microscope", help="aberrated, non_aberrated, or a YAML file of its fields, if IN records none.")
+@click.option("--elements", metavar="LIST", help="Elements of the object, for the method dynamical: Cu,Au.")
 @background
 @click.option("--align", is_flag=True, help="Align the frames and find the tilt axis first; they are resampled then.")
 @object_size
 def densify(
-    source, reading, output, overwrite, step, at, method, checkpoint, background, align, thickness_A, width_A
-) -> None:
+    source, reading, output, overwrite, step, at, method, checkpoint, microscope, elements, background, align,
+    thickness_A, width_A,
+) -> None:  # fmt: skip
     """Predict frames that were not measured.
 
     Measured frames of the tilt series IN stay unchanged, apart from an offset of their vacuum. The method auto leaves
@@ -60,7 +63,7 @@ def densify(
     check_writable(output)
     if method not in METHODS:
         raise TsgError(f"method {method!r} is not known; choose one of {', '.join(METHODS)}")
-    series = read_with_contrast(source, **reading).measured_only()
+    series = _told(read_with_contrast(source, **reading).measured_only(), microscope=microscope, elements=elements)
     series = less_background(series, background)
     if align:
         series = _aligned(series)
@@ -81,6 +84,19 @@ def densify(
     _say(choice)
     click.echo(f"wrote {output}: {measured.sum()} measured and {(~measured).sum()} predicted frames")
     click.echo(f"wrote {outputs.report}: what left-out frames say, with examples")
+
+
+def _told(series, *, microscope: str | None, elements: str | None):
+    """The series with the microscope and the elements that the command names."""
+    from dataclasses import asdict, replace
+
+    from ..interpolation.densify import with_elements
+
+    if microscope is not None:
+        from ..simulation.from_files import microscope_from
+
+        series = replace(series, metadata={**series.metadata, "microscope": asdict(microscope_from(microscope))})
+    return with_elements(series, elements)
 
 
 class _Outputs:

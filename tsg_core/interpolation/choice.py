@@ -9,15 +9,17 @@ import pandas as pd
 
 from ..errors import TsgError
 from ..evaluation.metrics import psnr_dB
-from ..tilt_series import TiltSeries
+from ..tilt_series import TiltSeries, microscope_of
 from .fitted_series import FittedSeries
 from .large_series import AFFORDABLE_px, hand_back_memory, is_large, judged_part, judged_rows
 from .leave_out import ErrorTrend, LeftOut, Predict, carried_gain_dB, effective_spacing_deg, error_trend, leave_out
 from .methods import SINGLE_METHODS, predict
 from .uncertainty import PixelErrors, learn_pixel_errors
 
-CANDIDATES = ("linear", "cubic", "smooth", "reprojection", "kriging", "tsgnet", "informed", "atoms")
+CANDIDATES = ("linear", "cubic", "smooth", "reprojection", "kriging", "tsgnet", "informed", "atoms", "dynamical")
 AS_GOOD_dB = 0.2  # a smaller gain over linear does not justify a method that assumes more
+COARSEST_PIXEL_A = 1.0  # larger pixels show no atoms one by one
+AFFORDABLE_MULTISLICE_s = 1200.0  # of one core; longer work is done on request only
 UNSHOWN_dB = 0.5  # least gain, minus its standard error, that is trusted although no left-out frame shows it
 
 
@@ -165,8 +167,25 @@ def candidates_of(series: TiltSeries, checkpoint=None) -> tuple[str, ...]:
     there = (checkpoint is not None or shipped()) and judged_rows(series) is None
     missing = set() if there else {"tsgnet"}
     if series.frames.size > AFFORDABLE_px:
-        missing.add("atoms")
+        missing |= {"atoms", "dynamical"}
+    elif not _multislice_is_affordable(series):
+        missing.add("dynamical")
     return tuple(method for method in CANDIDATES if method not in missing)
+
+
+def _multislice_is_affordable(series: TiltSeries) -> bool:
+    """Whether frames of atoms that fill the field of view take a few minutes, twice as many as are measured.
+
+    Without a microscope and with fewer frames than atoms need, nothing can be computed.
+    """
+    microscope = microscope_of(series)
+    if microscope is None or series.pixel_size_A > COARSEST_PIXEL_A:
+        return False
+    from .dynamical.multislice_atoms import seconds_of_frame  # abTEM takes seconds to import
+
+    n_y, n_x = series.frames.shape[1:]
+    box_A = n_y * series.pixel_size_A, n_x * series.pixel_size_A
+    return 4 * len(series) * seconds_of_frame(microscope, box_A=box_A) <= AFFORDABLE_MULTISLICE_s
 
 
 def _check_methods(methods: Sequence[str]) -> None:

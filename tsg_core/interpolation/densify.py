@@ -20,7 +20,12 @@ METHODS = (*SINGLE_METHODS, "auto")  # "auto" blends the others as left-out meas
 
 
 def densify(
-    series: TiltSeries, *, tilt_deg: ArrayLike, method: str = "linear", checkpoint: str | Path | None = None
+    series: TiltSeries,
+    *,
+    tilt_deg: ArrayLike,
+    method: str = "linear",
+    checkpoint: str | Path | None = None,
+    elements: str | Sequence[str] | None = None,
 ) -> TiltSeries:
     """The series at exactly the angles `tilt_deg` (ascending): measured frames where they exist, else predicted.
 
@@ -29,12 +34,14 @@ def densify(
     negative. If the vacuum of the frames has an offset, it is subtracted before the prediction and added again after
     it, and the history says so. `metadata["method"]` names the method, and `metadata["choice"]` what "auto" chose.
     `checkpoint` is the trained network for methods that need one, as `model.shipped.network` accepts it; by default the
-    shipped one. Other methods ignore it.
+    shipped one. `elements` are those that the object contains, for the method "dynamical"; by default the ones in
+    `metadata["elements"]`, or else those that the brightness of the atoms tells. Other methods ignore both.
     Raises TsgError for an unknown method, fewer than two measured frames, and targets that are not finite, do not
     ascend, or lie outside the measured range.
     """
     if method not in METHODS:
         raise TsgError(f"method={method!r} is not known; choose one of {', '.join(METHODS)}")
+    series = with_elements(series, elements)
     measured = _measured(series)
     tilt_deg = _checked_targets(tilt_deg, measured.tilt_deg)
     missing_deg = tilt_deg[~_known(measured, tilt_deg)]
@@ -99,6 +106,18 @@ def densify_with_uncertainty(
     metadata = {**series.metadata, "method": method, "choice": found.choice.summary()}
     dense = _between_measured(measured, found.frames, tilt_deg, metadata=metadata, offsets=offsets)
     return Densified(series=dense, sigma=found.sigma, choice=found.choice)
+
+
+def with_elements(series: TiltSeries, names: str | Sequence[str] | None) -> TiltSeries:
+    """The series whose metadata name the elements of the object; the series itself if there are no names.
+
+    Raises TsgError for names that are no elements.
+    """
+    if names is None:
+        return series
+    from .atoms.elements import checked_names  # abTEM takes seconds to import
+
+    return replace(series, metadata={**series.metadata, "elements": checked_names(names)})
 
 
 def _measured(series: TiltSeries) -> TiltSeries:

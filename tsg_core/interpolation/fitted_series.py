@@ -4,6 +4,7 @@ from functools import cached_property
 
 import numpy as np
 
+from ..errors import TsgError
 from ..reconstruction import sirt
 from ..reconstruction.blocks import StoredObject, sirt_in_blocks
 from ..reconstruction.extent import with_extent
@@ -16,8 +17,12 @@ from .residual import N_BANDS, residual_weights, white_noise_bound
 class FittedSeries(TiltSeries):
     """A tilt series that computes what several methods need only once, on first use.
 
-    Everything is forgotten with the series. A `subset` is a new fitted series that has learnt nothing yet.
+    Everything is forgotten with the series. A `subset` is a new fitted series that has learnt nothing yet; a `fold`
+    may use the whole series for what is too costly to repeat for every frame that is left out.
     """
+
+    _whole: "FittedSeries | None" = None
+    _kept: np.ndarray | None = None
 
     @classmethod
     def of(cls, series: TiltSeries) -> "FittedSeries":
@@ -26,6 +31,13 @@ class FittedSeries(TiltSeries):
             return series
         series = with_extent(series)
         return cls(series.frames, series.tilt_deg, series.pixel_size_A, series.measured, series.metadata)
+
+    def fold(self, kept: np.ndarray) -> "FittedSeries":
+        """The series without some of its frames, which are left out to judge methods; `kept` are indices."""
+        fold = self.subset(kept)
+        object.__setattr__(fold, "_whole", self)
+        object.__setattr__(fold, "_kept", kept)
+        return fold
 
     @cached_property
     def object(self) -> FittedObject | StoredObject:
@@ -82,12 +94,26 @@ class FittedSeries(TiltSeries):
     @property
     def atoms(self) -> "AtomModel":  # noqa: F821
         """The atoms fitted to all frames with the usual settings. Raises NotAtoms if they show something else."""
-        from .atoms.fit import NotAtoms  # abTEM takes seconds to import
+        return _or_raised(self._atoms_or_refusal)
 
-        found = self._atoms_or_refusal
-        if isinstance(found, NotAtoms):
-            raise NotAtoms(*found.args)
-        return found
+    @property
+    def dynamical(self) -> "DynamicalModel":  # noqa: F821
+        """The multislice model of the fitted atoms, whose elements `metadata["elements"]` may name.
+
+        In a `fold` the atoms are those of the fold, see `DynamicalModel.for_part`.
+        """
+        return _or_raised(self._dynamical_or_refusal)
+
+    @cached_property
+    def _dynamical_or_refusal(self):
+        from .dynamical.fit import fit_dynamical  # abTEM takes seconds to import
+
+        try:
+            if self._whole is not None:
+                return self._whole.dynamical.for_part(self, self.atoms, part=self._kept)
+            return fit_dynamical(self, self.atoms, names=self.metadata.get("elements"))
+        except TsgError as refused:
+            return refused
 
     @cached_property
     def _atoms_or_refusal(self):
@@ -97,3 +123,10 @@ class FittedSeries(TiltSeries):
             return fit_atoms(self)
         except NotAtoms as refused:
             return refused
+
+
+def _or_raised(found):
+    """What was found, or a fresh copy of the refusal that was found in its place."""
+    if isinstance(found, TsgError):
+        raise type(found)(*found.args)
+    return found

@@ -19,7 +19,7 @@ from .leave_out import folds
 from .methods import predict
 
 # kriging and informed continue from the object that reprojection has fitted
-COST = {"reprojection": 1e4, "sirt_reprojection": 5e3, "atoms": 1e4}
+COST = {"reprojection": 1e4, "sirt_reprojection": 5e3, "atoms": 1e4, "dynamical": 5e4}
 COST |= {"kriging": 1e3, "informed": 1e3, "tsgnet": 1e3, "smooth": 300, "flow": 100}
 WIDE_COST = COST | {"sirt_reprojection": 5e4, "kriging": 2e3, "informed": 1e4, "tsgnet": 2e4}  # for wide frames
 LEAST_COST = 1  # of the methods not named: weighted sums of frames
@@ -37,7 +37,7 @@ class KeptPredictions:
         self.folder, self.checkpoint = folder, checkpoint
         self.recalled = 0  # number of predictions that an earlier run had made
         made_of = [_content(series), series.tilt_deg, series.pixel_size_A, series.metadata.get("microscope")]
-        made_of.append(str(series.metadata.get("extent")))
+        made_of += [str(series.metadata.get(name)) for name in ("extent", "elements")]
         code = code_version(["tsg_core.interpolation.methods", "tsg_core.interpolation.leave_out"])
         owner = digest_of([*made_of, str(checkpoint), code])
         if (folder / "owner").is_file():

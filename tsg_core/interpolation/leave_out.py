@@ -15,6 +15,7 @@ import numpy as np
 from ..errors import TsgError
 from ..tilt_series import TiltSeries
 from .angles import lower_neighbour
+from .fitted_series import FittedSeries
 from .residual import white_noise_bound
 
 STEEPEST = 8.0  # highest power of the spacing for a squared error: a cubic spline's error is of fourth order
@@ -23,7 +24,9 @@ USUAL, POWERS_SPREAD = 2.0, 1.0  # prior for the power, and the spread of powers
 NOISE_ERRORS = 4.0  # standard errors allowed for noise: counted electrons scatter more than normal noise
 FEW = 12  # frames of which one is left out at a time
 LEAST_PAIRS = 3  # needed for a standard error
-OF_OBJECT = frozenset({"sirt_reprojection", "reprojection", "kriging", "informed", "atoms"})  # fitted to all frames
+OF_OBJECT = frozenset(
+    {"sirt_reprojection", "reprojection", "kriging", "informed", "atoms", "dynamical"}
+)  # fitted to all frames
 LIKE_PAIRS = 4  # pairs against which the power of a fitted object counts as much as the usual one
 LEAST_WEIGHT = 0.1  # of a method in a blend
 RIDGE = 1e-4  # of the mean squared error, added to each method's own: methods that agree share their weight
@@ -152,7 +155,8 @@ def leave_out(
     predicted = np.full((len(methods), n_out, *series.frames.shape[1:]), np.nan, np.float32)
     spacing_deg, failed, first = [], {}, 0
     for kept, out, near in parts:
-        known, tilt_deg = series.subset(kept), series.tilt_deg[out]
+        known = series.fold(kept) if isinstance(series, FittedSeries) else series.subset(kept)
+        tilt_deg = series.tilt_deg[out]
         spacing_deg.append(effective_spacing_deg(known.tilt_deg, tilt_deg))
         for i, method in enumerate(methods):
             if method in failed:

@@ -2,9 +2,9 @@
 
 They differ in what they use. `nearest`, `linear` and `cubic` use the values of each pixel over the angles; `smooth`
 also learns how much of them is noise. `flow` assumes that structures move between two frames. `sirt_reprojection` and
-`reprojection` assume that all frames show one object; `kriging` also learns over which angles the rest persists, and
-`atoms` assumes that the object consists of atoms. `tsgnet` and `informed` use what a network has learnt from other
-objects; `informed` also sees the object and its atoms.
+`reprojection` assume that all frames show one object; `kriging` also learns over which angles the rest persists.
+`atoms` assumes that the object consists of atoms, and `dynamical` computes the frames of these atoms by multislice.
+`tsgnet` and `informed` use what a network has learnt from other objects; `informed` also sees the object and its atoms.
 """
 
 from collections.abc import Callable
@@ -40,10 +40,20 @@ def atoms(series: TiltSeries, tilt_deg: np.ndarray) -> np.ndarray:
     return FittedSeries.of(series).atoms.predict(tilt_deg)
 
 
+def dynamical(series: TiltSeries, tilt_deg: np.ndarray) -> np.ndarray:
+    """Multislice frames of atoms fitted to all frames, plus the residual.
+
+    Raises NotAtoms as `atoms` does, and TsgError where the microscope or the elements are unknown or where the work or
+    the memory would be too much.
+    """
+    return FittedSeries.of(series).dynamical.predict(tilt_deg)
+
+
 SINGLE_METHODS: dict[str, Callable[..., np.ndarray]] = {
     method.__name__: method
     for method in (
         nearest, linear, cubic, smooth, flow, sirt_reprojection, reprojection, kriging, tsgnet, informed, atoms,
+        dynamical,
     )
 }  # fmt: skip
 

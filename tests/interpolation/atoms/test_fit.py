@@ -318,7 +318,7 @@ def test_frames_that_are_not_finite_and_settings_that_make_no_sense_are_refused(
 @pytest.mark.parametrize("suffix", ["xyz", "cif"])
 def test_atoms_are_written_and_read(model, tmp_path, suffix):
     path = tmp_path / f"atoms.{suffix}"
-    ase.io.write(path, model.as_ase(element="Au"))
+    ase.io.write(path, model.as_ase(elements="Au"))
     read = ase.io.read(path)
     assert read.get_chemical_symbols() == ["Au"] * 30
     assert read.positions - read.cell.diagonal() / 2 == pytest.approx(model.positions_A, abs=1e-3)

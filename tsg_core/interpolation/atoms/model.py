@@ -1,6 +1,6 @@
 """The result of a fit of atoms: their places and standard errors, and frames rendered from them at any tilt."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -11,6 +11,7 @@ from ase import Atoms
 from ...errors import TsgError
 from ...tilt_series import TiltSeries
 from ..kriging import kriged
+from .elements import Elements, elements_of
 from .least_squares import AtomFrames, without_frames
 
 
@@ -63,23 +64,36 @@ class AtomModel:
             frames += kriged(self.residual, measured_deg=self.series.tilt_deg, tilt_deg=tilt_deg)
         return frames.astype(np.float32)
 
-    def as_ase(self, *, element: str = "X") -> Atoms:
+    def as_ase(self, *, elements: str | Sequence[str] | None = None) -> Atoms:
         """ASE's `Atoms`, not periodic, in the box of the frames; `ase.io.write` turns them into an xyz or cif file.
 
         The tilt axis runs through the middle of the box. The arrays `cross_section_A2`, `cross_section_error_A2` and
-        `position_error_A` are included. Frames do not reveal the element; `element` names it.
+        `position_error_A` are included. `elements` names those that the object contains: one for all atoms, or several,
+        which the weights tell apart (see `elements.elements_of`). Without names, all atoms are "X".
+        Raises TsgError for elements that the weights cannot tell apart.
         """
         _, n_y, n_x = self.series.frames.shape
         cell = np.array([n_x, n_y, n_x]) * self.series.pixel_size_A
-        atoms = Atoms([element] * len(self), positions=self.positions_A + cell / 2, cell=cell, pbc=False)
+        symbols = ["X"] * len(self) if elements is None else self.elements(elements).symbols
+        atoms = Atoms(symbols, positions=self.positions_A + cell / 2, cell=cell, pbc=False)
         for name in ("cross_section_A2", "cross_section_error_A2", "position_error_A"):
             atoms.set_array(name, getattr(self, name))
         return atoms
 
+    def elements(self, names: str | Sequence[str] | None = None, *, strict: bool = True) -> Elements:
+        """The element of each atom by its weight, as `elements.elements_of` finds it."""
+        microscope = self._frames.renderer.microscope
+        weights = {"weights_A2": self.cross_section_A2, "errors_A2": self.cross_section_error_A2}
+        return elements_of(**weights, microscope=microscope, names=names, strict=strict)
+
+    def rendered(self) -> np.ndarray:
+        """The atoms' own frames at the measured tilts (n_tilt, n_y, n_x), without residual."""
+        return self._rendered(self._frames, per_frame=True)
+
     @cached_property
     def residual(self) -> np.ndarray:
         """Measured frames minus rendered ones (n_tilt, n_y, n_x)."""
-        return self.series.frames - self._rendered(self._frames, per_frame=True)
+        return self.series.frames - self.rendered()
 
     def _rendered(self, frames: AtomFrames, *, per_frame: bool = False) -> np.ndarray:
         p = self._parameters if per_frame else without_frames(self._parameters, n_tilt=len(frames))

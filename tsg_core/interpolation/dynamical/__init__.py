@@ -1,0 +1,1 @@
+"""The object as a set of atoms whose frames are computed by multislice."""
