@@ -36,21 +36,18 @@ class Display:
         self.chapter, self.cell = f"[{number}/{self.total}] {name}", ""
         self.started = self.printed = time.monotonic()
         if not self.console.is_terminal:
-            self.say(self.chapter)
+            self.console.print(self.chapter)
 
     def tick(self) -> None:
         """Print a plain line where none is live; call this often while a chapter is running."""
         if not self.console.is_terminal and time.monotonic() - self.printed >= INTERVAL_s:
             self.printed = time.monotonic()
-            self.say(self.line())
+            self.console.print(self.line())
 
     def end(self, text: str = "") -> None:
         """Finish the chapter's line with `text`, or with the time it took."""
-        self.say(f"{self.chapter}  {text or f'done in {clock(time.monotonic() - self.started)}'}")
+        self.console.print(f"{self.chapter}  {text or f'done in {clock(time.monotonic() - self.started)}'}")
         self.chapter = ""
-
-    def say(self, text: str) -> None:
-        self.console.print(text)
 
     def line(self) -> str:
         inside = ""

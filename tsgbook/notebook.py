@@ -15,6 +15,7 @@ from nbformat import NotebookNode
 
 from tsg_core.errors import TsgError
 from tsg_core.tools.digests import digest_of
+from tsg_core.tools.files import replaced_when_whole
 from tsg_core.tools.provenance import imported_names, source_of
 
 INJECTED = "injected-parameters"
@@ -94,9 +95,8 @@ def write_executed(notebook: NotebookNode, path: Path, *, root: Path, record: di
     for cell in notebook.cells:
         for key in ("papermill", "execution"):
             cell.metadata.pop(key, None)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(without_paths(nbformat.writes(notebook), root) + "\n", encoding="utf-8")
-    partial.replace(path)
+    with replaced_when_whole(path, overwrite=True) as (partial,):
+        partial.write_text(without_paths(nbformat.writes(notebook), root) + "\n", encoding="utf-8")
 
 
 def without_paths(text: str, root: Path) -> str:

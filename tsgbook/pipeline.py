@@ -61,7 +61,9 @@ class Run:
                     self.store.forget(name)
                 display.begin(self.chapters.index(chapter) + 1, chapter.name)
                 if (self.notebooks / f"{chapter.name}.ipynb").exists() and not in_step(self.notebooks, chapter.name):
-                    display.say(f"{chapter.name}: the .ipynb differs from the .py, which counts (see jupytext --sync)")
+                    display.console.print(
+                        f"{chapter.name}: the .ipynb differs from the .py, which counts; see jupytext --sync"
+                    )
                 if force or self._why_run(chapter):
                     self._execute(chapter, display)
                     display.end()
