@@ -38,4 +38,5 @@ record alignment alignment.py time
 record verdicts verdicts.py
 record atoms atoms.py speed
 record atoms atoms.py fit
+record elements elements.py
 record atom_limits atom_limits.py --ship

@@ -25,6 +25,7 @@ LEAST_SPREAD = 0.01  # of the weights of one element, relative
 N_STEPS = 200  # of expectation maximisation
 SURE = 10.0  # gain of the Bayesian information criterion that another cluster must bring: very strong evidence
 CONFUSED = 0.25  # expected fraction of wrong atoms of an element from which on elements count as not told apart
+LEAST_APART = 0.15  # of logarithms of weights: nearer clusters are of one element, in other places of the particle
 LIGHTEST, HEAVIEST = 3, 92
 _UNSTABLE = {43, 61, *range(84, 90), 91}
 _ANCHORS = (3, 6, 13, 20, 29, 38, 47, 56, 64, 72, 79, 92)
@@ -35,6 +36,7 @@ class Elements:
     """The elements of atoms.
 
     symbols    (n,) chemical symbols
+    groups     (n,) the cluster of each atom
     clusters   one symbol for each cluster, lightest first
     means_A2   (n_cluster,) the weight of each cluster, and spread: the relative spread that all share
     wrong      (n_cluster,) fraction of the atoms of each cluster that is expected to be assigned to another one
@@ -42,6 +44,7 @@ class Elements:
     """
 
     symbols: np.ndarray
+    groups: np.ndarray
     clusters: tuple[str, ...]
     means_A2: np.ndarray
     spread: float
@@ -65,10 +68,7 @@ def elements_of(
     and, if `strict`, for elements that the weights cannot tell apart.
     """
     if names is not None and len(names := checked_names(names)) == 1:
-        n = len(weights_A2)
-        spread = float(np.log(weights_A2).std())
-        mean = np.array([np.exp(np.log(weights_A2).mean())])
-        return Elements(symbols=np.full(n, names[0]), clusters=names, means_A2=mean, spread=spread, wrong=np.zeros(1))
+        return _all_of(names[0], np.log(weights_A2))
     if microscope is None:
         raise TsgError(
             "elements are told apart by cross-sections, which depend on the microscope, and none is recorded with the "
@@ -78,6 +78,17 @@ def elements_of(
     if names is None:
         return _by_evidence(logs, errors, microscope)
     return _named(logs, errors, names, microscope, strict=strict)
+
+
+def _all_of(name: str, logs: np.ndarray) -> Elements:
+    return Elements(
+        symbols=np.full(len(logs), name),
+        groups=np.zeros(len(logs), int),
+        clusters=(name,),
+        means_A2=np.array([np.exp(logs.mean())]),
+        spread=float(logs.std()),
+        wrong=np.zeros(1),
+    )
 
 
 def checked_names(names: str | Sequence[str]) -> tuple[str, ...]:
@@ -129,20 +140,24 @@ def _by_evidence(logs, errors, microscope: Microscope) -> Elements:
     for k in range(1, min(MOST_CLUSTERS, max(1, n // 3)) + 1):
         found = max((_mixture(logs, errors, start) for start in _starts(logs, k)), key=lambda m: m.likelihood)
         criterion = 2 * k * np.log(n) - 2 * found.likelihood
-        if criterion < least - (SURE if best is not None else 0):
+        apart = np.diff(found.means).min(initial=np.inf)
+        if apart >= LEAST_APART and criterion < least - (SURE if best is not None else 0):
             best, least = found, criterion
     names = tuple(_nearest(float(np.exp(mean)), microscope) for mean in best.means)
     return _elements(best, errors, names, remark=_nearest_remark(names))
 
 
-def rescaled(elements: Elements, gain: float, microscope: Microscope) -> Elements:
-    """The elements whose cross-sections are `gain` times those that were found.
+def rescaled(elements: Elements, gains: np.ndarray, microscope: Microscope) -> Elements:
+    """The elements whose cross-sections are `gains` (n_cluster,) times those of the ones that were found.
 
-    Frames of known atoms show by how much the weights, which lack diffraction, were wrong in common.
+    Frames computed from known atoms show by how much the weights, which lack diffraction, were wrong.
     """
-    names = tuple(_nearest(gain * haadf_cross_section_A2(name, microscope), microscope) for name in elements.clusters)
-    of = [elements.clusters.index(symbol) for symbol in elements.symbols]
-    return replace(elements, symbols=np.array(names)[of], clusters=names, remark=_nearest_remark(names))
+    names = tuple(
+        _nearest(float(gain) * haadf_cross_section_A2(name, microscope), microscope)
+        for gain, name in zip(gains, elements.clusters, strict=True)
+    )
+    symbols = np.array(names)[elements.groups]
+    return replace(elements, symbols=symbols, clusters=names, remark=_nearest_remark(names))
 
 
 def _nearest_remark(names: tuple[str, ...]) -> str:
@@ -201,6 +216,7 @@ def _elements(mixture: _Mixture, errors, names: tuple[str, ...], *, remark: str)
     of = mixture.belongs.argmax(axis=1)
     return Elements(
         symbols=np.array(names)[of],
+        groups=of,
         clusters=names,
         means_A2=np.exp(mixture.means),
         spread=mixture.spread,

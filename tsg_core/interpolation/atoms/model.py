@@ -90,6 +90,21 @@ class AtomModel:
         """The atoms' own frames at the measured tilts (n_tilt, n_y, n_x), without residual."""
         return self._rendered(self._frames, per_frame=True)
 
+    def of_groups(self, groups: np.ndarray, tilt_deg: np.ndarray) -> np.ndarray:
+        """Frames (n_group, n_tilt, n_y, n_x) of the atoms of each group alone, channelled as among all; no offset.
+
+        groups (n,): the group of each atom, from 0 on.
+        """
+        frames = replace(self._frames, tilt_deg=np.asarray(tilt_deg, float), frames=None)
+        p = without_frames(self._parameters, n_tilt=len(frames))
+        features = None if self.channelling is None else frames.features(p)
+        parts = []
+        for group in range(int(np.max(groups)) + 1):
+            gone = torch.as_tensor(np.where(groups == group, 0.0, -np.inf), dtype=torch.float32)
+            alone = p | {"log_weight": p["log_weight"] + gone.to(p["log_weight"].device)}
+            parts.append(frames.whole(alone | {"offset": 0 * p["offset"]}, features=features).cpu().numpy())
+        return np.stack(parts) * np.float32(self._unit)
+
     @cached_property
     def residual(self) -> np.ndarray:
         """Measured frames minus rendered ones (n_tilt, n_y, n_x)."""

@@ -16,11 +16,12 @@ from ...errors import TsgError
 from ...tilt_series import TiltSeries, microscope_of
 from ..atoms.elements import Elements, rescaled
 from ..atoms.model import AtomModel
+from ..atoms.rendering import detail
 from ..kriging import kriged
 from .multislice_atoms import MultisliceAtoms, MultisliceSettings
 from .scale import Scale, fitted_scale
 
-N_CALIBRATING = 3  # frames that show by how much the cross-sections of elements without names are wrong in common
+N_CALIBRATING = 3  # frames that show by how much the cross-sections of elements without names are wrong
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -93,7 +94,7 @@ def fit_dynamical(
     """The dynamical model of a series from its fitted atoms; `names` are the elements that the object contains.
 
     Without names, elements are those of the nearest cross-sections, after a few frames have shown by how much the
-    weights of the spots are wrong in common.
+    weights of the spots are wrong.
     Raises TsgError without a microscope, for elements that cannot be found (see `elements_of`), and as
     `MultisliceAtoms.frames` does.
     """
@@ -103,13 +104,26 @@ def fit_dynamical(
     elements = spots.elements(names, strict=False)
     if names is None:
         some = series.subset(np.unique(np.linspace(0, len(series) - 1, N_CALIBRATING).round().astype(int)))
-        scale, _ = _scaled(some, _multislice(some, spots, elements, settings=settings))
-        elements = rescaled(elements, scale.gain, microscope)
+        computed = _multislice(some, spots, elements, settings=settings).frames(some.tilt_deg)
+        elements = rescaled(elements, _brighter(some, spots, elements, computed), microscope)
     multislice = _multislice(series, spots, elements, settings=settings)
     scale, modelled = _scaled(series, multislice)
     return DynamicalModel(
         series=series, spots=spots, elements=elements, multislice=multislice, scale=scale, modelled=modelled
     )
+
+
+def _brighter(series: TiltSeries, spots: AtomModel, elements: Elements, computed: np.ndarray) -> np.ndarray:
+    """How many times brighter the atoms of each cluster (n_cluster,) are in measured frames than in computed ones.
+
+    The spots of each cluster are fitted to the detail of both, so that what spots lack is in both alike.
+    """
+    groups = spots.of_groups(elements.groups, series.tilt_deg)
+    sizes = {"pixel_size_A": series.pixel_size_A}
+    basis = np.stack([detail(frames, **sizes).ravel() for frames in groups], axis=1)
+    both = np.stack([detail(frames, **sizes).ravel() for frames in (series.frames, computed)], axis=1)
+    in_measured, in_computed = np.linalg.lstsq(basis, both, rcond=None)[0].T
+    return in_measured.clip(1e-6) / in_computed.clip(1e-6)
 
 
 def _multislice(
