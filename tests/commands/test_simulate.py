@@ -45,6 +45,16 @@ def test_without_a_field_of_view_the_particle_fits_at_every_tilt(tsg, silver, tm
     assert len(series) == 5 and (series.frames[:, 12, [0, -1]] < 0.2 * series.frames.max()).all()
 
 
+@pytest.mark.parametrize(("source", "sample"), [("Ta", "film"), (None, "on-carbon")])
+def test_a_sample_that_goes_on_fills_the_frames(tsg, silver, tmp_path, source, sample):
+    options = ("--sample", sample, "--thickness", 10, "--field-of-view", 14, "--microscope", "non_aberrated")
+    status, said, error = tsg("simulate", source or silver, "-o", tmp_path / "out.npz", *options, *SMALL)
+    assert (status, error) == (0, "") and "Made: " in said and "with seed 0" in said
+    series = TiltSeries.read(tmp_path / "out.npz")
+    assert series.frames[..., [0, -1]].mean() > 0.01 * series.frames.max()
+    assert any("goes on outside the frames" in line for line in series.history)
+
+
 def test_multislice_with_its_options(tsg, silver, tmp_path):
     (tmp_path / "angles.txt").write_text("20\n")
     options = ("--tilts", tmp_path / "angles.txt", "--shape", 16, "--field-of-view", 12, "--engine", "multislice")
@@ -94,7 +104,9 @@ def test_microscopes_by_name(name):
         (("--diameter", 20), "not a periodic crystal"),
         (("--engine", "abtem_prism", "--channelling"), "has it by itself"),
         (("--range", 40, -40), "must ascend"),
-        (("--field-of-view", 3), "outside the frame"),
+        (("--thickness", 20), "are for a --sample that goes on outside the frames"),
+        (("--sample", "film", "--diameter", 20), "--diameter cuts a particle out of a crystal"),
+        (("--sample", "on-carbon", "--range", -85, 85), "tilted by 85 deg never ends"),
         (("--dose", -1), "must be a positive number"),
     ],
 )

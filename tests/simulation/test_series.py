@@ -177,8 +177,11 @@ def test_an_extended_source_and_a_spread_of_the_focus_blur_in_every_engine(engin
     [
         ({"atoms": Atoms()}, "no atoms"),
         ({"atoms": Atoms("Au", positions=[[np.nan, 0, 0]])}, "atom 0 has the position"),
-        ({"atoms": Atoms("Au", positions=[[0, 11.0, 0]])}, "11.0 A along y, outside the frame"),
-        ({"atoms": Atoms("Au", positions=[[0, 0, 11.0]])}, "11.0 A along x at 90 deg"),
+        ({"atoms": Atoms("Au", positions=[[0, 11.0, 0]])}, "no atom lies in the frame"),
+        (
+            {"atoms": Atoms("Au", positions=[[0, 0, 11.0]])},
+            "no atom lies in the frame, +-10.0 A along x and +-10.0 A along y, at 90 deg",
+        ),
         ({"atoms": Atoms("Rf", positions=[[0, 0, 0]])}, "'Rf' has no scattering factor"),
         ({"dose_per_A2": 0}, "dose_per_A2=0"),
         ({"tilt_deg": [0, 0]}, "ascend"),

@@ -13,7 +13,7 @@ from ..microscope import Microscope
 from ..optics.pixels import PaddedFrame
 from ..optics.probe import abtem_lens, band_edge, probe_radius_A, source_transfer
 from ..optics.scattering import thermal_sigma_A
-from .specimen import checked_sampling_A, tilted_cell
+from .specimen import checked_sampling_A, in_box, tilted_cell
 
 
 def abtem_frames(
@@ -40,7 +40,7 @@ def abtem_frames(
     that reaches the outer angle of the detector, at most 0.1 A. Totals then depend on the sampling by several per cent,
     the pattern hardly at all; half the sampling costs four times as much. `phonon_configurations` frozen sets of
     displacements are averaged; 0 keeps the atoms at rest. `thermal_displacement_A` (one dimension, root mean square)
-    replaces the displacements of the elements.
+    replaces the displacements of the elements. Atoms outside the box at a tilt are left out there.
     Raises TsgError for a scan step coarser than Nyquist, or finer than the sampling of the potential.
     """
     sampling_A = checked_sampling_A(microscope, sampling_A)
@@ -63,7 +63,8 @@ def abtem_frames(
     frames = np.empty((len(tilt_deg), *frame.shape), np.float32)
     with abtem.config.set({"diagnostics.progress_bar": False}):
         for i in progress(range(len(tilt_deg))):
-            cell = tilted_cell(atoms, tilt_deg=tilt_deg[i], extent_A=frame.extent_A)
+            seen = in_box(atoms, tilt_deg=tilt_deg[i], extent_A=frame.extent_A)
+            cell = tilted_cell(seen, tilt_deg=tilt_deg[i], extent_A=frame.extent_A)
             if phonon_configurations:
                 cell = abtem.FrozenPhonons(cell, phonon_configurations, sigma_A, seed=phonon_seed)
             potential = abtem.Potential(cell, gpts=gpts, slice_thickness=slice_thickness_A, parametrization="lobato")

@@ -114,6 +114,7 @@ def detection_matrix(
     phonon_seed: int = 0,
     device: str | torch.device = "cpu",
     memory_GB: float | None = None,
+    cut: bool = False,
 ) -> DetectionMatrix:
     """The matrix for the detector of `microscope` and the tilted atoms, whose positions are relative to the tilt axis.
 
@@ -123,6 +124,8 @@ def detection_matrix(
     sampling_A    of the potential; by default the coarsest that reaches the detector's outer angle, at most 0.1 A
     antialias     see `plane_waves.specimen_slices`
     memory_GB     working memory, by default what is free; less memory takes longer
+    cut           the atoms are those of a larger sample inside the box at this tilt: they may reach its edges. Frames
+                  are then right as far as probes stay clear of the flanks
 
     Frozen phonons work as in `abtem_engines.abtem_frames`: the matrix is the mean over displaced atoms.
     Raises TsgError if the beam reaches the detector, if the particle reaches the window's flanks, or if the matrix does
@@ -132,7 +135,8 @@ def detection_matrix(
         raise TsgError("there are no atoms to image")
     sampling_A = checked_sampling_A(microscope, sampling_A)
     _check_options(slice_thickness_A, parametrization, phonon_configurations, thermal_displacement_A)
-    box_A = box_of(atoms, sampling_A=sampling_A) if box_A is None else _checked_box(box_A, atoms)
+    if not cut:
+        box_A = box_of(atoms, sampling_A=sampling_A) if box_A is None else _checked_box(box_A, atoms)
     cone_mrad = microscope.convergence_mrad + CONE_mrad if cone_mrad is None else cone_mrad
     _check_angles(microscope, cone_mrad)
     device = _checked_device(device)
@@ -301,7 +305,8 @@ def _passes(n_waves: int, n_pixels: int, slices: Slices, *, memory_GB: float | N
         raise TsgError(
             f"the detection matrix of {n_waves} waves in a box of {y_A:.1f} x {x_A:.1f} A needs "
             f"{(kept + amplitudes / _MOST_PASSES) / 1e9:.1f} GB of memory and has {available / 1e9:.1f} GB; a smaller "
-            "box, down to what holds the particle, or a narrower cone takes less"
+            "box, down to what holds the particle (or the frame, if the sample goes on outside it), or a narrower cone "
+            "takes less"
         )
     return int(np.ceil(amplitudes / (available - kept)))
 

@@ -39,6 +39,7 @@ def incoherent_frames(
     the atoms. Only frequencies below 2 alpha / lambda are computed. Each atom has its own transfer (scattering and
     thermal displacement) and sees the probe at its depth, in steps of `depth_step_A`; at defocus 0 the focus lies in
     the plane of the tilt axis. Tilts are computed separately, one per core, so a frame does not depend on its batch.
+    Atoms outside the padded box at a tilt are left out there.
     `thermal_displacement_A` replaces the thermal displacements of the elements. `channelling` scales each atom for the
     effect of the atoms above and below it on the beam, with the shipped coefficients (see
     `optics.channelling.Channelling`).
@@ -56,8 +57,10 @@ def incoherent_frames(
     x, y, z = atoms.positions.T
     columns_A, depths_A = rotate_about_y(x, z, np.cos(tilt_rad), np.sin(tilt_rad))
     slabs = np.rint(depths_A / depth_step_A).astype(int)
+    half_y_A, half_x_A = (extent / 2 for extent in frame.extent_A)
+    seen = (np.abs(y) <= half_y_A) & (np.abs(columns_A) <= half_x_A)
     otfs = {}
-    for slab in np.unique(slabs).tolist():
+    for slab in np.unique(slabs[seen]).tolist():
         at_depth = replace(microscope, defocus_A=microscope.defocus_A + slab * depth_step_A)
         otfs[slab] = torch.as_tensor(transfer_function(at_depth, extent_A=frame.extent_A), device=device)
     n_rows, n_columns = next(iter(otfs.values())).shape
@@ -80,8 +83,9 @@ def incoherent_frames(
                 along_x * torch.as_tensor(factor, dtype=torch.float32, device=device)[:, None] for factor in factors
             )
         for element, transfer in transfers.items():
-            for slab in np.unique(slabs[i, symbols == element]).tolist():
-                here = torch.as_tensor(np.flatnonzero((symbols == element) & (slabs[i] == slab)), device=device)
+            for slab in np.unique(slabs[i, seen[i] & (symbols == element)]).tolist():
+                chosen = seen[i] & (symbols == element) & (slabs[i] == slab)
+                here = torch.as_tensor(np.flatnonzero(chosen), device=device)
                 part = along_y[here].T @ along_x[here]
                 if channelling:
                     part += (along_y[here].T @ along_x_spread[here]).mul_(spread)

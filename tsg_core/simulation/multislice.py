@@ -3,10 +3,13 @@
 import numpy as np
 from ase import Atoms
 
+from ..errors import TsgError
 from ..microscope import Microscope
 from ..optics.pixels import PaddedFrame
 from ..optics.probe import clear_padding_A
-from .detection_matrix import detection_matrix
+from .detection_matrix import FLANK_A, detection_matrix
+from .plane_waves import fast_gpts
+from .specimen import checked_sampling_A, in_box, leaves
 
 
 def multislice_frames(
@@ -30,12 +33,18 @@ def multislice_frames(
 ) -> np.ndarray:
     """Frames (n_tilt, n_y, n_x) as fractions of the incident beam, by multislice; options as in `detection_matrix`.
 
-    Each tilt needs one matrix, in a box that contains the particle, whatever the frame and the probe.
+    Each tilt needs one matrix, in a box that contains the particle, whatever the frame and the probe. A sample that
+    goes on outside the frame is cut to a box that contains the frame, its padding and the flanks that taper the wave.
+    Raises TsgError as `detection_matrix` does, and for such a sample in a smaller box.
     """
+    outside = leaves(atoms, frame=frame)
+    if outside:
+        box_A = _box_of_frame(frame, box_A, sampling_A=checked_sampling_A(microscope, sampling_A))
     frames = np.empty((len(tilt_deg), *frame.shape), np.float32)
     for i in progress(range(len(tilt_deg))):
+        seen = in_box(atoms, tilt_deg=float(tilt_deg[i]), extent_A=box_A) if outside else atoms
         matrix = detection_matrix(
-            atoms,
+            seen,
             microscope=microscope,
             tilt_deg=float(tilt_deg[i]),
             box_A=box_A,
@@ -49,9 +58,25 @@ def multislice_frames(
             phonon_seed=phonon_seed,
             device=device,
             memory_GB=memory_GB,
+            cut=outside,
         )
         frames[i] = matrix.frame(microscope, frame=frame)
     return frames
+
+
+def _box_of_frame(frame: PaddedFrame, box_A, *, sampling_A: float) -> tuple[float, float]:
+    """Edges (y, x) of the box for a sample that goes on outside the frame; TsgError if those given are smaller."""
+    least_A = tuple(n * frame.pixel_size_A + frame.padding_A + 2 * FLANK_A for n in frame.shape)
+    if box_A is None:
+        return tuple(sampling_A * fast_gpts(edge, sampling_A=sampling_A) for edge in least_A)
+    box_A = tuple(map(float, box_A)) if np.ndim(box_A) else (float(box_A),) * 2
+    for axis, edge_A, needed_A in zip("yx", box_A, least_A, strict=True):
+        if edge_A < needed_A:
+            raise TsgError(
+                f"a box of {edge_A:g} A along {axis} is too small for a sample that goes on outside the frame: frame, "
+                f"probe and flanks need {needed_A:.1f} A; widen the box or narrow the field of view"
+            )
+    return box_A
 
 
 def frames_of_microscopes(

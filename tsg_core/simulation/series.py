@@ -13,7 +13,7 @@ from ase import Atoms
 from numpy.typing import ArrayLike
 
 from ..errors import TsgError
-from ..geometry import rotate_about_y
+from ..geometry import tilted_positions
 from ..microscope import Microscope
 from ..optics.pixels import PaddedFrame
 from ..optics.probe import clear_padding_A, fraction_within, probe_radius_A
@@ -24,6 +24,7 @@ from .abtem_engines import abtem_frames
 from .incoherent import incoherent_frames
 from .multislice import multislice_frames
 from .noise import with_dose
+from .specimen import leaves
 
 ENGINES: dict[str, Callable[..., np.ndarray]] = {
     "incoherent": incoherent_frames,
@@ -48,7 +49,7 @@ def simulate_tilt_series(
     padding_A: float | None = None,
     **engine_options: Any,
 ) -> TiltSeries:
-    """Tilt series of a particle with coordinates relative to the tilt axis; intensities are fractions of the beam.
+    """Tilt series of a sample with coordinates relative to the tilt axis; intensities are fractions of the beam.
 
     tilt_deg         (n_tilt,) strictly ascending
     shape            (n_y, n_x) pixels of a frame, or one number for both
@@ -59,25 +60,29 @@ def simulate_tilt_series(
                      minutes to hours per frame
     dose_per_A2      electrons per square angstrom and frame: Poisson noise drawn from `seed` and the tilt angle
     padding_A        by how much the simulated box exceeds the frame, so that images do not wrap round; by default the
-                     radius that contains 99 % of the probe
+                     radius that contains 99 % of the probe, and twice that if the sample goes on outside the frame
     engine_options   see `incoherent.incoherent_frames`, `multislice.multislice_frames` and `abtem_engines.abtem_frames`
 
     A frame depends only on its own angle: any split of the tilts gives the same frames. The metadata record microscope,
-    engine, padding and the fraction of the probe inside it; a fraction below 99 % gives a warning.
-    Raises TsgError for no atoms, positions that are not finite or leave the frame at one of the tilts, elements without
-    a scattering factor, bad angles, shapes, doses or engines, and a padding that contains less than half of the probe.
+    engine, padding and the fraction of the probe inside it; a fraction below 99 % gives a warning. Atoms may lie
+    outside the frame: those in the padding add the tails of the probe, others nothing; the history says so.
+    Raises TsgError for no atoms, a frame that shows none, positions that are not finite, elements without a scattering
+    factor, bad angles, shapes, doses or engines, and a padding that contains less than half of the probe.
     """
     n_y, n_x = shape = _check_shape(shape)
     tilt_deg = _check_tilts(tilt_deg)
     _check_number("field_of_view_A", field_of_view_A)
     pixel_size_A = field_of_view_A / n_x
     _check_atoms(atoms, tilt_deg=tilt_deg, half_y_A=n_y * pixel_size_A / 2, half_x_A=field_of_view_A / 2)
+    outside = leaves(atoms, frame=PaddedFrame(shape=shape, pixel_size_A=pixel_size_A, padding_A=0.0))
     if dose_per_A2 is not None:
         _check_number("dose_per_A2", dose_per_A2)
     if engine not in ENGINES:
         raise TsgError(f"engine={engine!r} is not one of {', '.join(ENGINES)}")
     _check_options(engine, engine_options)
-    padding_A, held = _padding(microscope, padding_A=padding_A, field_A=min(n_y, n_x) * pixel_size_A)
+    padding_A, held = _padding(
+        microscope, padding_A=padding_A, field_A=min(n_y, n_x) * pixel_size_A, sides=2 if outside else 1
+    )
 
     frame = PaddedFrame(shape=shape, pixel_size_A=pixel_size_A, padding_A=padding_A)
     frames = ENGINES[engine](
@@ -98,16 +103,24 @@ def simulate_tilt_series(
         "seed": seed,
     }
     series = TiltSeries(frames, tilt_deg, pixel_size_A, metadata=metadata)
+    if outside:
+        series = series.noted(
+            f"The sample goes on outside the frames; {padding_A / 2:.3g} A beyond them it still adds to their sides."
+        )
     return series if dose_per_A2 is None else with_dose(series, dose_per_A2=dose_per_A2, seed=seed)
 
 
-def _padding(microscope: Microscope, *, padding_A: float | None, field_A: float) -> tuple[float, float]:
-    """The padding, and the fraction of the probe that reaches neither the frame's other side nor its own image."""
+def _padding(microscope: Microscope, *, padding_A: float | None, field_A: float, sides: int) -> tuple[float, float]:
+    """The padding, and the fraction of the probe that reaches neither the frame's other side nor its own image.
+
+    With matter on both `sides` of the frame, the tails from beyond one side must not reach the other one.
+    """
     if padding_A is None:
-        padding_A = clear_padding_A(microscope, field_A=field_A, fraction=PROBE_FRACTION)
+        clear_A = clear_padding_A(microscope, field_A=field_A, fraction=PROBE_FRACTION)
+        padding_A = max(clear_A, sides * probe_radius_A(microscope, fraction=PROBE_FRACTION))
     elif not (math.isfinite(padding_A) and padding_A >= 0):
         raise TsgError(f"padding_A={padding_A} must be zero or positive")
-    held = fraction_within(microscope, radius_A=min(padding_A, (field_A + padding_A) / 2))
+    held = fraction_within(microscope, radius_A=min(padding_A / sides, (field_A + padding_A) / 2))
     needed = f"padding_A={padding_A:g} holds {held:.1%} of the probe; {PROBE_FRACTION:.0%} lie within "
     if held < 0.5:
         raise TsgError(needed + f"{probe_radius_A(microscope, fraction=PROBE_FRACTION):.1f} A, so widen padding_A")
@@ -152,13 +165,10 @@ def _check_atoms(atoms: Atoms, *, tilt_deg: np.ndarray, half_y_A: float, half_x_
         raise TsgError(f"atom {first} has the position {atoms.positions[first]}, which is not finite")
     for element in sorted(set(atoms.get_chemical_symbols())):
         scattering_factor_A(element, np.zeros(1))
-    x, y, z = atoms.positions.T
-    if np.abs(y).max() > half_y_A:
-        raise TsgError(f"atoms reach {np.abs(y).max():.1f} A along y, outside the frame's +-{half_y_A:.1f} A; widen it")
     for tilt in tilt_deg:
-        reach_A = np.abs(rotate_about_y(x, z, np.cos(np.deg2rad(tilt)), np.sin(np.deg2rad(tilt)))[0]).max()
-        if reach_A > half_x_A:
+        column, row, _ = tilted_positions(atoms.positions, tilt_deg=tilt)[0].T
+        if not ((np.abs(row) <= half_y_A) & (np.abs(column) <= half_x_A)).any():
             raise TsgError(
-                f"atoms reach {reach_A:.1f} A along x at {tilt:g} deg, outside the frame's +-{half_x_A:.1f} A; "
-                "widen the field of view or centre the atoms"
+                f"no atom lies in the frame, +-{half_x_A:.1f} A along x and +-{half_y_A:.1f} A along y, at {tilt:g} "
+                "deg; centre the atoms or widen the field of view"
             )

@@ -1,4 +1,4 @@
-"""What the multislice engines share: the tilted atoms in a box, and the sampling that their potential needs."""
+"""What the engines share: which atoms a frame sees, the tilted atoms in a box, the sampling of their potential."""
 
 import numpy as np
 from ase import Atoms
@@ -6,6 +6,7 @@ from ase import Atoms
 from ..errors import TsgError
 from ..geometry import tilted_positions
 from ..microscope import Microscope
+from ..optics.pixels import PaddedFrame
 
 # a product of two waves leaves two thirds of a grid's band free of aliasing
 ALIAS_FREE = 2 / 3
@@ -24,6 +25,19 @@ def checked_sampling_A(microscope: Microscope, sampling_A: float | None) -> floa
     if not 0 < sampling_A <= coarsest_A * (1 + 1e-6):
         raise TsgError(f"sampling_A={sampling_A:g} must be above 0 and at most {coarsest_A:.3f} A for this detector")
     return sampling_A
+
+
+def leaves(atoms: Atoms, *, frame: PaddedFrame) -> bool:
+    """Whether atoms lie outside the frame at one tilt or another, whichever tilts are asked for."""
+    half_y_A, half_x_A = (n * frame.pixel_size_A / 2 for n in frame.shape)
+    x, y, z = atoms.positions.T
+    return bool(np.abs(y).max() > half_y_A or np.hypot(x, z).max() > half_x_A)
+
+
+def in_box(atoms: Atoms, *, tilt_deg: float, extent_A: tuple[float, float]) -> Atoms:
+    """The atoms, untilted, that lie in a box of edges (y, x) about the tilt axis when they are tilted."""
+    column, row, _ = tilted_positions(atoms.positions, tilt_deg=tilt_deg)[0].T
+    return atoms[(np.abs(row) <= extent_A[0] / 2) & (np.abs(column) <= extent_A[1] / 2)]
 
 
 def tilted_cell(atoms: Atoms, *, tilt_deg: float, extent_A: tuple[float, float]) -> Atoms:

@@ -7,7 +7,7 @@ from ase import Atoms
 from ase.cluster import Decahedron, FaceCenteredCubic, Icosahedron, Octahedron
 from scipy.spatial.transform import Rotation
 
-from .errors import TsgError
+from ..errors import TsgError
 
 TRAINING_ELEMENTS = ("Pt", "Ag", "Au", "Cu")
 TEST_ELEMENTS = ("Yb", "Ir", "Xe", "Al")
