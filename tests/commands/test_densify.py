@@ -52,6 +52,20 @@ def test_densify_of_two_frames_says_that_nothing_could_be_tried(tsg, series, tmp
     assert "none can be left out" in (tmp_path / "dense_report.html").read_text()
 
 
+def test_frames_beyond_the_range_are_predicted_on_request_and_the_report_draws_the_line(tsg, series, tmp_path):
+    options = ("--step", 12, "--method", "reprojection")
+    status, said, error = tsg("densify", series[0], "-o", tmp_path / "dense.npz", *options, "--extrapolate")
+    assert (status, error) == (0, "") and "beyond the measured range reprojection predicts best" in said
+    dense, sigma = (TiltSeries.read(tmp_path / f"dense{name}.npz") for name in ("", "_sigma"))
+    assert dense.tilt_deg[[0, -1]].tolist() == [-84, 84]
+    np.testing.assert_array_equal(dense.frames[dense.measured], series[1].frames)
+    assert sigma.frames[0].mean() > 0 and any("beyond the measured range" in line for line in dense.history)
+    report = (tmp_path / "dense_report.html").read_text()
+    assert "<h2>Beyond the measured range</h2>" in report and "rest on the fitted object alone" in report
+    status, _, error = tsg("densify", series[0], "-o", tmp_path / "no.npz", "--method", "cubic", "--extrapolate")
+    assert status == 2 and "cubic has no object" in error and one_line(error) and not (tmp_path / "no.npz").exists()
+
+
 def test_densify_at_the_angles_of_a_file(tsg, series, tmp_path):
     (tmp_path / "at.txt").write_text("-25\n5.5\n10\n")
     tsg("densify", series[0], "-o", tmp_path / "dense.npz", "--at", tmp_path / "at.txt", "--method", "cubic")

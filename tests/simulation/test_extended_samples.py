@@ -83,7 +83,7 @@ def test_multislice_of_a_film_is_near_the_incoherent_frame_and_does_not_depend_o
     wider = simulate_tilt_series(thin, **small, engine="multislice", box_A=16.0).frames
     assert frames.mean() == pytest.approx(incoherent.mean(), rel=0.2)  # tails beyond so small a box are lost
     assert np.corrcoef(frames.ravel(), incoherent.ravel())[0, 1] > 0.97
-    np.testing.assert_allclose(frames, wider, atol=0.1 * frames.mean())
+    np.testing.assert_allclose(frames, wider, atol=0.03 * frames.max())
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ def test_an_atom_out_of_focus_is_blurred_and_depth_can_be_refocused():
     high, middle = Atoms("Au", positions=[[0, 0, 40.0]]), Atoms("Au", positions=[[0, 0, 0.0]])
     refocused = replace(NON_ABERRATED, defocus_A=-40.0)
     blurred, sharp, again = (
-        simulate_tilt_series(a, tilt_deg=[0], **{**SHARP, "microscope": m}).frames[0]
+        simulate_tilt_series(a, tilt_deg=[0], microscope=m, field_of_view_A=90.0, shape=180).frames[0]
         for a, m in ((high, NON_ABERRATED), (middle, NON_ABERRATED), (high, refocused))
     )
     assert blurred.max() < 0.5 * sharp.max()

@@ -34,12 +34,13 @@ from .options import (
 @click.option("--checkpoint", help="Network of the method tsgnet: a shipped one's name, or a file.")
 @click.option("--microscope", help="aberrated, non_aberrated, or a YAML file of its fields, if IN records none.")
 @click.option("--elements", metavar="LIST", help="Elements of the object, for the method dynamical: Cu,Au.")
+@click.option("--extrapolate", is_flag=True, help="Predict beyond the measured range, too: --step goes on to +-90 deg.")
 @background
 @click.option("--align", is_flag=True, help="Align the frames and find the tilt axis first; they are resampled then.")
 @object_size
 def densify(
-    source, reading, output, overwrite, step, at, method, checkpoint, microscope, elements, background, align,
-    thickness_A, width_A,
+    source, reading, output, overwrite, step, at, method, checkpoint, microscope, elements, extrapolate, background,
+    align, thickness_A, width_A,
 ) -> None:  # fmt: skip
     """Predict frames that were not measured.
 
@@ -47,7 +48,9 @@ def densify(
     out measured frames, predicts them by every method that applies, and says which did best. OUT is accompanied by
     OUT_sigma, the standard deviations of the predicted frames, and by OUT_report.html: the findings, and what to be
     careful about. To resume an interrupted run, give the same command again. An object that goes on outside the frames
-    is noticed; use --thickness and --object-width if you know its size better.
+    is noticed; use --thickness and --object-width if you know its size better. Nothing is predicted beyond the first
+    and the last measured angle unless you ask by --extrapolate; only methods that fit an object can, and their standard
+    deviations grow with the distance.
     """
     if step is not None and at is not None:
         raise TsgError("--step and --at exclude each other; give one of them")
@@ -56,6 +59,7 @@ def densify(
     outputs = _Outputs(output)
     check_output(output, outputs.sigma, outputs.report, sources=(source,), overwrite=overwrite)
     from ..formats import check_writable
+    from ..interpolation.beyond import check_methods
     from ..interpolation.densify import METHODS
     from ..interpolation.kept import KeptPredictions
     from ..tools.digests import disk_errors
@@ -67,14 +71,18 @@ def densify(
     series = less_background(series, background)
     if align:
         series = _aligned(series)
-    tilt_deg, missing_deg = _targets(series, step=step, at=at)
+    if extrapolate and method != "auto":
+        check_methods([method], series.tilt_deg[[0, -1]])
+    tilt_deg, missing_deg = _targets(series, step=step, at=at, extrapolate=extrapolate)
     check_space(output, n_bytes=2 * len(tilt_deg) * series.frames[0].nbytes)
     say_history(series)
     series = series_with_extent(series, thickness_A=thickness_A, width_A=width_A)
     with disk_errors(f"writing {output}"):
         kept = KeptPredictions(outputs.work, series=series, checkpoint=checkpoint)
-        found = _predicted(series, kept, method=method, tilt_deg=tilt_deg, missing_deg=missing_deg)
-        choice, measured = found.choice, found.series.measured
+        found = _predicted(
+            series, kept, method=method, tilt_deg=tilt_deg, missing_deg=missing_deg, extrapolate=extrapolate
+        )
+        choice, measured, beyond = found.choice, found.series.measured, found.beyond
         _write_report(outputs, found, series, kept=kept, source=file_of(source))
         sigma = _write_series(outputs, found)
         del found  # frees as much memory as the series takes that has just been written
@@ -82,6 +90,8 @@ def densify(
         moved_into_place(outputs.finished, output.parent)
         kept.forget()
     _say(choice)
+    if beyond is not None:
+        click.echo(beyond.verdict)
     click.echo(f"wrote {output}: {measured.sum()} measured and {(~measured).sum()} predicted frames")
     click.echo(f"wrote {outputs.report}: what left-out frames say, with examples")
 
@@ -113,7 +123,7 @@ class _Outputs:
         return self.finished / path.name
 
 
-def _predicted(series, kept, *, method: str, tilt_deg, missing_deg):
+def _predicted(series, kept, *, method: str, tilt_deg, missing_deg, extrapolate: bool):
     from ..interpolation.choice import candidates_of
     from ..interpolation.densify import densify_with_uncertainty
     from ..interpolation.kept import Tracked
@@ -121,7 +131,9 @@ def _predicted(series, kept, *, method: str, tilt_deg, missing_deg):
     methods = candidates_of(series, kept.checkpoint) if method == "auto" else (method,)
     try:
         with Tracked(kept, methods=methods, series=series, tilt_deg=missing_deg) as predict_by:
-            found = densify_with_uncertainty(series, tilt_deg=tilt_deg, methods=methods, predict_by=predict_by)
+            found = densify_with_uncertainty(
+                series, tilt_deg=tilt_deg, methods=methods, predict_by=predict_by, extrapolate=extrapolate
+            )
     except TsgError:  # what was asked for cannot be done: there is nothing to go on with
         kept.forget()
         raise
@@ -163,14 +175,14 @@ def _aligned(series):
     return found.series
 
 
-def _targets(series, *, step: float | None, at: Path | None):
+def _targets(series, *, step: float | None, at: Path | None, extrapolate: bool):
     """All angles of the denser series, and the unmeasured ones among them."""
     import numpy as np
 
     from ..formats import read_angles
     from ..tilt_series import SAME_ANGLE_deg
 
-    step, (low_deg, high_deg) = step or 1.0, series.tilt_deg[[0, -1]]
+    step, (low_deg, high_deg) = step or 1.0, (-90.0, 90.0) if extrapolate else series.tilt_deg[[0, -1]]
     if at is not None:
         wanted_deg = np.unique(read_angles(at))
     else:

@@ -7,7 +7,7 @@ from scipy.interpolate import CubicSpline
 from scipy.ndimage import map_coordinates
 from skimage.registration import optical_flow_ilk
 
-from ..tilt_series import TiltSeries
+from ..tilt_series import SAME_ANGLE_deg, TiltSeries
 
 
 def nearest(series: TiltSeries, tilt_deg: np.ndarray) -> np.ndarray:
@@ -59,6 +59,11 @@ def _linear_weights(measured_deg: np.ndarray, tilt_deg: np.ndarray) -> np.ndarra
     target = np.arange(len(tilt_deg))
     weights[target, lower], weights[target, lower + 1] = 1 - t, t
     return weights
+
+
+def between(measured_deg: np.ndarray, tilt_deg: np.ndarray) -> np.ndarray:
+    """True (n_target,) for angles in the measured range, ends included."""
+    return (tilt_deg >= measured_deg[0] - SAME_ANGLE_deg) & (tilt_deg <= measured_deg[-1] + SAME_ANGLE_deg)
 
 
 def lower_neighbour(measured_deg: np.ndarray, tilt_deg: np.ndarray) -> np.ndarray:

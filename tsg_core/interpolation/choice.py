@@ -100,7 +100,9 @@ def predict_automatically(
     frames = np.empty(shape, np.float32) if running is None else running.frames
     sigma = None if choice.errors is None else np.empty_like(frames) if running is None else running.squares
     for k, w in enumerate(weights):  # one frame at a time: only predictions and results are as large as the series
-        blend = _blend(w, [None if p is None else p[k] for p in predicted]) if running is None else running.frame(k)
+        blend = (
+            blended_frame(w, [None if p is None else p[k] for p in predicted]) if running is None else running.frame(k)
+        )
         frames[k], spread = blend
         if sigma is not None:
             sigma[k] = _sigma(choice, frames[k], spread, mse=choice.trend.blended(w, spacing_deg[k]))
@@ -222,7 +224,7 @@ def _weights(choice: Choice, spacing_deg: float) -> np.ndarray:
     return choice.trend.blend(float(spacing_deg))[0]
 
 
-def _blend(weights: np.ndarray, predicted: Sequence[np.ndarray | None]) -> tuple[np.ndarray, np.ndarray]:
+def blended_frame(weights: np.ndarray, predicted: Sequence[np.ndarray | None]) -> tuple[np.ndarray, np.ndarray]:
     """The blend (n_y, n_x) of the predictions of one frame (None if the weight is 0), and the variance between them."""
     used = [(w, p) for w, p in zip(weights, predicted, strict=True) if w]
     frame = sum(w * p for w, p in used).astype(np.float32)
@@ -244,7 +246,7 @@ def _pixel_errors(left_out: LeftOut, trend: ErrorTrend) -> PixelErrors:
             spacing_deg = float(left_out.spacing_deg[k])
             weights = trend.blend(spacing_deg)[0]
             expected = trend.blended(weights, spacing_deg)
-            yield left_out.truth[k], *_blend(weights, left_out.predicted[:, k]), expected
+            yield left_out.truth[k], *blended_frame(weights, left_out.predicted[:, k]), expected
 
     return learn_pixel_errors(frames())
 

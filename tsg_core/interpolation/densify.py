@@ -10,8 +10,10 @@ from numpy.typing import ArrayLike
 from ..errors import TsgError
 from ..tilt_series import SAME_ANGLE_deg, TiltSeries
 from ..vacuum import less_offset, offset_of
-from .angles import nearest_frame
-from .choice import Choice, predict_automatically
+from .angles import between, nearest_frame
+from .beyond import Beyond, check_methods, predict_beyond
+from .choice import Choice, candidates_of, choose, predict_automatically
+from .fitted_series import FittedSeries
 from .large_series import hand_back_memory, is_large
 from .leave_out import Predict
 from .methods import SINGLE_METHODS, predict
@@ -26,6 +28,7 @@ def densify(
     method: str = "linear",
     checkpoint: str | Path | None = None,
     elements: str | Sequence[str] | None = None,
+    extrapolate: bool = False,
 ) -> TiltSeries:
     """The series at exactly the angles `tilt_deg` (ascending): measured frames where they exist, else predicted.
 
@@ -36,17 +39,23 @@ def densify(
     `checkpoint` is the trained network for methods that need one, as `model.shipped.network` accepts it; by default the
     shipped one. `elements` are those that the object contains, for the method "dynamical"; by default the ones in
     `metadata["elements"]`, or else those that the brightness of the atoms tells. Other methods ignore both.
+    `extrapolate` allows angles beyond the measured range, which only methods that have an object can predict
+    (`beyond.BEYOND`, and "auto" by these); see `densify_with_uncertainty` for their errors.
     Raises TsgError for an unknown method, fewer than two measured frames, and targets that are not finite, do not
-    ascend, or lie outside the measured range.
+    ascend, or lie outside the measured range unless the method may and can extrapolate.
     """
     if method not in METHODS:
         raise TsgError(f"method={method!r} is not known; choose one of {', '.join(METHODS)}")
     series = with_elements(series, elements)
     measured = _measured(series)
-    tilt_deg = _checked_targets(tilt_deg, measured.tilt_deg)
+    tilt_deg = _checked_targets(tilt_deg, measured.tilt_deg, extrapolate=extrapolate)
     missing_deg = tilt_deg[~_known(measured, tilt_deg)]
     if len(missing_deg) and method == "auto":
-        return densify_with_uncertainty(series, tilt_deg=tilt_deg, checkpoint=checkpoint).series
+        return densify_with_uncertainty(
+            series, tilt_deg=tilt_deg, checkpoint=checkpoint, extrapolate=extrapolate
+        ).series
+    if not between(measured.tilt_deg, missing_deg).all():
+        check_methods([method], measured.tilt_deg[[0, -1]])
     on_zero, offsets = _on_zero(measured)
     if len(missing_deg):
         predicted = predict(method, on_zero, missing_deg, checkpoint=checkpoint)
@@ -64,11 +73,13 @@ class Densified:
     sigma   (n_predicted, n_y, n_x), the standard deviations of the predicted frames, in the order of their angles; None
             if there are only two measured frames, since neither can be left out
     choice  what left-out frames say about the methods
+    beyond  the predictions beyond the measured range; None if there are none
     """
 
     series: TiltSeries
     sigma: np.ndarray | None
     choice: Choice
+    beyond: Beyond | None = None
 
 
 def sigma_series(sigma: np.ndarray, *, tilt_deg: np.ndarray, measured: np.ndarray, pixel_size_A: float) -> TiltSeries:
@@ -86,26 +97,61 @@ def densify_with_uncertainty(
     methods: Sequence[str] | None = None,
     checkpoint: str | Path | None = None,
     predict_by: Predict | None = None,
+    extrapolate: bool = False,
 ) -> Densified:
     """`densify` by "auto", with standard deviations; the options are those of `predict_automatically`.
 
+    With `extrapolate`, angles beyond the measured range are predicted by those of the methods that have an object.
+    Their standard deviations grow with the distance, as left-out ends of the series show; see `beyond.predict_beyond`.
     Raises TsgError as `densify` does, if nothing is to be predicted, and if none of the methods applies.
     """
     measured = _measured(series)
-    tilt_deg = _checked_targets(tilt_deg, measured.tilt_deg)
+    tilt_deg = _checked_targets(tilt_deg, measured.tilt_deg, extrapolate=extrapolate)
     missing_deg = tilt_deg[~_known(measured, tilt_deg)]
     if len(missing_deg) == 0:
         raise TsgError("nothing is to be predicted: every target angle was measured")
     on_zero, offsets = _on_zero(measured)
-    found = predict_automatically(
-        on_zero, tilt_deg=missing_deg, methods=methods, checkpoint=checkpoint, predict_by=predict_by
-    )
+    on_zero = FittedSeries.of(on_zero)
+    options: dict = {"methods": methods, "checkpoint": checkpoint, "predict_by": predict_by}
+    inner = between(measured.tilt_deg, missing_deg)
+    frames = np.empty((len(missing_deg), *measured.frames.shape[1:]), np.float32)
+    sigma: np.ndarray | None = None
+    further = None
+    if not inner.all():
+        able = check_methods(candidates_of(measured) if methods is None else methods, measured.tilt_deg[[0, -1]])
+        further = predict_beyond(on_zero, tilt_deg=missing_deg[~inner], methods=able, predict_by=predict_by)
+        frames[~inner] = further.frames
+        sigma = _spread(further.sigma, ~inner)
+    if inner.any():
+        found = predict_automatically(on_zero, tilt_deg=missing_deg[inner], **options)
+        choice = found.choice
+        if further is None:
+            frames, sigma = found.frames, found.sigma
+        else:
+            frames[inner] = found.frames
+            sigma = None if found.sigma is None or sigma is None else sigma + _spread(found.sigma, inner)
+    else:
+        choice = choose(on_zero, **{**options, "methods": None if methods is None else tuple(methods)})
     if is_large(measured.frames):
         hand_back_memory()
     method = "auto" if methods is None or len(methods) > 1 else methods[0]
-    metadata = {**series.metadata, "method": method, "choice": found.choice.summary()}
-    dense = _between_measured(measured, found.frames, tilt_deg, metadata=metadata, offsets=offsets)
-    return Densified(series=dense, sigma=found.sigma, choice=found.choice)
+    metadata = {**series.metadata, "method": method, "choice": choice.summary()}
+    if further is not None:
+        metadata["beyond"] = further.summary()
+    dense = _between_measured(measured, frames, tilt_deg, metadata=metadata, offsets=offsets)
+    if further is not None:
+        low, high = measured.tilt_deg[[0, -1]]
+        dense = dense.noted(
+            f"{len(further.frames)} of the predicted frames lie beyond the measured range, {low:g} to {high:g} deg."
+        )
+    return Densified(series=dense, sigma=sigma, choice=choice, beyond=further)
+
+
+def _spread(frames: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """The frames at these of all places; 0 elsewhere."""
+    whole = np.zeros((len(places), *frames.shape[1:]), np.float32)
+    whole[places] = frames
+    return whole
 
 
 def with_elements(series: TiltSeries, names: str | Sequence[str] | None) -> TiltSeries:
@@ -156,7 +202,7 @@ def _between_measured(
     )
 
 
-def _checked_targets(tilt_deg: ArrayLike, measured_deg: np.ndarray) -> np.ndarray:
+def _checked_targets(tilt_deg: ArrayLike, measured_deg: np.ndarray, *, extrapolate: bool) -> np.ndarray:
     tilt_deg = np.atleast_1d(np.asarray(tilt_deg, np.float64))
     if tilt_deg.ndim != 1 or len(tilt_deg) == 0 or not np.isfinite(tilt_deg).all():
         raise TsgError("tilt_deg must be a list of finite angles in degrees, one at least")
@@ -164,10 +210,14 @@ def _checked_targets(tilt_deg: ArrayLike, measured_deg: np.ndarray) -> np.ndarra
         i = int(np.argmax(np.diff(tilt_deg) <= 0))
         raise TsgError(f"tilt_deg must ascend without repeats; {tilt_deg[i]:g} is followed by {tilt_deg[i + 1]:g}")
     low, high = measured_deg[0], measured_deg[-1]
-    outside = tilt_deg[(tilt_deg < low - SAME_ANGLE_deg) | (tilt_deg > high + SAME_ANGLE_deg)]
-    if len(outside):
+    outside = tilt_deg[~between(measured_deg, tilt_deg)]
+    if len(outside) and not extrapolate:
         raise TsgError(
             f"{len(outside)} target angle(s), the first {outside[0]:g} deg, lie outside the measured range "
-            f"{low:g} to {high:g} deg; nothing is extrapolated"
+            f"{low:g} to {high:g} deg; nothing is extrapolated unless you ask for it (extrapolate=True, --extrapolate)"
+        )
+    if len(outside) and np.abs(outside).max() > 90 + SAME_ANGLE_deg:
+        raise TsgError(
+            f"{outside[np.abs(outside).argmax()]:g} deg lies beyond +-90 deg, where frames are mirror images of others"
         )
     return tilt_deg

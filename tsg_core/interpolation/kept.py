@@ -14,6 +14,8 @@ from ..tilt_series import TiltSeries
 from ..tools.digests import digest_of
 from ..tools.progress import track
 from ..tools.provenance import code_version
+from .angles import between
+from .beyond import BEYOND, edge_folds
 from .large_series import is_wide, judged_part
 from .leave_out import folds
 from .methods import predict
@@ -38,7 +40,9 @@ class KeptPredictions:
         self.recalled = 0  # number of predictions that an earlier run had made
         made_of = [_content(series), series.tilt_deg, series.pixel_size_A, series.metadata.get("microscope")]
         made_of += [str(series.metadata.get(name)) for name in ("extent", "elements")]
-        code = code_version(["tsg_core.interpolation.methods", "tsg_core.interpolation.leave_out"])
+        code = code_version(
+            ["tsg_core.interpolation.methods", "tsg_core.interpolation.leave_out", "tsg_core.interpolation.beyond"]
+        )
         owner = digest_of([*made_of, str(checkpoint), code])
         if (folder / "owner").is_file():
             if (folder / "owner").read_text() != owner:
@@ -86,18 +90,27 @@ def _content(series: TiltSeries) -> str:
 class Tracked:
     """A predictor that shows its calls as the steps of one loop, with the time left; a context manager.
 
-    The steps are those of `predict_automatically`: every method for each of the `leave_out.folds` of the `judged_part`,
-    then for `tilt_deg`. Costs are proportional to the number of known pixels.
+    The steps are those of `densify_with_uncertainty`: first, if any of `tilt_deg` lie beyond the measured range, the
+    methods that can go there, for each of the `beyond.edge_folds` and for these angles; then every method for each of
+    the `leave_out.folds` of the `judged_part`, and for the angles in the range. Costs are proportional to the number of
+    known pixels.
     """
 
     def __init__(self, predictor, *, methods: Sequence[str], series: TiltSeries, tilt_deg: np.ndarray):
-        judged = judged_part(series).frames
-        known = [(series.tilt_deg[out], len(kept) * judged[0].size) for kept, out, _ in folds(len(series))]
-        known.append((np.asarray(tilt_deg), series.frames.size))
+        judged, measured_deg = judged_part(series).frames[0].size, series.tilt_deg
+        tilt_deg = np.asarray(tilt_deg)
+        inner = between(measured_deg, tilt_deg)
+        known = []
+        if not inner.all():
+            ends = [(measured_deg[out], len(kept) * judged) for kept, out in edge_folds(measured_deg, tilt_deg)]
+            able = [method for method in methods if method in BEYOND]
+            known += [(*part, able) for part in [*ends, (tilt_deg[~inner], series.frames.size)]]
+        known += [(measured_deg[out], len(kept) * judged, methods) for kept, out, _ in folds(len(series))]
+        known.append((tilt_deg[inner], series.frames.size, methods))
         self.predictor = predictor
-        self.steps = [(method, digest_of(wanted)) for wanted, _ in known for method in methods]
+        self.steps = [(method, digest_of(wanted)) for wanted, _, tried in known for method in tried]
         cost = WIDE_COST if is_wide(series.frames) else COST
-        self.costs = [cost.get(method, LEAST_COST) * n for _, n in known for method in methods]
+        self.costs = [cost.get(method, LEAST_COST) * n for _, n, tried in known for method in tried]
 
     def __enter__(self) -> Self:
         self.loop = track(self.steps, label="prediction", costs=self.costs)

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..reconstruction.projection import project
 from ..tilt_series import TiltSeries
+from .angles import between
 from .fitted_object import FINE_PX
 from .fitted_series import FittedSeries
 from .kriging import kriged
@@ -24,7 +25,7 @@ def reprojection(series: TiltSeries, tilt_deg: np.ndarray) -> np.ndarray:
 
     The object carries everything that moves with the angle. To this is added the mean residual over the frames. A cubic
     spline interpolates the rest of the residual, as far as it is not noise and persists from frame to frame; see
-    `FittedSeries.residual_weights`.
+    `FittedSeries.residual_weights`. Beyond the measured range, where a spline goes astray, only the mean is added.
     """
     fitted = FittedSeries.of(series)
     residual = fitted.missed()
@@ -33,10 +34,11 @@ def reprojection(series: TiltSeries, tilt_deg: np.ndarray) -> np.ndarray:
     angles_and_weights = {"measured_deg": series.tilt_deg, "weights": fitted.residual_weights}
     carried = partial(carried_residual, spectrum_of(residual), **angles_and_weights)
     frames = fitted.object.frames(tilt_deg)
-    if not is_large(series.frames):
+    inner = between(series.tilt_deg, tilt_deg)
+    if not is_large(series.frames) and inner.all():
         return frames + mean + carried(tilt_deg=tilt_deg)
     for k in range(len(frames)):
-        frames[k] += mean + carried(tilt_deg=tilt_deg[k : k + 1])[0]
+        frames[k] += mean + carried(tilt_deg=tilt_deg[k : k + 1])[0] if inner[k] else mean
     return frames
 
 

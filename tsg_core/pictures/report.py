@@ -31,6 +31,10 @@ CARE = (
     "your spacing. They describe the error of a measured frame, noise included, not structure that no frame shows.",
     "No prediction fills the missing wedge: what lies beyond the first and the last angle stays unknown.",
 )
+CARE_BEYOND = (
+    "Frames beyond the measured range rest on the fitted object alone. What it got wrong along the beam, no frame can "
+    "put right; their standard deviations grow with the distance, and say nothing about features that no frame shows."
+)
 
 
 def densify_report(found: Densified, measured: TiltSeries, *, predict_by: Predict, source: Path, command: str) -> str:
@@ -60,7 +64,9 @@ def densify_report(found: Densified, measured: TiltSeries, *, predict_by: Predic
         checksum=_checksum(source),
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         versions=package_versions(),
-        care=CARE,
+        beyond=found.beyond and found.beyond.summary(),
+        beyond_figure=found.beyond and _beyond_figure(found),
+        care=(*CARE[:-1], CARE[-1] if found.beyond is None else CARE_BEYOND),
     )
 
 
@@ -110,6 +116,22 @@ def _left_out_curve(left_out: dict, measured: TiltSeries) -> str:
     return _png(figure)
 
 
+def _beyond_figure(found: Densified) -> str:
+    """The PSNR expected of every predicted frame, with a line at either end of the measured range."""
+    figure = Figure(figsize=(7.5, 2.8), layout="constrained")
+    axis, series = figure.subplots(), found.series
+    expected_dB = psnr_dB(np.square(found.sigma, dtype=np.float64).mean(axis=(1, 2)), series.intensity_scale or 1.0)
+    tilt_deg, range_deg = series.tilt_deg[~series.measured], found.beyond.range_deg
+    axis.plot(tilt_deg, expected_dB, ".", color="C0")
+    for end_deg in range_deg:
+        axis.axvline(end_deg, color="0.3", lw=1, ls="--")
+    for low, high in ((series.tilt_deg[0], range_deg[0]), (range_deg[1], series.tilt_deg[-1])):
+        axis.axvspan(low, high, color="0.92", zorder=0)
+    axis.set(xlabel="tilt of the predicted frame (deg)", ylabel="expected PSNR (dB)")
+    axis.spines[["top", "right"]].set_visible(False)
+    return _png(figure)
+
+
 def _left_out_examples(left_out: dict, measured: TiltSeries, *, method: str) -> str:
     rows = []
     for i, predicted in sorted(left_out["shown"][method].items()):
@@ -125,7 +147,12 @@ def _predicted_examples(found: Densified) -> str:
     predicted = np.flatnonzero(~series.measured)
     rows = []
     for i in _evenly(predicted):
-        before, after = (np.flatnonzero(series.measured[:i])[-1], i + 1 + np.flatnonzero(series.measured[i + 1 :])[0])
+        measured = np.flatnonzero(series.measured)
+        upper = np.searchsorted(measured, i)
+        before, after = (
+            measured[max(upper - 1, 0)],
+            measured[min(upper, len(measured) - 1)],
+        )  # beyond the ends, one twice
         row = [(f"{series.tilt_deg[k]:g}°, {what}", series.frames[k])
                for k, what in ((before, "measured"), (i, "predicted"), (after, "measured"))]  # fmt: skip
         if found.sigma is not None:
