@@ -41,6 +41,7 @@ diameter_A = [8.0, 12.5]
 seed = 3
 
 # %% tags=["hide-input"]
+import ase.cluster
 import ase.io
 import matplotlib.pyplot as plt
 import numpy as np
@@ -49,7 +50,7 @@ import pandas as pd
 from tsg_core import structures
 from tsgbook import chapters as names
 from tsgbook.artifacts import Artifacts
-from tsgbook.figures import plotting
+from tsgbook.figures import plotting, solids
 
 plotting.use_book_style()
 store = Artifacts(artifacts)
@@ -65,7 +66,9 @@ store = Artifacts(artifacts)
 training = structures.training_particles(
     n_training + n_validation, seed=seed, diameter_A=tuple(diameter_A)
 )
-test = structures.test_particles(n_test, seed=seed + 1, diameter_A=tuple(diameter_A))
+test = structures.test_particles(
+    n_test, seed=seed + 1, diameter_A=tuple(diameter_A)
+)
 
 
 def overview(particles, use):
@@ -87,6 +90,25 @@ table = pd.DataFrame(
 )
 table.style.format({"diameter (Å)": "{:.1f}"}).hide(axis="index")
 
+# %% tags=["hide-input"]
+gallery = {
+    f"{name} of {len(atoms)} atoms": atoms
+    for name, atoms in {
+        "Icosahedron": ase.cluster.Icosahedron("Au", 4),
+        "Decahedron": ase.cluster.Decahedron("Pt", 3, 3, 0),
+        "Octahedron": ase.cluster.Octahedron("Ag", 6),
+    }.items()
+}
+plotting.show(
+    solids.gallery(gallery),
+    "The three shapes of the training family, here of gold, platinum "
+    "and silver.",
+    alt="Three clusters of atoms drawn as spheres. The icosahedron is "
+    "nearly round, with twenty triangular faces. The decahedron is a flat "
+    "bipyramid with five sides. The octahedron is two square pyramids "
+    "base to base.",
+)
+
 # %% [markdown]
 # ## Particles for the test
 #
@@ -100,8 +122,9 @@ training_elements = {e for a in training for e in a.get_chemical_symbols()}
 test_elements = {e for a in test for e in a.get_chemical_symbols()}
 assert not training_elements & test_elements
 plotting.say(
-    f"Elements in training and validation: {', '.join(sorted(training_elements))}. "
-    f"Elements in the test set: {', '.join(sorted(test_elements))}. None is shared."
+    "Elements in training and validation: "
+    f"{', '.join(sorted(training_elements))}. Elements in the test set: "
+    f"{', '.join(sorted(test_elements))}. None is shared."
 )
 
 # %% [markdown]
@@ -110,30 +133,47 @@ plotting.say(
 # A HAADF detector sees heavy nuclei best. The scattering of one atom grows with nearly the square of its atomic number
 # $Z$, so aluminium gives a far fainter picture than the same number of iridium atoms. Methods must cope with both.
 
-# %%
-figure, axis = plt.subplots(figsize=(6, 3))
-for use, particles, marker in (("training", training, "o"), ("test", test, "s")):
-    for a in particles:
-        axis.scatter(
-            a.numbers[0],
-            len(a),
-            marker=marker,
-            color="#0072B2" if use == "training" else "#D55E00",
-        )
-        axis.annotate(
-            a.info["element"],
-            (a.numbers[0], len(a)),
-            xytext=(4, 3),
-            textcoords="offset points",
-            fontsize=8,
-        )
-axis.scatter([], [], marker="o", color="#0072B2", label="training and validation")
-axis.scatter([], [], marker="s", color="#D55E00", label="test")
-axis.set(
-    xlabel="atomic number Z", ylabel="atoms", title="What the particles are made of"
+
+# %% tags=["hide-input"]
+def composition():
+    figure, axis = plt.subplots(figsize=(6, 3))
+    for use, particles, marker in (
+        ("training", training, "o"),
+        ("test", test, "s"),
+    ):
+        for a in particles:
+            axis.scatter(
+                a.numbers[0],
+                len(a),
+                marker=marker,
+                color="#0072B2" if use == "training" else "#D55E00",
+            )
+            axis.annotate(
+                a.info["element"],
+                (a.numbers[0], len(a)),
+                xytext=(4, 3),
+                textcoords="offset points",
+                fontsize=8,
+            )
+    axis.scatter(
+        [], [], marker="o", color="#0072B2", label="training and validation"
+    )
+    axis.scatter([], [], marker="s", color="#D55E00", label="test")
+    axis.set(xlabel="atomic number Z", ylabel="atoms")
+    axis.legend()
+    return figure
+
+
+# %% tags=["hide-input"]
+plotting.show(
+    composition(),
+    "What the particles are made of: number of atoms against "
+    "atomic number.",
+    alt="Scatter plot of the number of atoms of each particle against its "
+    "atomic number. Training and validation: "
+    f"{', '.join(sorted(training_elements))}; test: "
+    f"{', '.join(sorted(test_elements))}.",
 )
-axis.legend()
-plt.show()
 
 # %% [markdown]
 # ## One random rotation each
@@ -144,7 +184,8 @@ plt.show()
 
 # %%
 training = [
-    structures.random_rotation(a, seed=seed + i) for i, a in enumerate(training)
+    structures.random_rotation(a, seed=seed + i)
+    for i, a in enumerate(training)
 ]
 test = [
     structures.random_rotation(a, seed=seed + len(training) + i)
@@ -160,14 +201,20 @@ from ase import Atoms
 
 pole = Atoms("H", positions=[[0.0, 0.0, 1.0]])
 heights = [
-    structures.random_rotation(pole, seed=s).positions[0, 2] for s in range(2000)
+    structures.random_rotation(pole, seed=s).positions[0, 2]
+    for s in range(2000)
 ]
 figure, axis = plt.subplots(figsize=(5, 2.2))
 axis.hist(heights, bins=20, color="#0072B2", alpha=0.8)
 axis.axhline(len(heights) / 20, color="k", lw=1, ls="--", label="uniform")
 axis.set(xlabel="z of the turned pole", ylabel="draws")
 axis.legend(loc="lower right")
-plt.show()
+plotting.show(
+    figure,
+    f"Heights of a pole turned by {len(heights)} random rotations.",
+    alt="Histogram of the z coordinate of the turned pole. All twenty bars "
+    "are about as high as the dashed line of a uniform distribution.",
+)
 
 # %% [markdown]
 # ## A particle and its tilt
@@ -181,10 +228,14 @@ plt.show()
 # formula; see [the conventions](../book/conventions.md).
 
 # %%
-plotting.show_plotly(
-    plotting.particle_figure(
-        test[0], tilt_deg=np.arange(-90, 91, 10.0), title=test[0].info["name"]
-    )
+solids.show_particle(
+    test[0],
+    f"{test[0].info['name']} between tilts of −90° and 90°. Drag to look "
+    "from elsewhere; the slider tilts the particle.",
+    tilt_deg=np.arange(-90, 91, 10.0),
+    alt=f"The {len(test[0])} atoms of the particle as spheres in a box "
+    "with axes x, y and z. A line along y is the tilt axis, an arrow from "
+    "above is the beam.",
 )
 
 # %% [markdown]

@@ -48,11 +48,12 @@ from tsg_core import simulation
 from tsg_core.evaluation import spectra
 from tsg_core.microscope import MICROSCOPES
 from tsg_core.optics import channelling, probe, scattering
+from tsg_core.pictures.slices import draw_scale_bar
 from tsg_core.samples import multislice_frames
 from tsg_core.simulation import datasets, detection_matrix, noise
 from tsgbook import chapters as names
 from tsgbook.artifacts import Artifacts
-from tsgbook.figures import plotting
+from tsgbook.figures import plotting, solids
 
 plotting.use_book_style()
 store = Artifacts(artifacts)
@@ -73,7 +74,8 @@ pd.DataFrame(
             "wavelength (pm)": 100 * m.wavelength_A,
             "convergence (mrad)": m.convergence_mrad,
             "Cs (µm)": m.Cs_um,
-            "detector (mrad)": f"{m.detector_inner_mrad:g} to {m.detector_outer_mrad:g}",
+            "detector (mrad)": f"{m.detector_inner_mrad:g} to "
+            f"{m.detector_outer_mrad:g}",
             "Nyquist scan step (Å)": m.nyquist_sampling_A,
         }
         for name, m in MICROSCOPES.items()
@@ -87,24 +89,50 @@ pd.DataFrame(
 # miss the focus by up to $C_s\alpha^3$, so part of the intensity goes into a wide halo. Square-root grey values make it
 # visible; the curve on the right shows which part of the beam lies within a radius.
 
-# %%
-extent_A, gpts = 48.0, 480
-figure, axes = plt.subplots(1, 3, figsize=(9, 3))
-for axis, (name, microscope) in zip(axes, MICROSCOPES.items(), strict=False):
-    intensity = probe.probe_intensity(microscope, extent_A=extent_A, gpts=gpts)
-    axis.imshow(
-        np.sqrt(intensity), extent=[-extent_A / 2, extent_A / 2] * 2, cmap="magma"
+
+# %% tags=["hide-input"]
+def probes():
+    extent_A, gpts = 48.0, 480
+    figure, axes = plt.subplots(1, 3, figsize=(9, 3))
+    for axis, (name, microscope) in zip(
+        axes, MICROSCOPES.items(), strict=False
+    ):
+        intensity = probe.probe_intensity(
+            microscope, extent_A=extent_A, gpts=gpts
+        )
+        axis.imshow(
+            np.sqrt(intensity),
+            extent=[-extent_A / 2, extent_A / 2] * 2,
+            cmap="magma",
+        )
+        axis.set(
+            title=name.replace("_", "-"),
+            xlabel="x (Å)",
+            xlim=(-18, 18),
+            ylim=(-18, 18),
+        )
+        radius_A, fraction = probe.encircled_energy(microscope)
+        axes[2].plot(radius_A, fraction, label=name.replace("_", "-"))
+    axes[2].set(
+        xlabel="radius (Å)",
+        ylabel="part of the beam inside",
+        xlim=(0, 24),
+        ylim=(0, 1.02),
     )
-    axis.set(
-        title=name.replace("_", "-"), xlabel="x (Å)", xlim=(-18, 18), ylim=(-18, 18)
-    )
-    radius_A, fraction = probe.encircled_energy(microscope)
-    axes[2].plot(radius_A, fraction, label=name.replace("_", "-"))
-axes[2].set(
-    xlabel="radius (Å)", ylabel="part of the beam inside", xlim=(0, 24), ylim=(0, 1.02)
+    axes[2].legend()
+    return figure
+
+
+# %% tags=["hide-input"]
+plotting.show(
+    probes(),
+    "Both probes (square root of the intensity), and the part of the beam "
+    "within a radius.",
+    alt="The aberrated probe is a bright core in a halo that fills half "
+    "the picture; the non-aberrated probe is a point. Its curve of "
+    "encircled energy reaches one almost at once, the other one only "
+    "far outside.",
 )
-axes[2].legend()
-plt.show()
 
 # %% [markdown]
 # The halo has a practical consequence: an image must be computed on a field wide enough for the probe, or the tails wrap
@@ -112,9 +140,12 @@ plt.show()
 
 # %%
 for name, microscope in MICROSCOPES.items():
-    r50, r99 = (probe.probe_radius_A(microscope, fraction=f) for f in (0.5, 0.99))
+    r50, r99 = (
+        probe.probe_radius_A(microscope, fraction=f) for f in (0.5, 0.99)
+    )
     plotting.say(
-        f"The {name.replace('_', '-')} probe holds half of its electrons within {r50:.2f} Å and 99 % of them within {r99:.1f} Å."
+        f"The {name.replace('_', '-')} probe holds half of its electrons "
+        f"within {r50:.2f} Å and 99 % of them within {r99:.1f} Å."
     )
 
 # %% [markdown]
@@ -134,13 +165,24 @@ for name, microscope in MICROSCOPES.items():
     )
     power = np.polyfit(np.log(Z), np.log(sigma_A2), 1)[0]
     axis.loglog(
-        Z, sigma_A2, "o-", label=f"{name.replace('_', '-')}: $Z^{{{power:.2f}}}$"
+        Z,
+        sigma_A2,
+        "o-",
+        label=f"{name.replace('_', '-')}: $Z^{{{power:.2f}}}$",
     )
 for z, s, e in zip(Z, sigma_A2, elements, strict=True):
-    axis.annotate(e, (z, s), xytext=(3, -10), textcoords="offset points", fontsize=8)
+    axis.annotate(
+        e, (z, s), xytext=(3, -10), textcoords="offset points", fontsize=8
+    )
 axis.set(xlabel="atomic number Z", ylabel="cross-section (Å²)")
 axis.legend()
-plt.show()
+plotting.show(
+    figure,
+    "Cross-section for scattering into the detector against the "
+    "atomic number.",
+    alt="Log-log plot from aluminium to gold. The points of each "
+    f"microscope lie on a straight line; its slope is about {power:.1f}.",
+)
 
 # %% [markdown]
 # ## The incoherent image
@@ -171,10 +213,18 @@ settings = {
     "engine": engine,
 }
 series = {
-    name: simulation.simulate_tilt_series(example, microscope=microscope, **settings)
+    name: simulation.simulate_tilt_series(
+        example, microscope=microscope, **settings
+    )
     for name, microscope in MICROSCOPES.items()
 }
+
+# %% tags=["hide-input"]
 chosen = [int(np.argmin(abs(tilt_deg - a))) for a in (-60, -30, 0, 30, 60)]
+seen = {
+    "aberrated": "a blurred core in a wide halo",
+    "non_aberrated": "sharp columns of atoms",
+}
 for name, s in series.items():
     figure = plotting.show_frames(
         s.frames[chosen],
@@ -182,16 +232,29 @@ for name, s in series.items():
         pixel_size_A=s.pixel_size_A,
         colour_bar="fraction of beam",
     )
-    figure.suptitle(f"{example.info['name']}, {name.replace('_', '-')}")
-    plt.show()
+    plotting.show(
+        figure,
+        f"{example.info['name']} by the "
+        f"{name.replace('_', '-')} microscope.",
+        alt=f"Five grey frames at tilts from {tilt_deg[chosen[0]]:.0f}° to "
+        f"{tilt_deg[chosen[-1]]:.0f}°: "
+        f"{seen[name]}.",
+    )
 
 # %% [markdown]
 # The same atoms give two very different series: sharp columns that come and go as atoms line up, and a sharp core in a
 # wide halo. Move through both with the slider.
 
 # %%
-plotting.show_plotly(
-    plotting.tilt_slider_figure(series, every=5, title=example.info["name"])
+plotting.show_tilts(
+    series,
+    f"{example.info['name']} by both microscopes, each on its own "
+    "grey scale.",
+    every=5,
+    common_scale=False,
+    alt="Two grey frames side by side. As the tilt changes, columns of "
+    "atoms appear and dissolve in the non-aberrated frame; the aberrated "
+    "one changes little.",
 )
 
 # %% [markdown]
@@ -215,6 +278,7 @@ likeness = {
 }
 
 
+# %% tags=["hide-input"]
 def show_likeness(name):
     like = likeness[name]
     top = like.reference.max()
@@ -227,20 +291,30 @@ def show_likeness(name):
     for axis, (title, image) in zip(axes, images.items(), strict=False):
         axis.imshow(image, vmin=0, vmax=top)
         axis.set_title(title, fontsize=9)
-    for axis, engine in zip(axes[3:], ("incoherent", "channelling"), strict=True):
+    engines = ("incoherent", "channelling")
+    for axis, engine in zip(axes[3:], engines, strict=True):
         difference = getattr(like, engine) - like.reference
-        picture = axis.imshow(difference, cmap="RdBu_r", vmin=-top / 2, vmax=top / 2)
+        picture = axis.imshow(
+            difference, cmap="RdBu_r", vmin=-top / 2, vmax=top / 2
+        )
         axis.set_title(f"{engine} − PRISM", fontsize=9)
     figure.colorbar(picture, ax=axes[4], label="fraction of beam")
     for axis in axes:
         axis.set_axis_off()
-    figure.suptitle(name.replace("_", "-"), fontsize=10)
-    plt.show()
+    plotting.show(
+        figure,
+        f"{name.replace('_', '-')}: PRISM, both fast engines, and their "
+        "differences.",
+        alt="Three frames that look alike, and maps of two differences; r "
+        f"with PRISM is {like.r('incoherent'):.3f} without channelling, "
+        f"{like.r('channelling'):.3f} with it.",
+    )
 
 
-# %%
+# %% tags=["hide-input"]
 on_axis, off_axis = (
-    f"Au 147, {place}, non_aberrated" for place in ("along 2-fold", "off axis")
+    f"Au 147, {place}, non_aberrated"
+    for place in ("along 2-fold", "off axis")
 )
 show_likeness(on_axis)
 show_likeness(off_axis)
@@ -252,7 +326,7 @@ show_likeness(off_axis)
 # At which scale do they differ? Compare the power spectra of the image and of the differences, averaged over rings of equal
 # spatial frequency:
 
-# %%
+# %% tags=["hide-input"]
 figure, axes = plt.subplots(1, 2, figsize=(9, 3), sharey=True)
 for axis, name in zip(axes, (on_axis, off_axis), strict=True):
     like = likeness[name]
@@ -262,14 +336,23 @@ for axis, name in zip(axes, (on_axis, off_axis), strict=True):
         "channelling − PRISM": like.channelling - like.reference,
     }
     for label, image in spectra_of.items():
-        k, power = spectra.radial_power_spectrum(image, pixel_size_A=like.pixel_size_A)
+        k, power = spectra.radial_power_spectrum(
+            image, pixel_size_A=like.pixel_size_A
+        )
         axis.semilogy(k[1:], power[1:], label=label)
     edge = 1 / (2 * MICROSCOPES["non_aberrated"].nyquist_sampling_A)
     axis.set(xlabel="spatial frequency (1/Å)", xlim=(0, min(edge, k[-1])))
     axis.set_title(name.split(", ")[1])
 axes[0].set_ylabel("power")
 axes[1].legend()
-plt.show()
+plotting.show(
+    figure,
+    "Power spectra of a PRISM frame and of the differences from it, along "
+    "a two-fold axis (left) and off it (right).",
+    alt="Three falling curves in each plot. The differences lie below the "
+    "frame at nearly all spatial frequencies, that with channelling lowest "
+    "on the left.",
+)
 
 # %% [markdown]
 # ## Multislice of any probe from one calculation
@@ -293,37 +376,60 @@ plt.show()
 wide = cases["Ir fcc, off axis, aberrated"]
 reference = likeness[wide.name].reference
 sampled_alike = {"sampling_A": 0.098}  # as the frame that is shipped
-frame = multislice_frames.case_series(wide, engine="multislice", **sampled_alike)
+frame = multislice_frames.case_series(
+    wide, engine="multislice", **sampled_alike
+)
 height_A, width_A = detection_matrix.box_of(wide.atoms(), **sampled_alike)
+
+
 # %% tags=["hide-input"]
-probe_pixels, probe_field_A = 200, 40.0
-halo = probe.probe_intensity(
-    MICROSCOPES[wide.microscope], extent_A=probe_field_A, gpts=probe_pixels
+def one_matrix():
+    probe_pixels, probe_field_A = 200, 40.0
+    halo = probe.probe_intensity(
+        MICROSCOPES[wide.microscope],
+        extent_A=probe_field_A,
+        gpts=probe_pixels,
+    )
+    figure, axes = plt.subplots(1, 3, figsize=(9, 3.2))
+    half_A = probe_field_A / 2
+    axes[0].imshow(halo**0.25, extent=(-half_A, half_A, half_A, -half_A))
+    x, y, _ = wide.atoms().positions.T
+    axes[0].plot(x, y, ".", color="w", markersize=2)
+    corner = (-width_A / 2, -height_A / 2)
+    axes[0].add_patch(
+        plt.Rectangle(
+            corner, width_A, height_A, fill=False, ls="--", color="w"
+        )
+    )
+    axes[0].set_title("probe (4th root), atoms, box", fontsize=9)
+    axes[0].set(xlabel="x (Å)", ylabel="y (Å)")
+    for axis, (title, image) in zip(
+        axes[1:],
+        {"one matrix": frame.frames[0], "abTEM": reference}.items(),
+        strict=True,
+    ):
+        axis.imshow(image, vmin=0, vmax=reference.max())
+        axis.set_title(title, fontsize=9)
+        axis.set_axis_off()
+    return figure
+
+
+# %% tags=["hide-input"]
+plotting.show(
+    one_matrix(),
+    "A probe wider than the box of its matrix (left); the frame from one "
+    "detection matrix (middle) and by abTEM (right).",
+    alt="Left: the fourth root of the aberrated probe, with a dashed box "
+    "around the atoms that is much smaller than the halo. Middle and "
+    "right: two frames that cannot be told apart.",
 )
-figure, axes = plt.subplots(1, 3, figsize=(9, 3.2))
-half_A = probe_field_A / 2
-axes[0].imshow(halo**0.25, extent=(-half_A, half_A, half_A, -half_A))
-x, y, _ = wide.atoms().positions.T
-axes[0].plot(x, y, ".", color="w", markersize=2)
-corner = (-width_A / 2, -height_A / 2)
-axes[0].add_patch(
-    plt.Rectangle(corner, width_A, height_A, fill=False, ls="--", color="w")
-)
-axes[0].set_title("probe (4th root), atoms, box", fontsize=9)
-axes[0].set(xlabel="x (Å)", ylabel="y (Å)")
-for axis, (title, image) in zip(
-    axes[1:], {"one matrix": frame.frames[0], "abTEM": reference}.items(), strict=True
-):
-    axis.imshow(image, vmin=0, vmax=reference.max())
-    axis.set_title(title, fontsize=9)
-    axis.set_axis_off()
-plt.show()
 
 # %%
 r = np.corrcoef(frame.frames[0].ravel(), reference.ravel())[0, 1]
 plotting.say(
-    f"Both frames correlate with r = {r:.5f}, their totals differ by {abs(frame.frames.sum() / reference.sum() - 1):.1%}; "
-    f"abTEM took {likeness[wide.name].reference_s / 60:.0f} minutes for its frame."
+    f"Both frames correlate with r = {r:.5f}, their totals differ by "
+    f"{abs(frame.frames.sum() / reference.sum() - 1):.1%}; abTEM took "
+    f"{likeness[wide.name].reference_s / 60:.0f} minutes for its frame."
 )
 
 # %% [markdown]
@@ -335,10 +441,12 @@ plotting.say(
 
 # %%
 particle = cases[on_axis].atoms()
-plotting.show_plotly(
-    plotting.particle_figure(
-        particle, tilt_deg=np.arange(-45, 46, 5.0), title="147 atoms of gold"
-    )
+solids.show_particle(
+    particle,
+    f"{len(particle)} atoms of gold between tilts of −45° and 45°.",
+    tilt_deg=np.arange(-45, 46, 5.0),
+    alt="A gold icosahedron as spheres in a box. At 0° atoms lie on top of "
+    "each other along the beam; at other tilts these columns dissolve.",
 )
 
 # %% [markdown]
@@ -352,13 +460,17 @@ plotting.show_plotly(
 # frames of the other elements were not used. It is a correction, not a theory. The factors in one column show what it has
 # learned:
 
-# %%
+# %% tags=["hide-input"]
 x, y, depth_A = particle.positions.T
 strengths = channelling.strengths_of(
     np.array(particle.get_chemical_symbols()), MICROSCOPES["non_aberrated"]
 )
-sharp, spread = channelling.shipped_coefficients().factors(particle.positions, strengths)
+sharp, spread = channelling.shipped_coefficients().factors(
+    particle.positions, strengths
+)
 factors = sharp + spread
+
+# %% tags=["hide-input"]
 figure, axis = plt.subplots(figsize=(5.5, 3))
 columns = np.round(np.stack([x, y], axis=1), 1)
 places, column_of, lengths = np.unique(
@@ -376,7 +488,14 @@ for length in sorted(set(lengths.tolist()))[-3:]:
 axis.axhline(1, color="k", lw=1, ls="--", label="an atom alone")
 axis.set(xlabel="depth below the first atom (Å)", ylabel="factor $c_n$")
 axis.legend()
-plt.show()
+plotting.show(
+    figure,
+    "Factor of the scattering of each atom against its depth, for "
+    "three columns.",
+    alt="A line for each length of column. The factor begins below one at "
+    "the first atom, rises above one in the middle of the column and "
+    "falls at its end.",
+)
 
 # %% [markdown]
 # The middle atoms of a column gain, and the last one loses again: first focusing, then depletion. The first atom, which has
@@ -415,11 +534,15 @@ held_out = table[~table["used in the fit"]]
 on_axes = held_out[held_out["frame"].str.contains("along.*non-aberrated$")]
 off_axes = table[table["frame"].str.contains("off axis, non-aberrated")]
 plotting.say(
-    f"Off the axes the fast engine's total intensity is {off_axes['total'].min():.2f} to {off_axes['total'].max():.2f} times "
-    f"multislice's; along them, where channelling adds or takes away, {table['total'].min():.2f} to {table['total'].max():.2f} times. "
-    f"On the frames along an axis that were not used in the fit, r rises from {on_axes['r'].mean():.3f} to "
-    f"{on_axes['r, channelling'].mean():.3f} on average (lowest {on_axes['r, channelling'].min():.3f}). The fast engine needs "
-    f"a {table['abTEM / fast'].median():,.0f}th of abTEM's time (median of the table)."
+    "Off the axes the fast engine's total intensity is "
+    f"{off_axes['total'].min():.2f} to {off_axes['total'].max():.2f} times "
+    "multislice's; along them, where channelling adds or takes away, "
+    f"{table['total'].min():.2f} to {table['total'].max():.2f} times. On "
+    "the frames along an axis that were not used in the fit, r rises from "
+    f"{on_axes['r'].mean():.3f} to {on_axes['r, channelling'].mean():.3f} "
+    f"on average (lowest {on_axes['r, channelling'].min():.3f}). The fast "
+    f"engine needs a {table['abTEM / fast'].median():,.0f}th of abTEM's "
+    "time (median of the table)."
 )
 
 # %% [markdown]
@@ -430,8 +553,10 @@ plotting.say(
 # atoms on a bright background, and not an HAADF image. This book uses a true dark-field annulus, whose inner angle is the
 # paper's outer one. The fast engine refuses a detector inside the cone; PRISM shows both.
 
-# %%
-printed = multislice_frames.stored_frame(cases["Ir fcc, off axis, printed_detector"])[0]
+# %% tags=["hide-input"]
+printed = multislice_frames.stored_frame(
+    cases["Ir fcc, off axis, printed_detector"]
+)[0]
 dark_field = likeness["Ir fcc, off axis, non_aberrated"]
 figure, axes = plt.subplots(1, 2, figsize=(6.5, 2.7))
 m = MICROSCOPES["non_aberrated"]
@@ -447,7 +572,16 @@ for axis, image, title in (
     axis.set(title=title)
     axis.set_axis_off()
     figure.colorbar(picture, ax=axis, label="fraction of beam")
-plt.show()
+    draw_scale_bar(
+        axis, image.shape, dark_field.pixel_size_A, colour="#D55E00"
+    )
+plotting.show(
+    figure,
+    "The same particle with a dark-field detector (left) and with the "
+    "detector from 0 to 45 mrad (right), by PRISM.",
+    alt="Left: bright atoms on black. Right: dark atoms on a bright "
+    "background, with a contrast of a few per cent of the beam.",
+)
 
 # %% [markdown]
 # ## Dose
@@ -475,7 +609,13 @@ figure = plotting.show_frames(
     pixel_size_A=series["non_aberrated"].pixel_size_A,
     vmax=series["non_aberrated"].frames[middle].max(),
 )
-plt.show()
+plotting.show(
+    figure,
+    "One frame at four doses.",
+    alt="Four grey frames. At the highest dose every column of atoms is "
+    "clear; at the lowest single electrons appear as scattered "
+    "bright pixels.",
+)
 
 # %% [markdown]
 # ## What else a recording adds
@@ -489,23 +629,37 @@ clean = series["non_aberrated"]
 top = float(clean.frames.max())
 spoiled = {
     "clean": clean,
-    "detector noise": noise.with_detector(clean, dark_sigma=0.05 * top, seed=seed),
-    "scan jitter 0.3 Å": noise.with_scan_jitter(clean, sigma_A=0.3, seed=seed),
+    "detector noise": noise.with_detector(
+        clean, dark_sigma=0.05 * top, seed=seed
+    ),
+    "scan jitter 0.3 Å": noise.with_scan_jitter(
+        clean, sigma_A=0.3, seed=seed
+    ),
     "drift 1 Å": noise.with_drift(clean, sigma_A=1.0, seed=seed),
-    "carbon film": noise.with_carbon_film(clean, intensity=0.2 * top, seed=seed),
+    "carbon film": noise.with_carbon_film(
+        clean, intensity=0.2 * top, seed=seed
+    ),
     "contamination": noise.with_contamination(
         clean, intensity_per_frame=top / len(clean), width_A=3.0
     ),
 }
+
+# %% tags=["hide-input"]
 chosen_frame = int(np.argmin(abs(tilt_deg - 60)))
-plotting.show_frames(
+figure = plotting.show_frames(
     np.array([s.frames[chosen_frame] for s in spoiled.values()]),
     list(spoiled),
     pixel_size_A=clean.pixel_size_A,
     vmax=top,
-    columns=6,
+    columns=3,
 )
-plt.show()
+plotting.show(
+    figure,
+    f"What a recording adds to the frame at {tilt_deg[chosen_frame]:.0f}°.",
+    alt="Six grey frames: clean, with grain from the detector, with torn "
+    "rows from scan jitter, shifted by drift, on the bright ground of a "
+    "carbon film, and with a veil of contamination.",
+)
 
 # %% [markdown]
 # ## The data sets
@@ -537,7 +691,9 @@ for split, particle_file in SPLITS.items():
 rows = []
 for split in SPLITS:
     for name in MICROSCOPES:
-        dataset = datasets.Dataset(store.path(names.series_name(split, name)))
+        dataset = datasets.Dataset(
+            store.path(names.series_name(split, name))
+        )
         provenance = store.provenance(names.series_name(split, name))
         first = dataset[0]
         rows.append(
@@ -546,14 +702,15 @@ for split in SPLITS:
                 "microscope": name.replace("_", "-"),
                 "particles": len(dataset),
                 "frames a particle": len(first),
-                "pixels": f"{first.frames.shape[2]} × {first.frames.shape[1]}",
+                "pixels": f"{first.frames.shape[2]} × "
+                f"{first.frames.shape[1]}",
                 "pixel (Å)": first.pixel_size_A,
                 "seconds": provenance["duration_s"],
             }
         )
-pd.DataFrame(rows).style.format({"pixel (Å)": "{:.3f}", "seconds": "{:.1f}"}).hide(
-    axis="index"
-)
+pd.DataFrame(rows).style.format(
+    {"pixel (Å)": "{:.3f}", "seconds": "{:.1f}"}
+).hide(axis="index")
 
 # %% [markdown]
 # ## Exercises

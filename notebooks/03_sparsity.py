@@ -46,7 +46,9 @@ from tsgbook.figures import plotting
 
 plotting.use_book_style()
 store = Artifacts(artifacts)
-dataset = datasets.Dataset(store.path(names.series_name("test", "non_aberrated")))
+dataset = datasets.Dataset(
+    store.path(names.series_name("test", "non_aberrated"))
+)
 particle = max(range(len(dataset)), key=lambda i: len(dataset.atoms(i)))
 series = dataset[particle]
 
@@ -63,10 +65,11 @@ series = dataset[particle]
 for offset in range(gap):
     kept = sparsity.sparse_indices(len(series), gap=gap, offset=offset)
     print(
-        f"gap {gap}, offset {offset}: {len(kept)} frames, {', '.join(map(str, kept[:5]))}, ... {kept[-1]}"
+        f"gap {gap}, offset {offset}: {len(kept)} frames, "
+        f"{', '.join(map(str, kept[:5]))}, ... {kept[-1]}"
     )
 
-# %%
+# %% tags=["hide-input"]
 figure, axis = plt.subplots(figsize=(8, 2.6))
 for row, g in enumerate((1, 2, 4, 6, 12)):
     kept = sparsity.sparse_indices(len(series), gap=g)
@@ -84,7 +87,13 @@ axis.set(
     yticklabels=[f"gap {g}" for g in (1, 2, 4, 6, 12)],
 )
 axis.spines["left"].set_visible(False)
-plt.show()
+plotting.show(
+    figure,
+    "Which tilts remain at a gap of 1, 2, 4, 6 and 12.",
+    alt="Five rows of vertical lines between −90° and 90°, one row for "
+    "each gap. At a gap of 1 the lines touch; at a gap of 12 only a "
+    "few are left.",
+)
 
 # %% [markdown]
 # ## What the gap does to a sinogram
@@ -100,7 +109,13 @@ for axis, g in zip(axes, (1, 6, 12), strict=True):
         axis=axis,
         title=f"gap {g}",
     )
-plt.show()
+plotting.show(
+    figure,
+    "Sinograms of one row of pixels at three gaps.",
+    alt="Three grey pictures, tilt against column. At a gap of 1 atoms "
+    "draw smooth sine curves. At 6 the curves are stairs, and at 12 "
+    "separate blocks.",
+)
 
 # %% [markdown]
 # ## How dense must a series be?
@@ -112,11 +127,15 @@ plt.show()
 # $$ \Delta\theta \le \frac{d}{D} . $$ (crowther)
 
 # %%
-diameter_A = 2 * np.linalg.norm(dataset.atoms(particle).positions, axis=1).max()
+diameter_A = (
+    2 * np.linalg.norm(dataset.atoms(particle).positions, axis=1).max()
+)
 step_deg = float(np.diff(series.tilt_deg).mean())
 plotting.say(
-    f"The particle shown here is {diameter_A:.1f} Å across. To resolve 2 Å everywhere in it, Crowther's criterion "
-    f"asks for a frame every {np.rad2deg(2 / diameter_A):.1f}°; at a gap of {gap} there is one every {gap * step_deg:.0f}°."
+    f"The particle shown here is {diameter_A:.1f} Å across. To resolve 2 Å "
+    "everywhere in it, Crowther's criterion asks for a frame every "
+    f"{np.rad2deg(2 / diameter_A):.1f}°; at a gap of {gap} there is one "
+    f"every {gap * step_deg:.0f}°."
 )
 
 # %% [markdown]
@@ -139,6 +158,8 @@ guesses = {
     ).frames[0]
     for m in ("linear", "cubic", "reprojection")
 }
+
+# %% tags=["hide-input"]
 frames = [
     series.frames[before],
     series.frames[middle],
@@ -151,10 +172,17 @@ titles = [
     f"measured {series.tilt_deg[after]:.0f}°",
     *guesses,
 ]
-plotting.show_frames(
+figure = plotting.show_frames(
     np.array(frames), titles, pixel_size_A=series.pixel_size_A, columns=6
 )
-plt.show()
+plotting.show(
+    figure,
+    "Two measured frames and the true frame half-way between them; three "
+    f"predictions of it at rate {rate}.",
+    alt="Six grey frames. In the linear prediction atoms appear twice at "
+    "half the brightness; the cubic spline and the reprojection are nearer "
+    "to the truth.",
+)
 
 # %% [markdown]
 # Linear interpolation shows every atom twice, at half its brightness: a **ghost** where it was and a ghost where it will be. The
@@ -180,10 +208,18 @@ for r in (1, 2, 3, 4, 6, 8, 12):
         rows.append({"rate": r, "method": m, "PSNR (dB)": psnr_dB.mean()})
 table = pd.DataFrame(rows)
 figure, axis = plt.subplots(figsize=(5.5, 3.2))
-plotting.plot_with_interval(axis, table, x="rate", y="PSNR (dB)", by="method")
-axis.set(ylabel="PSNR (dB)", title=f"{dataset.names[particle]}, one series")
+plotting.plot_with_interval(
+    axis, table, x="rate", y="PSNR (dB)", by="method"
+)
+axis.set(ylabel="PSNR (dB)")
 axis.legend()
-plt.show()
+plotting.show(
+    figure,
+    f"PSNR of predicted midpoints against the rate; one series of "
+    f"{dataset.names[particle]}.",
+    alt="A falling line for each method. "
+    + plotting.values_in_words(table, x="rate", y="PSNR (dB)", by="method"),
+)
 
 # %% [markdown]
 # One particle proves nothing; [Chapter 6](06_prediction.ipynb) does this for all test particles and both microscopes, with intervals.
@@ -194,13 +230,24 @@ plt.show()
 volumes = {}
 for g in (1, 6, 12):
     kept = sparsity.sparse_indices(len(series), gap=g)
-    volumes[f"gap {g}, {len(kept)} frames"] = reconstruction.sirt(series.subset(kept))
+    volumes[f"gap {g}, {len(kept)} frames"] = reconstruction.sirt(
+        series.subset(kept)
+    )
 slices = np.array([v[v.shape[0] // 2] for v in volumes.values()])
 figure = plotting.show_frames(
-    slices, list(volumes), pixel_size_A=series.pixel_size_A, vmax=slices.max()
+    slices,
+    list(volumes),
+    pixel_size_A=series.pixel_size_A,
+    vmax=slices.max(),
 )
-figure.suptitle("Slices across the tilt axis (z down, x to the right)")
-plt.show()
+plotting.show(
+    figure,
+    "Slices of SIRT volumes across the tilt axis; z points down, x to "
+    "the right.",
+    alt="Three grey slices with atoms as bright spots. With all frames the "
+    "background is dark; the fewer the frames, the more bright streaks "
+    "run through it.",
+)
 
 # %% [markdown]
 # The streaks come from the missing angles: each measured frame smears its intensity along its own beam, and only many

@@ -61,9 +61,18 @@ _ = torch.manual_seed(0)
 
 # %%
 published = TSGNet(residual_channels=3)
-network = TSGNet(channels=tuple(channels), linear_start=True, motion_scaled=True)
-architecture.draw(network, size_px=64)
-plt.show()
+network = TSGNet(
+    channels=tuple(channels), linear_start=True, motion_scaled=True
+)
+plotting.show(
+    architecture.draw(network, size_px=64),
+    "The network of this chapter: a shared encoder (left) and "
+    "decoders (right).",
+    alt="Block diagram. Frames a and b enter an encoder of four levels, "
+    "each half as large as the one above. Four decoders lead back up and "
+    "hand flows and a feature to the next finer level; the last one blends "
+    "the warped frames.",
+)
 
 # %% [markdown]
 # The published network has the same blocks with more channels. Its output has three channels, since it was made for colour
@@ -105,17 +114,22 @@ table.style.format("{:,.0f}", na_rep="")
 # fall far below it. The published network starts from random flows instead.
 
 # %%
-dataset = datasets.Dataset(store.path(names.series_name("validation", "non_aberrated")))
+dataset = datasets.Dataset(
+    store.path(names.series_name("validation", "non_aberrated"))
+)
 series = dataset[0]
 trios = sparsity.midpoint_trios(len(series), rate=6, offset=0)
 measured = series.subset(np.union1d(trios[:, 0], trios[:, 2]))
 targets_deg = series.tilt_deg[trios[:, 1]]
 untrained = tsgnet.predict_frames(network, measured, tilt_deg=targets_deg)
-linear = interpolation.densify(measured, tilt_deg=targets_deg, method="linear").frames
+linear = interpolation.densify(
+    measured, tilt_deg=targets_deg, method="linear"
+).frames
 plotting.say(
-    f"Largest difference between the untrained network and linear interpolation: "
-    f"{np.abs(untrained - linear).max() / series.frames.max():.1e} "
-    "of the brightest pixel."
+    "Largest difference between the untrained network and linear "
+    "interpolation: "
+    f"{np.abs(untrained - linear).max() / series.frames.max():.1e} of the "
+    "brightest pixel."
 )
 
 # %% [markdown]
@@ -133,40 +147,63 @@ plotting.say(
 
 # %% tags=["hide-input"]
 def errors_of_linear(series, rate):
-    """Displacement s and error of linear interpolation of each midpoint, in pixels."""
+    """Displacement s and error of linear of each midpoint, in pixels."""
     a, c, b = sparsity.midpoint_trios(len(series), rate=rate, offset=0).T
-    frame_a, frame_b = (torch.from_numpy(series.frames[k])[:, None] for k in (a, b))
+    frame_a, frame_b = (
+        torch.from_numpy(series.frames[k])[:, None] for k in (a, b)
+    )
     moved_px = displacement_px(frame_a, frame_b).numpy().ravel()
     f = series.frames.reshape(len(series), -1)
     missed = np.linalg.norm(f[c] - (f[a] + f[b]) / 2, axis=1)
     return moved_px, moved_px * missed / np.linalg.norm(f[a] - f[b], axis=1)
 
+
 # %% tags=["hide-input"]
-figure, axis = plt.subplots(figsize=(5.4, 3.6))
-factors = {}
+errors = {}
 for microscope in MICROSCOPES:
-    data = datasets.Dataset(store.path(names.series_name("validation", microscope)))
+    data = datasets.Dataset(
+        store.path(names.series_name("validation", microscope))
+    )
     pairs = [
         errors_of_linear(one, rate)
         for one in data
         for rate in range(1, min(13, len(one) // 2))
     ]
-    moved_px, error_px = (np.concatenate(values) for values in zip(*pairs, strict=True))
-    axis.loglog(moved_px, error_px, ".", ms=2, label=microscope.replace("_", "-"))
-    small = moved_px < 1
-    factors[microscope] = np.percentile(
-        error_px[small] / moved_px[small] ** 2, [10, 50, 90]
-    )
+    errors[microscope.replace("_", "-")] = [
+        np.concatenate(values) for values in zip(*pairs, strict=True)
+    ]
+
+# %% tags=["hide-input"]
+figure, axis = plt.subplots(figsize=(5.4, 3.6))
+for microscope, (moved_px, error_px) in errors.items():
+    axis.loglog(moved_px, error_px, ".", ms=2, label=microscope)
 line = np.array([moved_px.min(), 2.0])
 axis.loglog(line, 0.4 * line**2, "k--", lw=1, label="0.4 s²")
-axis.set(xlabel="displacement s (pixels)", ylabel="error of linear (pixels)")
+axis.set(
+    xlabel="displacement s (pixels)", ylabel="error of linear (pixels)"
+)
 axis.legend(fontsize=8, markerscale=4)
-plt.show()
+plotting.show(
+    figure,
+    "Error of linear interpolation at midpoints against the displacement "
+    "$s$, both in pixels.",
+    alt="Log-log scatter plot for both microscopes. Below a displacement "
+    "of one pixel the points follow the dashed line 0.4 s²; above it "
+    "they level off.",
+)
+
+# %% tags=["hide-input"]
+factors = {
+    microscope: np.percentile(
+        (error_px / moved_px**2)[moved_px < 1], [10, 50, 90]
+    )
+    for microscope, (moved_px, error_px) in errors.items()
+}
 plotting.say(
-    "Where the displacement is below a pixel, the error is, in units of $s^2$: "
+    "Where the displacement is below a pixel, the error is, in units "
+    "of $s^2$: "
     + "; ".join(
-        f"{m.replace('_', '-')} {middle:.2f} "
-        f"(eight in ten frames: {low:.2f} to {high:.2f})"
+        f"{m} {middle:.2f} (eight in ten frames: {low:.2f} to {high:.2f})"
         for m, (low, middle, high) in factors.items()
     )
     + "."
@@ -197,13 +234,16 @@ axis.plot(
     color="#0072B2",
     label="mean of the two measured frames",
 )
-axis.set(
-    xlabel="column (Å)",
-    ylabel="intensity",
-    title="Two atoms, 8 Å above and below the tilt axis, at −15°, 0° and +15°",
-)
+axis.set(xlabel="column (Å)", ylabel="intensity")
 axis.legend()
-plt.show()
+plotting.show(
+    figure,
+    "Two atoms, 8 Å above and below the tilt axis: the truth at 0°, and "
+    "the mean of the frames at −15° and +15°.",
+    alt="The true profile has one peak of height 2 in the middle. The mean "
+    "of the two measured frames has two peaks of height 1, about 2 Å to "
+    "either side.",
+)
 
 # %% [markdown]
 # At ±15° the two atoms appear on either side, *in both frames alike*. The frames are equal, so a flow between them sees no
@@ -222,7 +262,8 @@ shipped = weights.load_shipped()
 pad = [(192 - n) // 2 for n in series.frames.shape[1:]]
 frame_a, frame_b = (
     torch.from_numpy(np.pad(f, [(p, p) for p in pad]))[None, None]
-    for f in measured.frames[len(measured) // 2 :][:2] / measured.intensity_scale
+    for f in measured.frames[len(measured) // 2 :][:2]
+    / measured.intensity_scale
 )
 seen = architecture.sensitivity(shipped, frame_a, frame_b)
 across = np.cumsum(seen.sum(axis=0)) / seen.sum()
@@ -231,12 +272,19 @@ figure, axis = plt.subplots(figsize=(4.2, 3.6))
 picture = axis.imshow(np.log10(seen + 1e-9), vmin=-6, vmax=-1, cmap="magma")
 figure.colorbar(picture, label="log₁₀ |gradient|")
 axis.set(xlabel="column (pixels)", ylabel="row (pixels)")
-plt.show()
+plotting.show(
+    figure,
+    "How much the middle pixel of a prediction depends on the pixels of a "
+    "measured frame.",
+    alt="Map of the logarithm of the gradient: a bright spot in the "
+    "middle, which fades within a few tens of pixels.",
+)
 plotting.say(
     "A predicted pixel can depend on a window of "
-    f"{architecture.receptive_field_px(network)} pixels, larger than the frames of most "
-    f"profiles. Of the shipped network's gradient, 95 % lie within {high - low + 1} "
-    "columns: it looks where atoms come from, and little beyond."
+    f"{architecture.receptive_field_px(network)} pixels, larger than the "
+    "frames of most profiles. Of the shipped network's gradient, 95 % lie "
+    f"within {high - low + 1} columns: it looks where atoms come from, and "
+    "little beyond."
 )
 
 # %% [markdown]
@@ -246,30 +294,49 @@ plotting.say(
 # distance, which compares each pixel with its 7 × 7 neighbours and so looks at structure rather than brightness. $L_g$ makes
 # the decoder's features resemble the encoder's features of the true frame.
 
+
 # %%
-d = torch.linspace(-0.02, 0.02, 201)
-curve = [losses.charbonnier(v[None], torch.zeros(1)).item() for v in d]
-figure, axes = plt.subplots(1, 2, figsize=(8, 2.6))
-axes[0].plot(d.numpy(), d.abs().numpy(), "k--", lw=1, label="absolute error")
-axes[0].plot(d.numpy(), curve, label="Charbonnier")
-axes[0].set(xlabel="error", ylabel="penalty")
-axes[0].legend()
-target = torch.tensor(series.frames[len(series) // 2] / series.frames.max())[None, None]
-gains = np.linspace(0.5, 1.5, 21)
-shifts = range(-5, 6)
-axes[1].plot(
-    shifts,
-    [losses.census(target.roll(k, 3), target).item() for k in shifts],
-    label="shifted by pixels",
+def both_losses():
+    d = torch.linspace(-0.02, 0.02, 201)
+    curve = [losses.charbonnier(v[None], torch.zeros(1)).item() for v in d]
+    figure, axes = plt.subplots(1, 2, figsize=(8, 2.6))
+    axes[0].plot(
+        d.numpy(), d.abs().numpy(), "k--", lw=1, label="absolute error"
+    )
+    axes[0].plot(d.numpy(), curve, label="Charbonnier")
+    axes[0].set(xlabel="error", ylabel="penalty")
+    axes[0].legend()
+    frame = series.frames[len(series) // 2] / series.frames.max()
+    target = torch.tensor(frame)[None, None]
+    gains = np.linspace(0.5, 1.5, 21)
+    shifts = range(-5, 6)
+    axes[1].plot(
+        shifts,
+        [losses.census(target.roll(k, 3), target).item() for k in shifts],
+        label="shifted by pixels",
+    )
+    axes[1].plot(
+        (gains - 1) * 10,
+        [losses.census(g * target, target).item() for g in gains],
+        label="brighter by 10 % steps",
+    )
+    axes[1].set(
+        xlabel="shift (pixels) or brightness (10 %)",
+        ylabel="census distance",
+    )
+    axes[1].legend()
+    return figure
+
+
+# %% tags=["hide-input"]
+plotting.show(
+    both_losses(),
+    "The two parts of the loss: Charbonnier against the error (left), "
+    "census distance against a shift and a change of brightness (right).",
+    alt="Left: a V with a rounded tip beside the V of the absolute error. "
+    "Right: the census distance rises steeply with a shift of one pixel, "
+    "and hardly with a change of brightness by a few steps of 10 %.",
 )
-axes[1].plot(
-    (gains - 1) * 10,
-    [losses.census(g * target, target).item() for g in gains],
-    label="brighter by 10 % steps",
-)
-axes[1].set(xlabel="shift (pixels) or brightness (10 %)", ylabel="census distance")
-axes[1].legend()
-plt.show()
 
 # %% [markdown]
 # The census distance penalises a shift by a pixel far more than a change of brightness by several per cent. In tomography

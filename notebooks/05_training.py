@@ -66,10 +66,13 @@ def all_series(split):
     ]
 
 
-training_series, validation_series = all_series("training"), all_series("validation")
+training_series, validation_series = (
+    all_series("training"),
+    all_series("validation"),
+)
 plotting.say(
-    f"{len(training_series)} training series and {len(validation_series)} validation "
-    "series, both microscopes together."
+    f"{len(training_series)} training series and {len(validation_series)} "
+    "validation series, both microscopes together."
 )
 
 # %% [markdown]
@@ -91,10 +94,17 @@ titles = [
     for label in ("", "y mirrored: ", "x mirrored: ")
     for part in ("frame a", "target", "frame b")
 ]
-plotting.show_frames(
+figure = plotting.show_frames(
     np.array(pictures), titles, pixel_size_A=series.pixel_size_A, columns=3
 )
-plt.show()
+plotting.show(
+    figure,
+    "One sample (top), with rows mirrored (middle) and with columns "
+    "mirrored (bottom).",
+    alt="Nine grey frames in three rows: frame a, the target and frame b. "
+    "In the last row, with columns mirrored, frames a and b have "
+    "changed places.",
+)
 
 # %% [markdown]
 # ## A loss that weights all gaps equally
@@ -134,6 +144,7 @@ architecture = {
     "he_start": True,
 }
 
+
 # %%
 def train_network(folder, *, series, validation, settings, architecture):
     training.train(
@@ -168,15 +179,13 @@ history = pd.read_csv(store.path(names.TSGNET) / "history.csv")
 def training_curves(history, title):
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.2))
     axes[0].plot(history.step, history.loss, color="#0072B2")
-    axes[0].set(xlabel="step", ylabel="training loss", title=title)
+    axes[0].set(xlabel="step", ylabel="training loss")
     validated = history.dropna(subset="validation_psnr_dB")
     axes[1].plot(
         validated.step,
         validated.validation_psnr_dB,
-        "o-",
-        ms=3,
+        **{"marker": "o", "ms": 3, "label": "TSGNet"},
         color=plotting.COLOURS["tsgnet"],
-        label="TSGNet",
     )
     axes[1].plot(
         validated.step,
@@ -189,7 +198,14 @@ def training_curves(history, title):
     axes[1].legend()
     for axis in axes:
         axis.locator_params(axis="x", nbins=5)
-    plt.show()
+    plotting.show(
+        figure,
+        f"{title}: training loss (left) and validation PSNR (right).",
+        alt="Two plots against the step: the training loss, and the "
+        "validation PSNR of the network beside that of linear "
+        f"interpolation (dashed). {sentence(history)}",
+    )
+
 
 # %% tags=["hide-input"]
 def sentence(history):
@@ -197,16 +213,18 @@ def sentence(history):
     best = validated.loc[validated.validation_psnr_dB.idxmax()]
     if best.step == 0:
         return (
-            f"after {history.step.max():,.0f} steps no validation is above that of the "
-            "start, which is linear interpolation: this training is too short, and the "
-            "network that is kept is the untrained one."
+            f"after {history.step.max():,.0f} steps no validation is above "
+            "that of the start, which is linear interpolation: this "
+            "training is too short, and the network that is kept is the "
+            "untrained one."
         )
     return (
-        f"after {history.step.max():,.0f} steps the best validation PSNR is "
-        f"{best.validation_psnr_dB:.2f} dB (step {best.step:,.0f}), "
-        f"{best.validation_psnr_dB - best.linear_psnr_dB:+.2f} dB against linear "
-        "interpolation."
+        f"after {history.step.max():,.0f} steps the best validation PSNR "
+        f"is {best.validation_psnr_dB:.2f} dB (step {best.step:,.0f}), "
+        f"{best.validation_psnr_dB - best.linear_psnr_dB:+.2f} dB against "
+        "linear interpolation."
     )
+
 
 # %% tags=["hide-input"]
 training_curves(history, "The short training of this run")
@@ -243,27 +261,37 @@ def gain_by_rate(table, name):
     figure, axis = plt.subplots(figsize=(5.4, 3.2))
     by_rate = table[table.rate != "all"].astype({"rate": int})
     for microscope, rows in by_rate.groupby("microscope"):
-        (line,) = axis.plot(
-            rows.rate, rows.gain, "o-", ms=3, label=microscope.replace("_", "-")
-        )
+        label = microscope.replace("_", "-")
+        (line,) = axis.plot(rows.rate, rows.gain, "o-", ms=3, label=label)
         band = {"color": line.get_color(), "alpha": 0.15, "lw": 0}
         axis.fill_between(rows.rate, rows.gain_low, rows.gain_high, **band)
     axis.axhline(0, color="k", lw=1, ls="--")
-    axis.set(xlabel="rate", ylabel="gain over linear (dB)", title=f"“{name}”")
+    axis.set(xlabel="rate", ylabel="gain over linear (dB)")
     axis.legend(fontsize=8)
-    plt.show()
+    plotting.show(
+        figure,
+        f"Gain of the shipped network “{name}” over linear interpolation "
+        "on its validation particles, with 95 % intervals.",
+        alt="Gain in dB against the rate, a line with a band for each "
+        "microscope. "
+        + plotting.values_in_words(
+            by_rate, x="rate", y="gain", by="microscope"
+        ),
+    )
 
 
+# %% tags=["hide-input"]
 def gains_in_words(table):
     over_all = table[table.rate == "all"].set_index("microscope")
     return "; ".join(
-        f"{m.replace('_', '-')}: {r.linear_psnr_dB:.2f} dB by linear interpolation, "
-        f"{r.psnr_dB:.2f} dB by the network, "
-        f"gain {with_interval(r.gain, r.gain_low, r.gain_high)} dB"
+        f"{m.replace('_', '-')}: {r.linear_psnr_dB:.2f} dB by linear "
+        f"interpolation, {r.psnr_dB:.2f} dB by the network, gain "
+        f"{with_interval(r.gain, r.gain_low, r.gain_high)} dB"
         for m, r in over_all.iterrows()
     )
 
 
+# %%
 for name in shipped.shipped():
     gains = pd.read_csv(shipped.shipped_file(name, shipped.VALIDATION))
     gain_by_rate(gains, name)

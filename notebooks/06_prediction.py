@@ -30,13 +30,22 @@
 
 # %% tags=["parameters"]
 artifacts = "artifacts/smoke"
-methods = ["nearest", "linear", "cubic", "flow", "sirt_reprojection", "reprojection"]
+methods = [
+    "nearest",
+    "linear",
+    "cubic",
+    "flow",
+    "sirt_reprojection",
+    "reprojection",
+]
 networks = ["small"]
 rates = [1, 3, 6, 12]
 n_offsets = 1
 seed = 1
 
 # %% tags=["hide-input"]
+from functools import partial
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -55,7 +64,8 @@ from tsgbook.figures import plotting
 plotting.use_book_style()
 store = Artifacts(artifacts)
 test = {
-    m: datasets.Dataset(store.path(names.series_name("test", m))) for m in MICROSCOPES
+    m: datasets.Dataset(store.path(names.series_name("test", m)))
+    for m in MICROSCOPES
 }
 trained = store.path(names.TSGNET) / "model.safetensors"
 checkpoints = {
@@ -99,6 +109,9 @@ store.make(
 )
 table = frames_and_volumes.read_table(store.path(names.FRAME_METRICS))
 recorded = results.recorded("frame_metrics")
+show_runs = partial(
+    results.show, recorded, this_run=table, profile=store.folder.name
+)
 
 # %% [markdown]
 # ## Table 1: averages over the rates
@@ -108,41 +121,37 @@ recorded = results.recorded("frame_metrics")
 
 
 # %% tags=["hide-input"]
+def with_intervals(means, name, *, digits=2):
+    columns = means[[name, f"{name}_low", f"{name}_high"]].to_numpy()
+    return [summary.with_interval(*v, digits=digits) for v in columns]
+
+
 def table_1(table):
-    gains = summary.gain_over(table, column="psnr_dB", of="method", baseline="linear")
+    gains = summary.gain_over(
+        table, column="psnr_dB", of="method", baseline="linear"
+    )
     means = summary.over_particles(
         gains,
         by=["microscope", "method"],
         columns=["mse", "psnr_dB", "ssim", "gain"],
         seed=seed,
     )
+    means = means.sort_values("gain", ascending=False)
+    means = means.sort_values("microscope", kind="stable")
     return pd.DataFrame(
         {
-            "microscope": means.microscope.str.replace("_", "-"),
             "method": means.method,
+            "microscope": means.microscope.str.replace("_", "-"),
+            "gain (dB)": with_intervals(means, "gain"),
+            "PSNR (dB)": with_intervals(means, "psnr_dB"),
+            "SSIM": with_intervals(means, "ssim", digits=3),
             "MSE": means.mse.map("{:.2e}".format),
-            "PSNR (dB)": [
-                summary.with_interval(*v)
-                for v in means[["psnr_dB", "psnr_dB_low", "psnr_dB_high"]].to_numpy()
-            ],
-            "SSIM": [
-                summary.with_interval(*v, digits=3)
-                for v in means[["ssim", "ssim_low", "ssim_high"]].to_numpy()
-            ],
-            "gain (dB)": [
-                summary.with_interval(*v)
-                for v in means[["gain", "gain_low", "gain_high"]].to_numpy()
-            ],
         }
     )
 
 
-table_1(table).style.hide(axis="index").set_caption(
-    f"This run: {table.particle.nunique()} particles, rates {rates}"
-)
-
-# %% tags=["hide-input"]
-results.show(recorded, table_1, caption="Recorded run of the profile book")
+# %%
+show_runs(table_1, caption="Averages over the rates, best first")
 
 # %% [markdown]
 # ## Compared with the paper
@@ -154,16 +163,27 @@ results.show(recorded, table_1, caption="Recorded run of the profile book")
 def beside_the_paper(table):
     keys = ["microscope", "method"]
     columns = ["mse", "psnr_dB", "ssim"]
-    ours = summary.over_particles(table, by=keys, columns=columns, seed=seed)
+    ours = summary.over_particles(
+        table, by=keys, columns=columns, seed=seed
+    )
     both = {
         "here": ours.set_index(keys)[columns],
         "paper": summary.PAPER_TABLE_1.set_index(keys)[columns],
     }
     for values in both.values():
         linear = values.xs("linear", level="method").psnr_dB
-        values["gain"] = values.psnr_dB - linear.reindex(values.index, level=0)
+        values["gain"] = values.psnr_dB - linear.reindex(
+            values.index, level=0
+        )
         values["peak"] = np.sqrt(values.mse * 10 ** (values.psnr_dB / 10))
-    joined = pd.concat(both, axis=1).loc[both["paper"].index].swaplevel(axis=1)
+    joined = (
+        pd.concat(both, axis=1).loc[both["paper"].index].swaplevel(axis=1)
+    )
+    return readable(joined)
+
+
+# %% tags=["hide-input"]
+def readable(joined):
     labels = {
         "psnr_dB": "PSNR (dB)",
         "gain": "gain (dB)",
@@ -176,16 +196,14 @@ def beside_the_paper(table):
     joined["microscope"] = joined["microscope"].str.replace("_", "-")
     formats = {"MSE": "{:.2e}", "implied peak": "{:.1e}", "SSIM": "{:.3f}"}
     for column in joined.columns[2:]:
-        joined[column] = joined[column].map(formats.get(column[0], "{:.2f}").format)
+        joined[column] = joined[column].map(
+            formats.get(column[0], "{:.2f}").format
+        )
     return joined
 
 
-beside_the_paper(table).style.hide(axis="index").set_caption("This run and the paper")
-
-# %% tags=["hide-input"]
-results.show(
-    recorded, beside_the_paper, caption="Recorded run of the profile book and the paper"
-)
+# %%
+show_runs(beside_the_paper, caption="Here and in the paper")
 
 # %% [markdown]
 # Read the gains, not the absolute values, which differ for four reasons:
@@ -200,32 +218,33 @@ results.show(
 
 
 # %% tags=["hide-input"]
-def figure_2(table, title):
+def figure_2(table):
     metrics = {"mse": "MSE", "psnr_dB": "PSNR (dB)", "ssim": "SSIM"}
+    keys = ["microscope", "method", "rate"]
     means = summary.over_particles(
-        table, by=["microscope", "method", "rate"], columns=list(metrics), seed=seed
+        table, by=keys, columns=list(metrics), seed=seed
     )
+    lines = {"x": "rate", "by": "method"}
     figure, axes = plt.subplots(2, 3, figsize=(10, 5.6), sharex=True)
     for row, microscope in zip(axes, MICROSCOPES, strict=True):
+        rows = means[means.microscope == microscope]
         for axis, (column, label) in zip(row, metrics.items(), strict=True):
-            plotting.plot_with_interval(
-                axis,
-                means[means.microscope == microscope],
-                x="rate",
-                y=column,
-                by="method",
-            )
+            plotting.plot_with_interval(axis, rows, y=column, **lines)
             axis.set(ylabel=label, title=microscope.replace("_", "-"))
         row[0].set_yscale("log")
     axes[0, 1].legend(fontsize=8)
-    figure.suptitle(title)
-    plt.show()
+    plotting.show(
+        figure,
+        "Errors of predicted midpoints against the rate: means over "
+        f"{table.particle.nunique()} test particles with 95 % intervals.",
+        alt="Six plots: MSE, PSNR and SSIM for both microscopes, a line "
+        "for each method. All errors grow with the rate. Non-aberrated: "
+        + plotting.values_in_words(rows, y="psnr_dB", **lines),
+    )
 
 
-figure_2(table, "This run")
-
-# %% tags=["hide-input"]
-results.show(recorded, lambda t: figure_2(t, "Recorded run of the profile `book`"))
+# %%
+show_runs(figure_2)
 
 # %% [markdown]
 # ## In words
@@ -233,22 +252,30 @@ results.show(recorded, lambda t: figure_2(t, "Recorded run of the profile `book`
 
 # %% tags=["hide-input"]
 def gains_of(table):
-    return summary.gain_over(table, column="psnr_dB", of="method", baseline="linear")
+    return summary.gain_over(
+        table, column="psnr_dB", of="method", baseline="linear"
+    )
 
 
 def sentence(table, microscope):
     gains = gains_of(table[table.microscope == microscope])
-    means = summary.over_particles(gains, by=["method"], columns=["gain"], seed=seed)
-    means = means[means.method != "linear"].sort_values("gain", ascending=False)
+    means = summary.over_particles(
+        gains, by=["method"], columns=["gain"], seed=seed
+    )
+    means = means[means.method != "linear"].sort_values(
+        "gain", ascending=False
+    )
     texts = [
-        f"{row.method} {summary.with_interval(row.gain, row.gain_low, row.gain_high)}"
+        f"{row.method} "
+        f"{summary.with_interval(row.gain, row.gain_low, row.gain_high)}"
         for row in means.itertuples()
     ]
     return f"- **{microscope.replace('_', '-')}**: {', '.join(texts)}."
 
+
 # %% tags=["hide-input"]
 def lowest(table, method):
-    """The rate at which a method stands worst against linear interpolation."""
+    """The rate at which a method stands worst against linear."""
     gains = gains_of(table)
     means = summary.over_particles(
         gains[gains.method == method],
@@ -260,7 +287,8 @@ def lowest(table, method):
     return (
         f"- **{method}** stands lowest at rate {row.rate}, "
         f"{row.microscope.replace('_', '-')}: "
-        f"{summary.with_interval(row.gain, row.gain_low, row.gain_high)} dB."
+        f"{summary.with_interval(row.gain, row.gain_low, row.gain_high)} "
+        "dB."
     )
 
 
@@ -271,14 +299,11 @@ def in_words(table):
     return "\n".join(lines)
 
 
-plotting.say("Gain over linear in this run, in dB, best first:\n\n" + in_words(table))
-
-# %% tags=["hide-input"]
-results.show(
-    recorded,
+show_runs(
     lambda t: plotting.say(
-        "In the recorded run of the profile `book`:\n\n" + in_words(t)
-    ),
+        "Gain over linear interpolation in dB, best first:\n\n"
+        + in_words(t)
+    )
 )
 
 # %% [markdown]
@@ -291,14 +316,15 @@ learned = next(iter(checkpoints))
 cases = gains_of(table).query("method == @learned").nsmallest(5, "gain")
 below = (gains_of(table).query("method == @learned").gain < 0).sum()
 plotting.say(
-    f"Below linear interpolation: {below} of {(table.method == learned).sum()} "
-    "combinations of particle, microscope and rate."
+    f"Below linear interpolation: {below} of "
+    f"{(table.method == learned).sum()} combinations of particle, "
+    "microscope and rate."
 )
 cases.assign(microscope=cases.microscope.str.replace("_", "-"))[
-    ["microscope", "particle", "rate", "psnr_dB", "gain"]
-].rename(columns={"psnr_dB": "PSNR (dB)", "gain": "gain (dB)"}).style.format(
-    precision=2
-).hide(axis="index")
+    ["particle", "microscope", "rate", "psnr_dB", "gain"]
+].rename(
+    columns={"psnr_dB": "PSNR (dB)", "gain": "gain (dB)"}
+).style.format(precision=2).hide(axis="index")
 
 # %% [markdown]
 # Here is the first of them, with the frame in which the network does worst against linear interpolation: the truth, the
@@ -310,6 +336,7 @@ series = test[worst.microscope][int(worst.particle.split()[0])]
 trios = sparsity.midpoint_trios(len(series), rate=int(worst.rate), offset=0)
 measured = series.subset(np.union1d(trios[:, 0], trios[:, 2]))
 targets = trios[:, 1]
+
 
 # %%
 def densify(sparse, method, tilt_deg):
@@ -327,14 +354,16 @@ guesses = {
 }
 peak = series.frames.max()
 psnr_dB = {
-    m: evaluation.image_metrics(g, series.frames[targets], peak=peak).psnr_dB
+    m: evaluation.image_metrics(
+        g, series.frames[targets], peak=peak
+    ).psnr_dB
     for m, g in guesses.items()
 }
 
 # %% tags=["hide-input"]
 k = int(np.argmin(psnr_dB[learned] - psnr_dB["linear"]))
 truth = series.frames[targets[k]]
-plotting.show_frames(
+figure = plotting.show_frames(
     np.array([truth, *(g[k] for g in guesses.values())]),
     [
         f"truth, {series.tilt_deg[targets[k]]:.0f}°",
@@ -343,18 +372,35 @@ plotting.show_frames(
     pixel_size_A=series.pixel_size_A,
     columns=4,
 )
-plt.show()
+plotting.show(
+    figure,
+    f"{worst.particle}, {worst.microscope.replace('_', '-')}, rate "
+    f"{worst.rate}: the frame in which the network does worst, and all "
+    "predictions of it.",
+    alt=f"Grey frames: the truth at {series.tilt_deg[targets[k]]:.0f}° and "
+    "the prediction by each method with its PSNR, "
+    + ", ".join(f"{m} {psnr_dB[m][k]:.1f} dB" for m in guesses)
+    + ".",
+)
+
+# %% tags=["hide-input"]
 limit = np.abs(guesses["linear"][k] - truth).max()
-plotting.show_frames(
+figure = plotting.show_frames(
     np.array([g[k] - truth for g in guesses.values()]),
     [f"{m} − truth" for m in guesses],
     pixel_size_A=series.pixel_size_A,
     vmin=-limit,
     vmax=limit,
     cmap="RdBu_r",
+    colour_bar="difference",
     columns=4,
 )
-plt.show()
+plotting.show(
+    figure,
+    "Where the predictions are too bright (red) and too dark (blue).",
+    alt="Maps of prediction minus truth, one for each method, on one scale "
+    "that linear interpolation fills.",
+)
 
 # %% [markdown]
 # ## A whole series
@@ -374,13 +420,14 @@ compared = {"truth": shown} | {
     m: densify(sparse_series, m, shown.tilt_deg)
     for m in ("linear", learned, "reprojection")
 }
-plotting.show_plotly(
-    plotting.tilt_slider_figure(
-        compared,
-        every=3,
-        title=f"{test['non_aberrated'].names[0]}, a measured frame every "
-        f"{np.diff(sparse_series.tilt_deg)[0]:.0f}°",
-    )
+plotting.show_tilts(
+    compared,
+    f"{test['non_aberrated'].names[0]}, a measured frame every "
+    f"{np.diff(sparse_series.tilt_deg)[0]:.0f}°.",
+    every=3,
+    alt="Four grey frames side by side: the truth, and predictions by "
+    f"linear interpolation, {learned} and reprojection. Between measured "
+    "frames the linear prediction shows every atom twice.",
 )
 
 # %% [markdown]
@@ -397,17 +444,14 @@ def by_element(table):
     )
     means = rows.pivot_table(
         index=["microscope", "element"], columns="method", values="psnr_dB"
-    )[list(table.method.unique())]
-    return means.style.format("{:.1f}").highlight_max(axis=1, props="font-weight: bold")
+    )
+    means = means[means.mean().sort_values(ascending=False).index]
+    return means.style.format("{:.1f}").highlight_max(
+        axis=1, props="font-weight: bold"
+    )
 
 
-by_element(table).set_caption("This run, PSNR in dB")
-
-# %% tags=["hide-input"]
-results.show(
-    recorded,
-    lambda t: by_element(t).set_caption("Recorded run of the profile book, PSNR in dB"),
-)
+show_runs(by_element, caption="PSNR in dB, best method first")
 
 # %% [markdown]
 # ## Off its own model
@@ -430,7 +474,9 @@ for every in (2, 4):
             known, tilt_deg=wanted.tilt_deg, method=method
         )
         peak = multislice_series.intensity_scale
-        metrics = evaluation.image_metrics(predicted.frames, wanted.frames, peak=peak)
+        metrics = evaluation.image_metrics(
+            predicted.frames, wanted.frames, peak=peak
+        )
         row[method] = np.mean(metrics.psnr_dB)
     rows.append(row)
 multislice = pd.DataFrame(rows)
@@ -443,7 +489,9 @@ best = multislice.iloc[:, 2:].mean().sort_values(ascending=False)
 plotting.say(
     "On PRISM frames, mean of both spacings, gain over linear: "
     + ", ".join(
-        f"{m} {v - best['linear']:+.1f} dB" for m, v in best.items() if m != "linear"
+        f"{m} {v - best['linear']:+.1f} dB"
+        for m, v in best.items()
+        if m != "linear"
     )
     + "."
 )

@@ -43,6 +43,8 @@ dose_particles = 2
 seed = 1
 
 # %% tags=["hide-input"]
+from functools import partial
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -55,14 +57,21 @@ from tsg_core.simulation import datasets
 from tsgbook import chapters as names
 from tsgbook import results
 from tsgbook.artifacts import Artifacts
-from tsgbook.experiments import arms, dose, example_volumes, frames_and_volumes, volume_tables
-from tsgbook.figures import plotting
+from tsgbook.experiments import (
+    arms,
+    dose,
+    example_volumes,
+    frames_and_volumes,
+    volume_tables,
+)
+from tsgbook.figures import plotting, solids
 from tsgbook.figures import volumes as volume_figures
 
 plotting.use_book_style()
 store = Artifacts(artifacts)
 test = {
-    m: datasets.Dataset(store.path(names.series_name("test", m))) for m in MICROSCOPES
+    m: datasets.Dataset(store.path(names.series_name("test", m)))
+    for m in MICROSCOPES
 }
 
 # %% [markdown]
@@ -82,14 +91,28 @@ residuals = {}
 for g in (1, 6):
     kept = arms.sparse(series, gap=g)
     curve = []
-    sirt(kept, n_iterations=n_iterations, callback=lambda i, r: curve.append(r))
+    sirt(
+        kept,
+        n_iterations=n_iterations,
+        callback=lambda i, r: curve.append(r),
+    )
     residuals[f"gap {g}, {len(kept)} frames"] = curve
 figure, axis = plt.subplots(figsize=(5, 2.8))
 for label, curve in residuals.items():
     axis.semilogy(np.arange(1, len(curve) + 1), curve, label=label)
 axis.set(xlabel="iteration", ylabel="residual ‖b − Ax‖ / ‖b‖")
 axis.legend()
-plt.show()
+plotting.show(
+    figure,
+    "Residual of SIRT against the iteration, for two gaps.",
+    alt="Two falling lines on a logarithmic scale, steep at first and "
+    "flat later. "
+    + "; ".join(
+        f"{name}: {curve[-1]:.1e} at the end"
+        for name, curve in residuals.items()
+    )
+    + ".",
+)
 
 # %% [markdown]
 # A small residual alone means little: fewer frames are *easier* to explain. What matters is the volume that they leave open.
@@ -125,7 +148,8 @@ truth = true_density.true_density(
     voxel_size_A=series.pixel_size_A,
 )
 plotting.say(
-    f"{example.names[0]}: the Reference adds up to {reference.sum():.3f}, the true density to {truth.sum():.3f}."
+    f"{example.names[0]}: the Reference adds up to {reference.sum():.3f}, "
+    f"the true density to {truth.sum():.3f}."
 )
 
 # %% [markdown]
@@ -155,8 +179,10 @@ for surface in (False, True):
         for k, v in enumerate((sparse_volume, reference))
     ]
     plotting.say(
-        f"{'Surface' if surface else 'Volume'} points, Sparse at a gap of 6 against Reference: Chamfer "
-        f"{evaluation.chamfer_distance(*clouds):.3f} Å, RMS {evaluation.rms_error(*clouds):.3f} Å."
+        f"{'Surface' if surface else 'Volume'} points, Sparse at a gap of "
+        "6 against Reference: Chamfer "
+        f"{evaluation.chamfer_distance(*clouds):.3f} Å, RMS "
+        f"{evaluation.rms_error(*clouds):.3f} Å."
     )
 
 # %% [markdown]
@@ -181,21 +207,27 @@ store.make(
 )
 table = frames_and_volumes.read_table(store.path(names.VOLUME_METRICS))
 recorded = results.recorded("volume_metrics")
+show_runs = partial(
+    results.show, recorded, this_run=table, profile=store.folder.name
+)
 
 # %% [markdown]
 # ## Figure 3: distance from the Reference against the gap
 
 
-# %%
-def figure_3(table, title):
-    volume_figures.against_gap(table, title=title, seed=seed)
-    plt.show()
-
-
-figure_3(table, "This run")
-
 # %% tags=["hide-input"]
-results.show(recorded, lambda t: figure_3(t, "Recorded run of the profile `book`"))
+def figure_3(table):
+    plotting.show(
+        volume_figures.against_gap(table, seed=seed),
+        "Distance from the Reference against the gap: means over "
+        f"{table.particle.nunique()} particles with 95 % intervals.",
+        alt="Four plots: Chamfer distance and RMS error for both "
+        "microscopes. All lines rise with the gap. Non-aberrated, "
+        + volume_figures.in_words(table, "chamfer_A"),
+    )
+
+
+show_runs(figure_3)
 
 # %% [markdown]
 # ## Who wins, and by how much
@@ -204,20 +236,14 @@ results.show(recorded, lambda t: figure_3(t, "Recorded run of the profile `book`
 # interval over particles. Negative means that the predicted frames brought the object nearer to the Reference. If the
 # interval contains zero, this run can't tell.
 
-# %%
-volume_tables.who_wins(table, seed=seed).style.hide(axis="index")
 
 # %%
-plotting.say("In this run:\n\n" + volume_tables.who_wins_sentences(table, seed=seed))
+def winners(table):
+    plotting.say(volume_tables.who_wins_sentences(table, seed=seed))
+    return volume_tables.who_wins(table, seed=seed)
 
-# %% tags=["hide-input"]
-results.show(
-    recorded,
-    lambda t: plotting.say(
-        "In the recorded run of the profile `book`:\n\n"
-        + volume_tables.who_wins_sentences(t, seed=seed)
-    ),
-)
+
+show_runs(winners, caption="Mix − Sparse (Å)")
 
 # %% [markdown]
 # ## Against the truth
@@ -225,18 +251,26 @@ results.show(
 # The same arms are now compared with the true density. Here the Reference is one arm among others, the point at a gap of 1,
 # and it can lose.
 
-# %%
-volume_figures.against_gap(
-    table,
-    {
-        "true_chamfer_A": "Chamfer distance (Å)",
-        "true_nrmse": "normalised RMS error",
-        "true_ssim": "SSIM",
-    },
-    title="Against the true density",
-    seed=seed,
-)
-plt.show()
+# %% tags=["hide-input"]
+AGAINST_TRUTH = {
+    "true_chamfer_A": "Chamfer distance (Å)",
+    "true_nrmse": "normalised RMS error",
+    "true_ssim": "SSIM",
+}
+
+
+def figure_truth(table):
+    plotting.show(
+        volume_figures.against_gap(table, AGAINST_TRUTH, seed=seed),
+        "The same arms against the true density; a gap of 1 is "
+        "the Reference.",
+        alt="Six plots: Chamfer distance, normalised RMS error and SSIM "
+        "for both microscopes against the gap. Non-aberrated, "
+        + volume_figures.in_words(table, "true_chamfer_A"),
+    )
+
+
+show_runs(figure_truth)
 
 # %% [markdown]
 # An aberrated volume stays far from the truth at every gap: its frames show something else, the density blurred by the
@@ -301,27 +335,22 @@ elif missed.low > 0:
 else:
     judged = "not resolved"
 plotting.say(
-    f"Mix by {claimant} misses {missed.mean:.3f} Å [{missed.low:.3f}, {missed.high:.3f}] in the mean over "
-    f"{len(missed_A)} particles, and may miss {allowed_A.mean():.3f} Å. The verdict: **{judged}**."
+    f"Mix by {claimant} misses {missed.mean:.3f} Å [{missed.low:.3f}, "
+    f"{missed.high:.3f}] in the mean over {len(missed_A)} particles, and "
+    f"may miss {allowed_A.mean():.3f} Å. The verdict: **{judged}**."
 )
 
 # %% [markdown]
 # The table judges every claim in this way, for both microscopes and all methods.
 
-# %%
-volume_tables.claims_table(table, seed=seed).style.hide(axis="index")
 
 # %%
-plotting.say("In this run:\n\n" + volume_tables.claims_sentences(table, seed=seed))
+def claims(table):
+    plotting.say(volume_tables.claims_sentences(table, seed=seed))
+    return volume_tables.claims_table(table, seed=seed)
 
-# %% tags=["hide-input"]
-results.show(
-    recorded,
-    lambda t: plotting.say(
-        "In the recorded run of the profile `book`:\n\n"
-        + volume_tables.claims_sentences(t, seed=seed)
-    ),
-)
+
+show_runs(claims, caption="The claims")
 
 # %% [markdown]
 # Read "rougher" and "background" with the probe in mind. Roughness is limited by the detail that the probe transfers, and an
@@ -335,17 +364,24 @@ results.show(
 # maximum; *invented* atoms are maxima without a nucleus. A network that draws a convincing atom where there is none would
 # be caught here.
 
-# %%
-volume_figures.atoms_against_gap(table, title="Atoms against the gap", seed=seed)
-plt.show()
 
-# %%
-volume_tables.atoms_table(table, gap=max(gaps), seed=seed).style.hide(
-    axis="index"
-).set_caption(f"At a gap of {max(gaps)}")
+# %% tags=["hide-input"]
+def atoms_found(table):
+    widest = int(table.gap.max())
+    plotting.show(
+        volume_figures.atoms_against_gap(table, seed=seed),
+        "Missing and invented atoms, and the RMSD of the matched ones, "
+        "against the gap.",
+        alt="Six plots, a row for each microscope, with a line for "
+        "each arm. "
+        + volume_tables.atoms_sentences(table, seed=seed).replace("*", ""),
+    )
+    plotting.say(volume_tables.atoms_sentences(table, seed=seed))
+    atoms = volume_tables.atoms_table(table, gap=widest, seed=seed)
+    return atoms.style.hide(axis="index")
 
-# %%
-plotting.say(volume_tables.atoms_sentences(table, seed=seed))
+
+show_runs(atoms_found, caption="Atoms at the largest gap")
 
 # %% [markdown]
 # ## Figure 4: what the volumes look like
@@ -365,12 +401,23 @@ store.make(
     },
 )
 for microscope, dataset in test.items():
-    volume_figures.slices_by_gap(
-        example_volumes.read_slices(store.path(names.EXAMPLE_SLICES), microscope),
+    figure = volume_figures.slices_by_gap(
+        example_volumes.read_slices(
+            store.path(names.EXAMPLE_SLICES), microscope
+        ),
         pixel_size_A=series.pixel_size_A,
-        title=f"{dataset.names[0]}, {microscope.replace('_', '-')}",
     )
-    plt.show()
+    plotting.show(
+        figure,
+        f"{dataset.names[0]}, {microscope.replace('_', '-')}: a slice "
+        "across the tilt axis from the measured frames (top) and with "
+        "predicted ones (bottom), "
+        f"{len(series.frames[0]) * series.pixel_size_A:.0f} Å wide.",
+        alt="Two rows of grey slices at gaps "
+        f"{', '.join(map(str, example_gaps))}. Streaks between the atoms "
+        "become stronger with the gap, in the upper row more than in "
+        "the lower one.",
+    )
 
 # %% [markdown]
 # Now one gap in full: three slices through the middle, and the surface at Otsu's threshold.
@@ -389,18 +436,27 @@ store.make(
 )
 with np.load(store.path(names.EXAMPLE_VOLUMES)) as stored:
     volumes = dict(stored)
-figure = volume_figures.orthogonal_slices(volumes, voxel_size_A=series.pixel_size_A)
-figure.suptitle(f"{example.names[0]}, gap {example_gap}")
-plt.show()
+figure = volume_figures.orthogonal_slices(
+    volumes, voxel_size_A=series.pixel_size_A
+)
+plotting.show(
+    figure,
+    f"{example.names[0]}, gap {example_gap}: three slices through "
+    "the middle.",
+    alt="Grey slices, a row for each plane and a column for each of "
+    f"{', '.join(volumes)}. Across the tilt axis Sparse has streaks "
+    "between the atoms.",
+)
 
-# %%
-plotting.show_plotly(
-    plotting.isosurface_figure(
-        volumes,
-        levels={k: evaluation.otsu_threshold(v) for k, v in volumes.items()},
-        voxel_size_A=series.pixel_size_A,
-        title=f"Otsu surfaces at gap {example_gap}",
-    )
+# %% tags=["hide-input"]
+solids.show_surfaces(
+    volumes,
+    f"Surfaces at Otsu's threshold, gap {example_gap}. Drag to turn; the "
+    "menu switches between the volumes.",
+    levels={k: evaluation.otsu_threshold(v) for k, v in volumes.items()},
+    voxel_size_A=series.pixel_size_A,
+    alt=f"Surfaces of {', '.join(volumes)}: clusters of blobs, each an "
+    "atom or a group of atoms that is not resolved.",
 )
 
 # %% [markdown]
@@ -412,7 +468,10 @@ plotting.show_plotly(
 # measured tilts do. A correlation inside a cone around a direction shows this.
 
 # %%
-cones = {"cone along the tilt axis": (0, 1, 0), "cone across it, along x": (1, 0, 0)}
+cones = {
+    "cone along the tilt axis": (0, 1, 0),
+    "cone across it, along x": (1, 0, 0),
+}
 shells = {
     "all directions": {
         name: evaluation.fourier_shell_correlation(
@@ -432,8 +491,17 @@ shells = {
     }
     for title, direction in cones.items()
 }
-volume_figures.shell_correlations(shells)
-plt.show()
+
+# %% tags=["hide-input"]
+plotting.show(
+    volume_figures.shell_correlations(shells),
+    "Fourier shell correlation with the true density: all directions, and "
+    "cones along and across the tilt axis. The thin lines are the "
+    "thresholds 0.5 and 0.143.",
+    alt="Three plots of correlation against spatial frequency, a falling "
+    f"line for each of {', '.join(volumes)}. The table below states where "
+    "the lines cross the thresholds.",
+)
 
 # %%
 volume_tables.resolutions_table(shells).style.hide(axis="index")
@@ -464,22 +532,28 @@ store.make(
     },
 )
 dosed = frames_and_volumes.read_table(store.path(names.DOSE_METRICS))
-volume_figures.against_dose(dosed, seed=seed)
-plt.show()
 
-# %%
-volume_tables.dose_table(dosed, seed=seed).style.hide(axis="index")
-
-# %%
-plotting.say("In this run:\n\n" + volume_tables.dose_sentences(dosed, seed=seed))
 
 # %% tags=["hide-input"]
+def at_equal_dose(table):
+    sentences = volume_tables.dose_sentences(table, seed=seed)
+    plotting.show(
+        volume_figures.against_dose(table, seed=seed),
+        "Distance from the Reference against the number of frames that "
+        "share a dose.",
+        alt="A plot for each microscope and dose, with a line for "
+        "each arm. " + sentences.replace("*", ""),
+    )
+    plotting.say(sentences)
+    return volume_tables.dose_table(table, seed=seed)
+
+
 results.show(
     results.recorded("dose_metrics"),
-    lambda t: plotting.say(
-        "In the recorded run of the profile `book`:\n\n"
-        + volume_tables.dose_sentences(t, seed=seed)
-    ),
+    at_equal_dose,
+    caption="At equal total dose",
+    this_run=dosed,
+    profile=store.folder.name,
 )
 
 # %% [markdown]

@@ -58,9 +58,7 @@ from itertools import product
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 from ase.cluster import Icosahedron
-from IPython.display import display
 from scipy.fft import dctn
 from scipy.ndimage import gaussian_filter
 
@@ -70,9 +68,9 @@ from tsg_core.evaluation import atom_peaks
 from tsg_core.interpolation import kriging
 from tsg_core.interpolation import methods as prediction
 from tsg_core.interpolation.angles import spline_weights
+from tsg_core.interpolation.atoms.fit import AtomSettings, fit_atoms
 from tsg_core.interpolation.fitted_object import fitted_object
 from tsg_core.interpolation.fitted_series import FittedSeries
-from tsg_core.interpolation.atoms.fit import AtomSettings, fit_atoms
 from tsg_core.interpolation.informed import network
 from tsg_core.microscope import MICROSCOPES
 from tsg_core.reconstruction import projection
@@ -86,18 +84,21 @@ from tsgbook.artifacts import Artifacts
 from tsgbook.experiments import atom_limits, frames_and_volumes, off_model
 from tsgbook.experiments import dose as dose_arms
 from tsgbook.figures import atoms as atom_figures
-from tsgbook.figures import plotting
+from tsgbook.figures import plotting, solids
 
 # %% tags=["hide-input"]
 plotting.use_book_style()
 store = Artifacts(artifacts)
 test = {
-    m: datasets.Dataset(store.path(names.series_name("test", m))) for m in microscopes
+    m: datasets.Dataset(store.path(names.series_name("test", m)))
+    for m in microscopes
 }
 
 
 def psnr_dB(frames, targets, peak):
-    return evaluation.image_metrics(frames, targets.frames, peak=peak).psnr_dB
+    return evaluation.image_metrics(
+        frames, targets.frames, peak=peak
+    ).psnr_dB
 
 
 # %% [markdown]
@@ -120,11 +121,15 @@ def psnr_dB(frames, targets, peak):
 # %%
 shown_methods = [m for m in methods if m != "auto"]
 series = multislice_series.reference_series(particles[0], "non_aberrated")
-measured, targets = off_model.spacing_case(series, spacing_deg=max(spacings_deg))
+measured, targets = off_model.spacing_case(
+    series, spacing_deg=max(spacings_deg)
+)
 guesses, refused = {}, {}
 for method in shown_methods:
     try:
-        guesses[method] = prediction.predict(method, measured, targets.tilt_deg)
+        guesses[method] = prediction.predict(
+            method, measured, targets.tilt_deg
+        )
     except TsgError as error:
         refused[method] = str(error)
 
@@ -133,7 +138,7 @@ k = len(targets) // 2
 peak = series.intensity_scale
 scores = {m: psnr_dB(g, targets, peak)[k] for m, g in guesses.items()}
 truth = targets.frames[k]
-plotting.show_frames(
+figure = plotting.show_frames(
     [truth, *(g[k] for g in guesses.values())],
     [
         f"truth, {targets.tilt_deg[k]:.0f}°",
@@ -142,20 +147,35 @@ plotting.show_frames(
     pixel_size_A=series.pixel_size_A,
     columns=4,
 )
-plt.show()
+plotting.show(
+    figure,
+    f"{particles[0]}, non-aberrated: a multislice frame half-way between "
+    f"two measured ones {max(spacings_deg):g}° apart, and its predictions.",
+    alt="Grey frames: the truth and the prediction by each method, "
+    + ", ".join(f"{m} {scores[m]:.1f} dB" for m in guesses)
+    + ".",
+)
+
+# %% tags=["hide-input"]
 limit = 0.6 * np.abs(guesses["linear"][k] - truth).max()
 near = [m for m in guesses if m in ("linear", "cubic", "tsgnet")]
 for group, finer in ((near, 1), ([m for m in guesses if m not in near], 5)):
-    plotting.show_frames(
+    figure = plotting.show_frames(
         [guesses[m][k] - truth for m in group],
         [f"{m} − truth" for m in group],
         pixel_size_A=series.pixel_size_A,
         vmin=-limit / finer,
         vmax=limit / finer,
         cmap="RdBu_r",
+        colour_bar="difference",
         columns=4,
     )
-    plt.show()
+    plotting.show(
+        figure,
+        "Where the predictions are too bright (red) and too dark (blue)"
+        + (f"; a scale {finer} times as fine." if finer > 1 else "."),
+        alt=f"Maps of prediction minus truth for {', '.join(group)}.",
+    )
 for method, reason in refused.items():
     plotting.say(f"**{method}** does not apply: {reason}.")
 
@@ -185,23 +205,36 @@ plotting.say(
 def smooth_body(n=64, tilt_deg=np.arange(-90.0, 91.0, 6.0)):
     """Frames of a random smooth density in a sphere."""
     grid = np.indices((n, n, n)) - (n - 1) / 2
-    lumps = gaussian_filter(np.random.default_rng(seed).normal(size=(n, n, n)), 4)
-    inside = gaussian_filter((np.sqrt((grid**2).sum(0)) < 0.32 * n).astype(float), 2)
+    lumps = gaussian_filter(
+        np.random.default_rng(seed).normal(size=(n, n, n)), 4
+    )
+    inside = gaussian_filter(
+        (np.sqrt((grid**2).sum(0)) < 0.32 * n).astype(float), 2
+    )
     volume = (inside * (1 + 20 * lumps).clip(0)).astype(np.float32)
-    return TiltSeries(projection.project(volume, tilt_deg=tilt_deg), tilt_deg, 0.5)
+    return TiltSeries(
+        projection.project(volume, tilt_deg=tilt_deg), tilt_deg, 0.5
+    )
 
 
+# %%
 body = smooth_body()
 body_measured, body_targets = off_model.spacing_case(body, spacing_deg=12.0)
 body_scores = pd.DataFrame(
-    off_model.method_scores(body_measured, body_targets, ["reprojection", "atoms"])
+    off_model.method_scores(
+        body_measured, body_targets, ["reprojection", "atoms"]
+    )
 )
-plotting.show_frames(
+figure = plotting.show_frames(
     body.frames[:: len(body) // 4][:4],
     [f"{t:.0f}°" for t in body.tilt_deg[:: len(body) // 4][:4]],
     pixel_size_A=body.pixel_size_A,
 )
-plt.show()
+plotting.show(
+    figure,
+    "Projections of a smooth body.",
+    alt="Four grey frames of a cloudy ball without atoms.",
+)
 plotting.say(
     "; ".join(
         f"**{row.method}** {row.reason or f'{row.psnr_dB:.1f} dB'}"
@@ -233,21 +266,28 @@ plotting.say(
 
 # %%
 def misses(series):
-    """Residuals of the object that is fitted to a series, and the object."""
+    """Residuals of the object fitted to a series, and the object."""
     fitted = fitted_object(series)
     return series.frames - fitted.frames(series.tilt_deg), fitted
 
 
 def autocorrelation(frames, band, *, n_lags=9):
-    """Correlation of frames with those 0, 1, ... places on, in a band of frequencies."""
+    """Correlation of frames with those 0, 1, ... places on, in a band."""
     n_y, n_x = frames.shape[1:]
     radius = np.hypot(np.arange(n_y)[:, None] / n_y, np.arange(n_x) / n_x)
     inside = (radius >= band[0]) & (radius < band[1])
-    spectra = dctn(frames.astype(float), axes=(1, 2), norm="ortho")[:, inside]
-    pairs = [(spectra[: len(spectra) - lag], spectra[lag:]) for lag in range(n_lags)]
-    return [
-        (a * b).sum() / np.sqrt((a**2).sum() * (b**2).sum() + 1e-30) for a, b in pairs
+    spectra = dctn(frames.astype(float), axes=(1, 2), norm="ortho")[
+        :, inside
     ]
+    pairs = [
+        (spectra[: len(spectra) - lag], spectra[lag:])
+        for lag in range(n_lags)
+    ]
+    return [
+        (a * b).sum() / np.sqrt((a**2).sum() * (b**2).sum() + 1e-30)
+        for a, b in pairs
+    ]
+
 
 # %% tags=["hide-input"]
 bands = {
@@ -258,35 +298,52 @@ wide = multislice_series.reference_series(particles[0], "aberrated")
 sharp = series
 step_deg = float(wide.tilt_deg[1] - wide.tilt_deg[0])
 correlations = {}
-figure, axes = plt.subplots(1, 2, figsize=(8.5, 3), sharey=True)
 for microscope, whole in (("aberrated", wide), ("non-aberrated", sharp)):
     left, _ = misses(whole)
     for band, edges in bands.items():
-        for axis, frames in zip(axes, (left, left - left.mean(axis=0)), strict=True):
-            values = autocorrelation(frames, edges)
-            axis.plot(
-                step_deg * np.arange(len(values)),
-                values,
-                "o-" if microscope == "aberrated" else "s--",
-                ms=4,
-                color="#D55E00" if band == "low" else "#0072B2",
-                alpha=1.0 if microscope == "aberrated" else 0.5,
-                label=f"{microscope}, {band} frequencies",
-            )
-            correlations.setdefault((microscope, band), []).append(values)
-for axis, title in zip(axes, ("the residual", "less its mean over the frames")):
+        correlations[microscope, band] = [
+            autocorrelation(frames, edges)
+            for frames in (left, left - left.mean(axis=0))
+        ]
+
+# %% tags=["hide-input"]
+figure, axes = plt.subplots(1, 2, figsize=(8.5, 3), sharey=True)
+for (microscope, band), both in correlations.items():
+    for axis, values in zip(axes, both, strict=True):
+        axis.plot(
+            step_deg * np.arange(len(values)),
+            values,
+            "o-" if microscope == "aberrated" else "s--",
+            ms=4,
+            color="#D55E00" if band == "low" else "#0072B2",
+            alpha=1.0 if microscope == "aberrated" else 0.5,
+            label=f"{microscope}, {band} frequencies",
+        )
+titles = ("the residual", "less its mean over the frames")
+for axis, title in zip(axes, titles, strict=True):
     axis.axhline(0, color="#999999", lw=0.8)
     axis.set(xlabel="apart (deg)", title=title)
 axes[0].set_ylabel("correlation")
 axes[1].legend(fontsize=8)
-plt.show()
+plotting.show(
+    figure,
+    "Correlation of the residuals of two frames against the angle between "
+    "them: as they are (left), and less their mean (right).",
+    alt="Four lines that fall from one at 0°. "
+    + "; ".join(
+        f"{m}, {band} frequencies, less the mean: {values[1][1]:.2f} at "
+        f"{step_deg:.0f}°"
+        for (m, band), values in correlations.items()
+    )
+    + ".",
+)
 
 # %% tags=["hide-input"]
 for (microscope, band), (as_it_is, less_mean) in correlations.items():
     plotting.say(
-        f"- {microscope}, {band} frequencies: {as_it_is[1]:.2f} at {step_deg:.0f}° and "
-        f"{as_it_is[2]:.2f} at {2 * step_deg:.0f}°; less the mean "
-        f"{less_mean[1]:.2f} and {less_mean[2]:.2f}."
+        f"- {microscope}, {band} frequencies: {as_it_is[1]:.2f} at "
+        f"{step_deg:.0f}° and {as_it_is[2]:.2f} at {2 * step_deg:.0f}°; "
+        f"less the mean {less_mean[1]:.2f} and {less_mean[2]:.2f}."
     )
 
 # %% [markdown]
@@ -303,9 +360,14 @@ for (microscope, band), (as_it_is, less_mean) in correlations.items():
 # %%
 def carried_in_four_ways(whole, spacing_deg):
     """Mean PSNR in dB of frames predicted with the same object."""
-    measured, targets = off_model.spacing_case(whole, spacing_deg=spacing_deg)
+    measured, targets = off_model.spacing_case(
+        whole, spacing_deg=spacing_deg
+    )
     left, fitted = misses(measured)
-    angles = {"measured_deg": measured.tilt_deg, "tilt_deg": targets.tilt_deg}
+    angles = {
+        "measured_deg": measured.tilt_deg,
+        "tilt_deg": targets.tilt_deg,
+    }
     spline = spline_weights(*angles.values())
     ways = {
         "not at all": 0.0,
@@ -315,12 +377,20 @@ def carried_in_four_ways(whole, spacing_deg):
     }
     frames = fitted.frames(targets.tilt_deg)
     peak = whole.intensity_scale
-    return {w: psnr_dB(frames + c, targets, peak).mean() for w, c in ways.items()}
+    return {
+        w: psnr_dB(frames + c, targets, peak).mean()
+        for w, c in ways.items()
+    }
 
 
+# %%
 carried = pd.DataFrame(
     [
-        {"microscope": name, "measured every": "12°", **carried_in_four_ways(s, 12.0)}
+        {
+            "microscope": name,
+            "measured every": "12°",
+            **carried_in_four_ways(s, 12.0),
+        }
         for name, s in (("aberrated", wide), ("non-aberrated", sharp))
     ]
 )
@@ -378,15 +448,22 @@ peak = cluster_measured.intensity_scale
 scores = {
     m: psnr_dB(f, cluster_between, peak).mean() for m, f in by_method.items()
 }
-plotting.show_frames(
-    np.stack(
-        [cluster_between.frames[0]]
-        + [10 * np.abs(f[0] - cluster_between.frames[0]) for f in by_method.values()]
-    ),
-    ["truth", *(f"{m}, error x 10" for m in by_method)],
+errors = [np.abs(f[0] - cluster_between.frames[0]) for f in by_method.values()]
+
+# %% tags=["hide-input"]
+figure = plotting.show_frames(
+    [cluster_between.frames[0], *(10 * error for error in errors)],
+    ["truth", *(f"{m}, error × 10" for m in by_method)],
     pixel_size_A=cluster_between.pixel_size_A,
 )
-plt.show()
+plotting.show(
+    figure,
+    "A multislice frame of the cluster, and ten times the error of each "
+    "prediction of it, on one grey scale.",
+    alt="Five grey frames. The errors become darker from left to right: "
+    + ", ".join(f"{m} {score:.1f} dB" for m, score in scores.items())
+    + ".",
+)
 found = cluster_measured.dynamical.elements
 plotting.say(
     "; ".join(f"**{m}** {score:.1f} dB" for m, score in scores.items())
@@ -412,13 +489,17 @@ plotting.say(
 
 # %%
 def multislice_cases():
-    for name, spacing_deg, particle in product(microscopes, spacings_deg, particles):
+    for name, spacing_deg, particle in product(
+        microscopes, spacings_deg, particles
+    ):
         yield off_model.SparseCase(
             model="multislice",
             particle=particle,
             microscope=name,
             spacing_deg=spacing_deg,
-            load=partial(multislice_series.reference_series, particle, name),
+            load=partial(
+                multislice_series.reference_series, particle, name
+            ),
         )
 
 
@@ -426,7 +507,9 @@ def incoherent_cases(test):
     for microscope, dataset in test.items():
         step_deg = float(np.diff(dataset.tilt_deg[:2])[0])
         for i, name in enumerate(dataset.names[:n_test_particles]):
-            for rate in off_model.share_of(test_rates, to=i, each=test_rates_each):
+            for rate in off_model.share_of(
+                test_rates, to=i, each=test_rates_each
+            ):
                 yield off_model.SparseCase(
                     model="incoherent",
                     particle=f"{i} {name}",
@@ -434,6 +517,7 @@ def incoherent_cases(test):
                     spacing_deg=2 * rate * step_deg,
                     load=partial(dataset.__getitem__, i),
                 )
+
 
 # %%
 def score_methods(folder, *, test, methods):
@@ -448,6 +532,9 @@ store.make(
 )
 table = off_model.read_off_model(store.path(names.OFF_MODEL_METRICS))
 recorded = results.recorded("off_model_metrics")
+show_runs = partial(
+    results.show, recorded, this_run=table, profile=store.folder.name
+)
 
 
 # %% tags=["hide-input"]
@@ -464,13 +551,18 @@ def on_multislice(table):
     mean = {"particle": "mean", "microscope": "", "measured every": ""}
     mean |= gains.fillna(0.0).mean().to_dict()
     rows = pd.concat([rows, pd.DataFrame([mean])], ignore_index=True)
-    numbers = list(gains.columns)
-    rows[numbers] = rows[numbers].map(lambda v: "–" if np.isnan(v) else f"{v:+.1f}")
-    return rows
+    best_first = gains.fillna(0.0).mean().sort_values(ascending=False).index
+    rows = rows[["particle", "microscope", "measured every", *best_first]]
+    signed = rows[best_first].map(
+        lambda v: "–" if np.isnan(v) else f"{v:+.1f}"
+    )
+    return rows.assign(**signed)
 
 
-on_multislice(table).style.hide(axis="index").set_caption(
-    "Gain over linear (dB) on multislice frames; – where a method does not apply"
+show_runs(
+    on_multislice,
+    caption="Gain over linear (dB) on multislice frames, best method "
+    "first; – where a method does not apply",
 )
 
 
@@ -478,32 +570,39 @@ on_multislice(table).style.hide(axis="index").set_caption(
 def both_models(table):
     means = off_model.mean_gains(table)[["multislice", "incoherent"]]
     means["difference"] = means["incoherent"] - means["multislice"]
+    means = means.sort_values("multislice", ascending=False)
     return means.map("{:+.1f}".format).reset_index()
 
 
-both_models(table).style.hide(axis="index").set_caption(
-    "Mean gain over linear (dB) off the methods' own model and on it"
+show_runs(
+    both_models,
+    caption="Mean gain over linear (dB) off the methods' own model and "
+    "on it",
 )
 
 
 # %% tags=["hide-input"]
 def where(case):
     _, particle, microscope, spacing_deg = case
-    return f"{particle}, {microscope.replace('_', '-')}, every {spacing_deg:g}°"
+    name = microscope.replace("_", "-")
+    return f"{particle}, {name}, every {spacing_deg:g}°"
 
 
 def refusals(table):
     refused = table[table.reason.astype(str) != ""]
     return [
-        f"- {row.method} refuses {row.particle}, {row.microscope.replace('_', '-')}, "
-        f"every {row.spacing_deg:g}°: {row.reason}."
+        f"- {row.method} refuses {row.particle}, "
+        f"{row.microscope.replace('_', '-')}, every {row.spacing_deg:g}°: "
+        f"{row.reason}."
         for row in refused.itertuples()
     ]
 
 
 # %% tags=["hide-input"]
 def in_words(table):
-    off = off_model.mean_gains(table)["multislice"].sort_values(ascending=False)
+    off = off_model.mean_gains(table)["multislice"].sort_values(
+        ascending=False
+    )
     lines = [
         "- On multislice frames, mean gain over linear: "
         + ", ".join(f"{m} {v:+.1f} dB" for m, v in off.items())
@@ -512,34 +611,29 @@ def in_words(table):
 
     of_object = ["reprojection", "kriging", "informed", "atoms", "auto"]
     present = [m for m in of_object if m in set(table.method)]
-    by_model = table.groupby("model", sort=False) if "auto" in present else ()
+    by_model = (
+        table.groupby("model", sort=False) if "auto" in present else ()
+    )
     for model, rows in by_model:
         case, gain_dB = off_model.worst_of(rows)
         lines.append(
-            f"- The worst of `auto` on {model} frames, against the better of linear and "
-            f"cubic: **{gain_dB:+.2f} dB** ({where(case)})."
+            f"- The worst of `auto` on {model} frames, against the better "
+            f"of linear and cubic: **{gain_dB:+.2f} dB** ({where(case)})."
         )
     multislice = table[table.model == "multislice"]
     for method in present:
-        case, behind_dB = off_model.furthest_behind(multislice, method=method)
+        case, behind_dB = off_model.furthest_behind(
+            multislice, method=method
+        )
         lines.append(
             f"- {method} stands furthest behind the best method by "
             f"{abs(behind_dB):.1f} dB ({where(case)})."
         )
     return "\n".join(lines + refusals(table))
 
-# %% tags=["hide-input"]
-plotting.say("In this run:\n\n" + in_words(table))
-
 
 # %% tags=["hide-input"]
-def all_of_it(table):
-    for rows in (on_multislice(table), both_models(table)):
-        display(rows.style.hide(axis="index").set_caption("Recorded run, dB"))
-    plotting.say("In the recorded run of the profile `book`:\n\n" + in_words(table))
-
-
-results.show(recorded, all_of_it)
+show_runs(lambda t: plotting.say(in_words(t)))
 
 # %% [markdown]
 # ## Atoms: found against true
@@ -558,43 +652,22 @@ apart_pm = 100 * np.linalg.norm(
     found.positions_A[pairs[:, 0]] - true_A[pairs[:, 1]], axis=1
 )
 plotting.say(
-    f"From {len(sparse)} frames: {match.matched} of {len(true_A)} atoms, {match.invented} "
-    f"that are not there, {match.rmsd_pm:.1f} pm off (root mean square)."
+    f"From {len(sparse)} frames: {match.matched} of {len(true_A)} atoms, "
+    f"{match.invented} that are not there, {match.rmsd_pm:.1f} pm off "
+    "(root mean square)."
 )
 
-
 # %% tags=["hide-input"]
-def found_beside_true():
-    def points(positions_A, name, **marker):
-        x, y, z = np.round(positions_A, 2).T
-        return go.Scatter3d(x=x, y=y, z=z, mode="markers", name=name, marker=marker)
-
-    ring = {"symbol": "circle-open", "size": 11, "color": "#999999"}
-    bar = {"title": "off by (pm)", "thickness": 12, "len": 0.7}
-    colours = {"color": np.round(apart_pm, 2), "colorscale": "Viridis"}
-    traces = [
-        points(true_A, "true", **ring),
-        points(
-            found.positions_A[pairs[:, 0]], "found", size=5, colorbar=bar, **colours
-        ),
-    ]
-    invented_A = np.delete(found.positions_A, pairs[:, 0], axis=0)
-    if len(invented_A):
-        traces.append(
-            points(invented_A, "not there", size=5, color="#D55E00", symbol="x")
-        )
-    figure = go.Figure(traces)
-    scene = {f"{a}axis": {"title": f"{a} (Å)", "showbackground": False} for a in "xyz"}
-    figure.update_layout(
-        title=f"{len(true_A)} atoms of ytterbium",
-        height=480,
-        legend={"x": 0, "y": 1},
-        scene={**scene, "aspectmode": "data", "camera": plotting.CAMERA},
-    )
-    return figure
-
-
-plotting.show_plotly(found_beside_true())
+solids.show_found_atoms(
+    true_A,
+    found.positions_A[pairs[:, 0]],
+    apart_pm,
+    np.delete(found.positions_A, pairs[:, 0], axis=0),
+    f"{len(true_A)} atoms of ytterbium: true (circles) and found (points).",
+    alt=f"Positions in a box with axes x, y and z. {match.matched} points "
+    "lie inside circles; their colours show errors of up to "
+    f"{apart_pm.max():.1f} pm.",
+)
 
 # %% [markdown]
 # ## The danger: atoms that are not there
@@ -607,15 +680,26 @@ plotting.show_plotly(found_beside_true())
 limits = atom_limits.limits_table()
 dose = limits[limits.variable == "dose_per_A2"]
 false = dose.pivot_table(
-    index="value", columns="variant", values=["invented", "recall"], dropna=False
+    index="value",
+    columns="variant",
+    values=["invented", "recall"],
+    dropna=False,
 )
 danger = pd.DataFrame(
     {
         "dose (e/Å²)": [f"{d:,.0f}" for d in false.index],
-        "false atoms, unasked": false["invented"]["unjudged"].map("{:.0f}".format),
-        "false atoms, asked": false["invented"]["usual"].map("{:.1f}".format),
-        "true atoms found, unasked": false["recall"]["unjudged"].map("{:.0%}".format),
-        "true atoms found, asked": false["recall"]["usual"].map("{:.0%}".format),
+        "false atoms, unasked": false["invented"]["unjudged"].map(
+            "{:.0f}".format
+        ),
+        "false atoms, asked": false["invented"]["usual"].map(
+            "{:.1f}".format
+        ),
+        "true atoms found, unasked": false["recall"]["unjudged"].map(
+            "{:.0%}".format
+        ),
+        "true atoms found, asked": false["recall"]["usual"].map(
+            "{:.0%}".format
+        ),
     }
 )
 danger.style.hide(axis="index")
@@ -623,8 +707,9 @@ danger.style.hide(axis="index")
 # %%
 worst = dose[dose.variant == "unjudged"].sort_values("invented").iloc[-1]
 plotting.say(
-    f"Unasked, {worst.invented:.0f} atoms are invented beside the {worst.n_true} true ones at {worst.value:,.0f} e/Å². "
-    f"Asked, at most {dose[dose.variant == 'usual'].invented.max():.0f} at any dose."
+    f"Unasked, {worst.invented:.0f} atoms are invented beside the "
+    f"{worst.n_true} true ones at {worst.value:,.0f} e/Å². Asked, at most "
+    f"{dose[dose.variant == 'usual'].invented.max():.0f} at any dose."
 )
 
 # %% [markdown]
@@ -634,8 +719,16 @@ plotting.say(
 # the volume. A fit that explains too little of the frames' detail (`LEAST_EXPLAINED`) is refused as a whole: the crosses below.
 
 # %%
-atom_figures.show_limits(limits)
-plt.show()
+plotting.show(
+    atom_figures.show_limits(limits),
+    "Limits of the method: atoms found, false atoms and RMSD as one "
+    "property of the series worsens. Points are single repeats, lines "
+    "their means, crosses refusals.",
+    alt="Eighteen small plots. Atoms are found, without false ones, down "
+    "to a limit in dose, tilt step, tilt range and error of the tilts, "
+    "beyond which the series is refused. Without asking the frames to "
+    "agree, false atoms rise into the hundreds.",
+)
 
 # %% [markdown]
 # In each column one property of the series worsens. The dashed line is the error that the method itself states. Is it right? If
@@ -647,8 +740,19 @@ errors = {
     "no noise": atom_limits.deviations(found, true_A),
     "10⁴ e/Å² a frame": atom_limits.deviations(fit_atoms(noisy), true_A),
 }
-atom_figures.show_calibration(errors)
-plt.show()
+plotting.show(
+    atom_figures.show_calibration(errors),
+    "Are the stated errors right? Coordinates inside the interval of each "
+    "stated probability; the grey diagonal is perfect.",
+    alt="A rising line without noise and one with noise, beside "
+    "the diagonal. "
+    + ", ".join(
+        f"{name}: {atom_figures.covered(*values, levels=[0.9])[0]:.0%} "
+        "within 90 %"
+        for name, values in errors.items()
+    )
+    + ".",
+)
 plotting.say(
     "Within the stated interval of 90 % lie "
     + ", ".join(
@@ -662,28 +766,37 @@ plotting.say(
 # The opposite mistake is just as silent. An atom lighter than `least_weight` of the median counts as an artefact, but in an alloy
 # light atoms are not artefacts. Here is an ordered alloy of copper and gold with three vacancies, for two values of this setting:
 
+
 # %%
 def found_in(particle, microscope, *, settings, spacing_deg):
-    """Atoms found, as a line of text; the series' true atoms and midpoints are known."""
+    """Atoms found, as a line of text; the truth is known."""
     series = multislice_series.reference_series(particle, microscope)
-    measured, targets = off_model.spacing_case(series, spacing_deg=spacing_deg)
+    measured, targets = off_model.spacing_case(
+        series, spacing_deg=spacing_deg
+    )
     try:
         model = fit_atoms(measured, settings=settings)
     except TsgError as refused:
         return f"refused: {refused}"
     true_A = multislice_series.reference_atoms(particle).positions
     match = atom_peaks.match_atoms(model.positions_A, true_A)
-    score = psnr_dB(model.predict(targets.tilt_deg), targets, series.intensity_scale)
+    score = psnr_dB(
+        model.predict(targets.tilt_deg), targets, series.intensity_scale
+    )
     return (
-        f"{match.matched} of {len(true_A)} atoms, {match.invented} that are not there, {match.rmsd_pm:.1f} pm off; "
-        f"predicted frames {score.mean():.1f} dB"
+        f"{match.matched} of {len(true_A)} atoms, {match.invented} that "
+        f"are not there, {match.rmsd_pm:.1f} pm off; predicted frames "
+        f"{score.mean():.1f} dB"
     )
 
 
 alloy = multislice_series.PARTICLES[-1]
 for least_weight in (0.4, 0.1):
     text = found_in(
-        alloy, "non_aberrated", settings=AtomSettings(least_weight=least_weight), spacing_deg=24.0
+        alloy,
+        "non_aberrated",
+        settings=AtomSettings(least_weight=least_weight),
+        spacing_deg=24.0,
     )
     plotting.say(f"- `least_weight={least_weight}`: {text}.")
 
@@ -700,9 +813,14 @@ for least_weight in (0.4, 0.1):
 # %%
 for whitened in (False, True):
     text = found_in(
-        particles[0], "aberrated", settings=AtomSettings(whitened=whitened), spacing_deg=24.0
+        particles[0],
+        "aberrated",
+        settings=AtomSettings(whitened=whitened),
+        spacing_deg=24.0,
     )
-    plotting.say(f"- {'whitened' if whitened else 'plain'} least squares: {text}.")
+    plotting.say(
+        f"- {'whitened' if whitened else 'plain'} least squares: {text}."
+    )
 
 # %% [markdown]
 # ## What it does to the volume
@@ -748,19 +866,19 @@ def of_volumes(table):
         "missing": "missing per 100 atoms",
         "invented": "invented per 100 atoms",
     }
-    means = kept.groupby(["microscope", "gap", "arm"], sort=False)[list(columns)].mean()
-    return means.round(2).rename(columns=columns).reset_index()
+    means = kept.groupby(["microscope", "gap", "arm"], sort=False)[
+        list(columns)
+    ].mean()
+    means = means.rename(columns=columns).reset_index()
+    return means[["arm", "microscope", "gap", *columns.values()]]
 
 
-of_volumes(volumes).style.hide(axis="index").format(
-    precision=2
-).set_caption(f"Means over {volumes.particle.nunique()} particle(s)")
-
-# %% tags=["hide-input"]
 results.show(
     results.recorded("object_volumes"),
-    of_volumes,
-    caption="Recorded run of the profile book: means over particles",
+    lambda t: of_volumes(t).style.hide(axis="index").format(precision=2),
+    this_run=volumes,
+    profile=store.folder.name,
+    caption="Means over particles",
 )
 
 # %% [markdown]
@@ -792,22 +910,21 @@ def by_dose(table):
     rows["microscope"] = rows["microscope"].str.replace("_", "-")
     rows["dose_per_A2"] = rows["dose_per_A2"].map("{:,.0f}".format)
     columns = {
+        "arm": "arm",
         "microscope": "microscope",
         "dose_per_A2": "total dose (e/Å²)",
         "gap": "gap",
-        "arm": "arm",
         "mean": "less all frames' distance (Å)",
     }
-    return rows[list(columns)].rename(columns=columns).round(3)
+    return rows[list(columns)].rename(columns=columns)
 
 
-by_dose(dosed).style.hide(axis="index").format(precision=3)
-
-# %% tags=["hide-input"]
 results.show(
     results.recorded("object_dose"),
-    by_dose,
-    caption="Recorded run of the profile book: equal total dose",
+    lambda t: by_dose(t).style.hide(axis="index").format(precision=3),
+    this_run=dosed,
+    profile=store.folder.name,
+    caption="Equal total dose",
 )
 
 # %% [markdown]
@@ -824,17 +941,16 @@ def coverage_table(table):
     rows = off_model.coverages(table).map("{:.0%}".format).reset_index()
     rows["microscope"] = rows["microscope"].str.replace("_", "-")
     return rows.rename(
-        columns=lambda c: c.replace("coverage_", "within ") + " %" * ("_" in c)
+        columns=lambda c: (
+            c.replace("coverage_", "within ") + " %" * ("_" in c)
+        )
     )
 
 
-coverage_table(table).style.hide(axis="index").set_caption(
-    "Pixels whose true value lies in the stated interval"
+show_runs(
+    coverage_table,
+    caption="Pixels whose true value lies in the stated interval",
 )
-
-# %% tags=["hide-input"]
-if recorded:
-    results.show(recorded, coverage_table, caption="Recorded run of the profile book")
 
 # %% [markdown]
 # `informed` was trained on incoherent frames of twenty particles with gaps of 2° to 24° (`benchmarks/train_informed.py`). Half of
@@ -845,15 +961,25 @@ if recorded:
 
 # %%
 gains = pd.read_csv(network.GAINS)
-for (microscope, with_atoms), of_both in gains.groupby(["microscope", "atoms"]):
-    by_gap = of_both.groupby("gap")[["gain_dB", "gain_over_atoms_dB"]].mean()
-    for column, over in (("gain_dB", "the reprojection"), ("gain_over_atoms_dB", "the atoms")):
+for (microscope, with_atoms), of_both in gains.groupby(
+    ["microscope", "atoms"]
+):
+    by_gap = of_both.groupby("gap")[
+        ["gain_dB", "gain_over_atoms_dB"]
+    ].mean()
+    for column, over in (
+        ("gain_dB", "the reprojection"),
+        ("gain_over_atoms_dB", "the atoms"),
+    ):
         of_gaps = by_gap[column].dropna()
         if len(of_gaps):
             plotting.say(
-                f"- {microscope.replace('_', '-')}, {'with' if with_atoms else 'without'} atoms, over {over}: "
-                f"{of_gaps.mean():+.1f} dB in the mean over the gaps, at worst {of_gaps.min():+.2f} dB, at a gap of "
-                f"{of_gaps.idxmin()}°; {(of_gaps < -0.1).sum()} of {len(of_gaps)} gaps lose more than 0.1 dB."
+                f"- {microscope.replace('_', '-')}, "
+                f"{'with' if with_atoms else 'without'} atoms, over "
+                f"{over}: {of_gaps.mean():+.1f} dB in the mean over the "
+                f"gaps, at worst {of_gaps.min():+.2f} dB, at a gap of "
+                f"{of_gaps.idxmin()}°; {(of_gaps < -0.1).sum()} of "
+                f"{len(of_gaps)} gaps lose more than 0.1 dB."
             )
 
 # %% [markdown]

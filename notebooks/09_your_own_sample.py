@@ -97,7 +97,14 @@ pd.Series(checks.facts(raw), name="as recorded").to_frame()
 # [When something looks wrong](../book/troubleshooting.md) leads from symptoms to causes.
 
 # %%
-contact_sheet(raw, title="as recorded")
+plotting.show(
+    contact_sheet(raw),
+    "The series as recorded.",
+    alt=f"Up to 24 of {len(raw)} frames with their angles, and below them "
+    "the histogram of intensities, the mean intensity and the centre of "
+    "mass of each frame, the middle row of every frame, and a sketch of a "
+    "positive tilt.",
+)
 
 # %% tags=["hide-input"]
 warnings = checks.warnings_of(raw)
@@ -119,29 +126,55 @@ prepared = steps.prepare(raw, settings=settings, say=plotting.say)
 series = prepared.series
 drawn = preparation.step_figures(prepared)
 
+
+def show_step(name, caption, *, alt):
+    if name in drawn:
+        plotting.show(drawn[name], caption, alt=alt)
+
+
 # %% [markdown]
 # Hot pixels come first, while each is a single pixel: later steps would smear them.
 
 # %%
-drawn.get("hot pixels")
+show_step(
+    "hot pixels",
+    "Hot pixels, and the frame without them.",
+    alt="A frame with isolated bright pixels beside the same frame "
+    "without them.",
+)
 
 # %% [markdown]
 # The background is what the detector reports without any electrons. Left in, it would be reconstructed as matter.
 
 # %%
-drawn.get("background")
+show_step(
+    "background",
+    "The background that is subtracted.",
+    alt="The intensities outside the object, and the level that is "
+    "taken from them.",
+)
 
 # %% [markdown]
 # Alignment moves every frame to where it belongs. In the sinogram, lines torn by the drift become waves.
 
 # %%
-drawn.get("alignment")
+show_step(
+    "alignment",
+    "The middle row of every frame before and after the alignment.",
+    alt="Two sinograms. Before, the curves are torn from frame to frame; "
+    "after, they are smooth waves.",
+)
 
 # %% [markdown]
 # An inclined tilt axis does no harm in the middle row; the farther a slice lies from it, the greater the harm.
 
 # %%
-drawn.get("axis")
+show_step(
+    "axis",
+    "Slices of the volume with the tilt axis as assumed and as found.",
+    alt="Grey slices far from the middle row. With the axis as found the "
+    "object is sharper.",
+)
 
 # %% [markdown]
 # How good is the alignment? For your series the only measure is the reprojection residual: the part of the frames that a
@@ -154,16 +187,21 @@ if prepared.alignment:
         prepared.alignment,
         true_shift_px=truth and truth.shift_px,
     )
-else:
-    shifts = None
-shifts
+    plotting.show(
+        shifts,
+        "The shifts that the alignment found.",
+        alt="Shift of each frame along x and y against the tilt"
+        + (", beside the true shifts." if truth else "."),
+    )
 
 # %% tags=["hide-input"]
 if truth and prepared.alignment:
     axis_error_deg = abs(prepared.alignment.axis_deg - truth.axis_deg)
     plotting.say(
-        f"The shifts are right to {truth.shift_error_px(prepared.alignment):.3f} pixels (root mean square), "
-        f"the inclination of the tilt axis to {axis_error_deg:.2f}°."
+        "The shifts are right to "
+        f"{truth.shift_error_px(prepared.alignment):.3f} pixels (root mean "
+        "square), the inclination of the tilt axis to "
+        f"{axis_error_deg:.2f}°."
     )
 
 # %% [markdown]
@@ -190,7 +228,9 @@ found = interpolation.densify_with_uncertainty(
     methods=(candidates or None) if method == "auto" else [method],
 )
 dense = found.series
-baseline = interpolation.densify(series, tilt_deg=dense_tilt_deg, method="linear")
+baseline = interpolation.densify(
+    series, tilt_deg=dense_tilt_deg, method="linear"
+)
 
 # %% [markdown]
 # What the left-out frames say about each method: the score at twice the spacing, where it was tested, and the score expected
@@ -211,9 +251,10 @@ table.style.format("{:.2f}", subset=list(table.columns[:3]), na_rep="")
 # %% tags=["hide-input"]
 n_predicted = int((~dense.measured).sum())
 plotting.say(
-    f"By left-out frames, {choice['verdict']}. The denser series has {len(dense)} frames: "
-    f"{dense.measured.sum()} measured and {n_predicted} predicted. The scores are against noisy frames, "
-    "so noise bounds what any method can reach."
+    f"By left-out frames, {choice['verdict']}. The denser series has "
+    f"{len(dense)} frames: {dense.measured.sum()} measured and "
+    f"{n_predicted} predicted. The scores are against noisy frames, so "
+    "noise bounds what any method can reach."
 )
 
 # %% [markdown]
@@ -226,17 +267,30 @@ plotting.say(
 predicted = np.flatnonzero(~dense.measured)
 chosen = predicted[np.linspace(0, n_predicted - 1, 6).astype(int)[1:-1]]
 titles = [f"{dense.tilt_deg[i]:.1f}°, predicted" for i in chosen]
-pictures = plotting.show_frames(
-    dense.frames[chosen], titles, pixel_size_A=dense.pixel_size_A
+plotting.show(
+    plotting.show_frames(
+        dense.frames[chosen], titles, pixel_size_A=dense.pixel_size_A
+    ),
+    "Predicted frames.",
+    alt="Grey frames at "
+    + ", ".join(f"{dense.tilt_deg[i]:.1f}°" for i in chosen)
+    + " that nobody measured.",
 )
 
 # %%
 if found.sigma is not None:
-    pictures = plotting.show_frames(
+    figure = plotting.show_frames(
         found.sigma[np.searchsorted(predicted, chosen)],
-        ["its standard deviation"] * len(chosen),
+        [f"{dense.tilt_deg[i]:.1f}°" for i in chosen],
         pixel_size_A=dense.pixel_size_A,
         cmap="viridis",
+        colour_bar="counts",
+    )
+    plotting.show(
+        figure,
+        "Standard deviations of the predicted frames above.",
+        alt="Maps on one scale: small in the vacuum, larger at the edges "
+        "of the particles and on bright columns.",
     )
 
 # %% [markdown]
@@ -260,26 +314,38 @@ if truth and prepared.alignment:
         "linear": baseline.frames[at_truth],
         method: dense.frames[at_truth],
     }
-    errors = {name: error_of(frames) for name, frames in predictions.items()}
+    errors = {
+        name: error_of(frames) for name, frames in predictions.items()
+    }
 
 # %% tags=["hide-input"]
 if truth and prepared.alignment:
-    sigma = found.sigma[np.isin(dense.tilt_deg[predicted], expected.tilt_deg)]
+    sigma = found.sigma[
+        np.isin(dense.tilt_deg[predicted], expected.tilt_deg)
+    ]
     held = uncertainty.coverage(
-        predictions[method][field], sigma[field], clean[field], levels=(0.5, 0.9)
+        predictions[method][field],
+        sigma[field],
+        clean[field],
+        levels=(0.5, 0.9),
     )
     plotting.say(
-        f"Root mean square error at the {len(expected)} angles that nobody measured: {errors['linear']:.0f} counts by linear "
-        f"interpolation, {errors[method]:.0f} by {method}, where the brightest pixel has {clean.max():.0f}. The stated intervals of 50 % and 90 % hold "
-        f"{held[0.5]:.0%} and {held[0.9]:.0%} of the clean pixels; they are meant for frames with the noise of a measurement."
+        f"Root mean square error at the {len(expected)} angles that nobody "
+        f"measured: {errors['linear']:.0f} counts by linear interpolation, "
+        f"{errors[method]:.0f} by {method}, where the brightest pixel has "
+        f"{clean.max():.0f}. The stated intervals of 50 % and 90 % hold "
+        f"{held[0.5]:.0%} and {held[0.9]:.0%} of the clean pixels; they "
+        "are meant for frames with the noise of a measurement."
     )
 
 # %%
 if truth and prepared.alignment:
     at = int(np.abs(expected.tilt_deg).argmin())
-    differences = [frames[at] - clean[at] for frames in predictions.values()]
+    differences = [
+        frames[at] - clean[at] for frames in predictions.values()
+    ]
     reach = np.quantile(np.abs(differences[0]), 0.998)
-    pictures = plotting.show_frames(
+    figure = plotting.show_frames(
         differences,
         [f"{name}, {expected.tilt_deg[at]:.1f}°" for name in errors],
         pixel_size_A=dense.pixel_size_A,
@@ -287,6 +353,16 @@ if truth and prepared.alignment:
         vmax=reach,
         cmap="RdBu_r",
         colour_bar="error (counts)",
+    )
+    plotting.show(
+        figure,
+        f"Errors of the frame at {expected.tilt_deg[at]:.1f}°.",
+        alt="Two maps of prediction minus truth on one scale. Root mean "
+        "square over all angles: "
+        + ", ".join(
+            f"{name} {error:.0f} counts" for name, error in errors.items()
+        )
+        + ".",
     )
 
 # %% [markdown]
@@ -301,7 +377,15 @@ volumes = {
         ("with predicted", dense),
     )
 }
-pictures = volume_figures.orthogonal_slices(volumes, voxel_size_A=series.pixel_size_A)
+plotting.show(
+    volume_figures.orthogonal_slices(
+        volumes, voxel_size_A=series.pixel_size_A
+    ),
+    "Three slices through the middle of each volume.",
+    alt="Grey slices, a row for each plane and a column for each volume: "
+    f"{', '.join(volumes)}. Streaks are strongest in the volume of the "
+    "measured frames.",
+)
 
 # %% [markdown]
 # Which volume is better? Project each volume at the unmeasured angles and compare with the clean frames. A volume that
@@ -310,13 +394,17 @@ pictures = volume_figures.orthogonal_slices(volumes, voxel_size_A=series.pixel_s
 # %%
 if truth and prepared.alignment:
     missed = {
-        name: error_of(projection.project(volume, tilt_deg=expected.tilt_deg))
+        name: error_of(
+            projection.project(volume, tilt_deg=expected.tilt_deg)
+        )
         for name, volume in volumes.items()
     }
     plotting.say(
-        f"The volume of the measured frames misses them by {missed['measured']:.0f} counts (root mean square), "
-        f"that of measured and linearly interpolated ones by {missed['with linear']:.0f}, "
-        f"and that of measured and predicted ones by {missed['with predicted']:.0f}."
+        "The volume of the measured frames misses them by "
+        f"{missed['measured']:.0f} counts (root mean square), that of "
+        "measured and linearly interpolated ones by "
+        f"{missed['with linear']:.0f}, and that of measured and predicted "
+        f"ones by {missed['with predicted']:.0f}."
     )
 
 
@@ -348,6 +436,7 @@ def keep(folder, *, aligned, dense, sigma, volume):
     )
 
 
+# %%
 kept = store.make(
     names.OWN_SAMPLE,
     keep,
@@ -359,7 +448,10 @@ kept = store.make(
     },
     inputs=[series_path, tilts_path],
 )
-plotting.say("Kept: " + ", ".join(f"`{path.name}`" for path in sorted(kept.iterdir())))
+plotting.say(
+    "Kept: "
+    + ", ".join(f"`{path.name}`" for path in sorted(kept.iterdir()))
+)
 
 # %% [markdown]
 # ## What to be careful about

@@ -1,11 +1,10 @@
-"""Building the book: pages, executed chapters and plotly.js are staged in one folder, built and published whole."""
+"""Building the book: pages and executed chapters are staged in one folder, built and published whole."""
 
 import os
 import re
 import shutil
 import subprocess
 import sys
-from importlib.resources import files
 from pathlib import Path
 
 import nbformat
@@ -14,9 +13,11 @@ from tsg_core.errors import TsgError
 
 from .chapters import CHAPTERS
 from .notebook import INJECTED, tags
+from .pages import for_pages
 
 ROOT = Path(__file__).resolve().parent.parent
 STATIC = Path("book") / "_static"
+DOWNLOADS = "downloads"  # in the stage: the notebooks that the pages offer
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -39,6 +40,8 @@ def build_book(*, profile: str, artifacts: str | Path = "artifacts", out: str | 
     html = out / "html"
     if html.exists():
         shutil.rmtree(html)
+    for notebook in (stage / DOWNLOADS).iterdir():  # readers download chapters as they were run
+        shutil.copy(notebook, stage / "_build" / "html" / "_sources" / "notebooks" / notebook.name)
     (stage / "_build" / "html").rename(html)
     return html
 
@@ -60,14 +63,18 @@ def stage_book(*, profile: str, artifacts: str | Path, stage: Path) -> Path:
     shutil.copytree(ROOT / "book", stage / "book")
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy(ROOT / name, stage / name)
-    (stage / "notebooks").mkdir()
-    for notebook in notebooks:
-        _copy_for_readers(notebook, stage / "notebooks" / notebook.name)
-    (stage / STATIC / "plotly.min.js").write_bytes((files("plotly") / "package_data" / "plotly.min.js").read_bytes())
+    pages, downloads = stage / "notebooks", stage / DOWNLOADS
+    pages.mkdir()
+    downloads.mkdir()
+    for path in notebooks:
+        notebook = _for_readers(path)
+        nbformat.write(notebook, downloads / path.name)
+        page = for_pages(notebook, name=path.stem, pictures=pages / "figures", data=stage / STATIC / "figures")
+        nbformat.write(page, pages / path.name)
     return stage
 
 
-def _copy_for_readers(source: Path, target: Path) -> None:
+def _for_readers(source: Path) -> nbformat.NotebookNode:
     """The notebook without papermill's notes on where and when it ran, and with only this run's cell of parameters."""
     notebook = nbformat.read(source, as_version=4)
     injected = any(INJECTED in tags(cell) for cell in notebook.cells)
@@ -76,7 +83,7 @@ def _copy_for_readers(source: Path, target: Path) -> None:
     for cell in notebook.cells:
         if injected and "parameters" in tags(cell):
             cell.metadata["tags"] = [*tags(cell), "remove-cell"]
-    nbformat.write(notebook, target)
+    return notebook
 
 
 def _environment() -> dict[str, str]:

@@ -95,24 +95,51 @@ def recorded(name: str, *, root: Path | None = None) -> Recorded | None:
     return Recorded(table=table, sidecar=sidecar)
 
 
-def show(result: Recorded | None, draw: Callable[["pd.DataFrame"], Any], *, caption: str = "") -> None:
+def show(
+    result: Recorded | None,
+    draw: Callable[["pd.DataFrame"], Any],
+    *,
+    this_run: "pd.DataFrame | None" = None,
+    profile: str = "",
+    caption: str = "",
+) -> None:
     """Show in a notebook what `draw` makes from a recorded table, with its date and duration; say so if there is none.
 
-    A table that `draw` returns is displayed under `caption`.
+    With the table of `this_run`, made with `profile`, both stand in tabs of the page, the recorded one first; there is
+    one tab if they are the same. A table that `draw` returns is displayed under `caption`.
     """
-    from IPython.display import Markdown, display
+    from .figures.shown import begin_tab, say
 
-    if result is None:
-        display(Markdown("*No run of the profile `book` has been recorded yet: `tsg record --profile book`.*"))
-        return
-    drawn = draw(result.table)
+    if result is not None:
+        made_with = result.sidecar["profile"]
+        if this_run is not None:
+            begin_tab(f"Recorded run (profile {made_with})", key="recorded")
+        _draw(draw, result.table, caption=f"{caption} (recorded run, profile {made_with})".strip())
+        when, took = result.sidecar["made"][:10], clock(result.sidecar["duration_s"])
+        say(f"*Made on {when} with the profile `{made_with}` in {took}.*")
+    elif this_run is None:
+        say("*No run of the profile `book` has been recorded yet: `tsg record --profile book`.*")
+    if this_run is not None and not (result is not None and _equal(this_run, result.table)):
+        begin_tab(f"This run (profile {profile})", key="this")
+        _draw(draw, this_run, caption=f"{caption} (this run, profile {profile})".strip())
+
+
+def _draw(draw: Callable[["pd.DataFrame"], Any], table: "pd.DataFrame", *, caption: str) -> None:
+    from IPython.display import display
+
+    drawn = draw(table)
     if hasattr(drawn, "style"):
-        drawn = drawn.style.hide(axis="index").set_caption(caption)
+        drawn = drawn.style.hide(axis="index")
+    if hasattr(drawn, "set_caption"):
+        drawn = drawn.set_caption(caption[:1].upper() + caption[1:])
     if drawn is not None:
         display(drawn)
-    sidecar = result.sidecar
-    when, took = sidecar["made"][:10], clock(sidecar["duration_s"])
-    display(Markdown(f"*Made on {when} with the profile `{sidecar['profile']}` in {took}.*"))
+
+
+def _equal(one: "pd.DataFrame", other: "pd.DataFrame") -> bool:
+    """Whether both hold the same values; times differ from run to run."""
+    timeless = [table[[c for c in table.columns if not c.endswith("_s")]] for table in (one, other)]
+    return timeless[0].equals(timeless[1])
 
 
 def outdated(profile: Profile, *, root: Path | None = None) -> dict[str, str]:

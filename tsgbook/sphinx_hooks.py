@@ -1,22 +1,48 @@
-"""Two hooks for the book's Sphinx build: plotly.js on pages with interactive figures, docstrings read as Markdown."""
+"""Hooks of the book's Sphinx build: numbers of figures, headers of tables, docstrings read as Markdown, small fonts."""
 
 import re
+from pathlib import Path
+
+from docutils import nodes
+
+from .icons import keep_icons
 
 _CODE = re.compile(r"`+([^`]+)`+")
 _SPECIAL = re.compile(r"\||_(?=\W|$)|(?<=\S)\*|\*(?! )")  # "* " opens an item of a list
 _COLUMNS = re.compile(r"\S {3,}\S")
+_CHAPTER = re.compile(r"notebooks/0*(\d+)_")
 
 
 def setup(app) -> dict:
-    app.connect("html-page-context", load_plotly)
+    app.connect("env-get-updated", number_figures, priority=900)  # after Sphinx's own numbers
+    app.connect("doctree-read", drop_empty_headers)
     app.connect("autodoc-process-docstring", read_as_markdown)
+    app.connect("build-finished", shrink_fonts)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
-def load_plotly(app, pagename, templatename, context, doctree) -> None:
-    """Load the book's own plotly.js in the head of pages that show a plotly figure."""
-    if "plotly-graph-div" in context.get("body", ""):
-        app.add_js_file("plotly.min.js", priority=100)
+def number_figures(app, env) -> list[str]:
+    """Number the figures of chapter 6 as 6.1, 6.2 and so on, and those of all other pages as 1, 2 and so on."""
+    others = 0
+    for page, kinds in env.toc_fignumbers.items():
+        chapter = _CHAPTER.match(page)
+        for k, figure in enumerate(kinds.get("figure", {}), start=1):
+            others += not chapter
+            kinds["figure"][figure] = (int(chapter[1]), k) if chapter else (others,)
+    return []
+
+
+def drop_empty_headers(app, doctree) -> None:
+    """Leave out the header of a table in which nothing stands."""
+    for head in list(doctree.findall(nodes.thead)):
+        if not head.astext().strip():
+            head.parent.remove(head)
+
+
+def shrink_fonts(app, exception) -> None:
+    """Keep of the fonts of icons only what the pages show."""
+    if exception is None and app.builder.format == "html":
+        keep_icons(Path(app.outdir))
 
 
 def read_as_markdown(app, what, name, obj, options, lines: list[str]) -> None:

@@ -1,18 +1,18 @@
-"""Figures of the chapters: frames with scale bars, curves with intervals, particles and volumes in 3D."""
+"""Figures of the chapters: frames with scale bars, tilt series with a slider, curves with intervals."""
+
+from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
 import numpy as np
-import plotly.graph_objects as go
-from ase import Atoms
-from ase.data import covalent_radii
-from ase.data.colors import jmol_colors
-from IPython.display import Markdown, display
 from matplotlib.ticker import MaxNLocator
-from skimage.measure import marching_cubes
+from PIL import Image, ImageDraw
 
-from tsg_core.geometry import pixel_centres_A, tilted_positions
 from tsg_core.pictures.slices import draw_scale_bar
 from tsg_core.tilt_series import TiltSeries
+
+from . import shown
+from .shown import say as say
+from .shown import show as show
 
 # one colour for each method and arm in all chapters (Okabe and Ito's palette, safe for colour-blind readers)
 COLOURS = {
@@ -37,8 +37,7 @@ COLOURS = {
     "Mix (all) reprojection": "#009E73",
 }
 
-# looks down on x and y from the front, slightly lowered so that the axis labels stay in the picture
-CAMERA = {"eye": {"x": 1.2, "y": -1.6, "z": 0.65}, "center": {"x": 0, "y": 0, "z": -0.15}}
+SLIDER_px = 720  # about the width of a page's column
 
 
 def use_book_style() -> None:
@@ -57,11 +56,6 @@ def use_book_style() -> None:
             "image.origin": "upper",
         }
     )
-
-
-def say(text: str) -> None:
-    """Show a sentence as prose; its numbers come from the run."""
-    display(Markdown(text))
 
 
 def show_frames(
@@ -104,114 +98,54 @@ def plot_with_interval(axis, table, *, x: str, y: str, by: str) -> None:
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def show_plotly(figure: go.Figure) -> None:
-    """Display an interactive figure in Jupyter and in the built book, which contains its own copy of plotly.js."""
-    figure.update_layout(
-        margin={"l": 0, "r": 0, "t": 40, "b": 60 if figure.layout.sliders else 0}, autosize=True, plot_bgcolor="white"
-    )
-    html = figure.to_html(
-        full_html=False, include_plotlyjs=False, auto_play=False, config={"responsive": True, "displaylogo": False}
-    )
-    display({"application/vnd.plotly.v1+json": figure.to_plotly_json(), "text/html": html}, raw=True)
+def show_tilts(
+    series: Mapping[str, TiltSeries], caption: str, *, alt: str, every: int = 1, common_scale: bool = True
+) -> None:
+    """Show tilt series with equal angles side by side with one slider, from the angle nearest to zero on.
 
-
-def particle_figure(atoms: Atoms, *, tilt_deg=(0.0,), title: str = "") -> go.Figure:
-    """Atoms in 3D with the tilt axis and the beam; a slider turns the particle when several tilts are given."""
-    positions_A = tilted_positions(atoms.positions, tilt_deg=tilt_deg)
-    reach_A = 1.25 * np.abs(positions_A).max()
-    frames = [go.Frame(name=f"{a:g}", data=[_spheres(atoms, p)]) for a, p in zip(tilt_deg, positions_A, strict=True)]
-    arrows = [
-        _line([0, 0], [-reach_A, reach_A], [0, 0], "tilt axis y", "#0072B2"),
-        _line([0, 0], [0, 0], [reach_A, 0.8 * reach_A], "beam (along -z)", "#D55E00"),
-    ]
-    figure = go.Figure(data=[_spheres(atoms, positions_A[0]), *arrows], frames=frames if len(frames) > 1 else [])
-    axis = {"range": [-reach_A, reach_A], "showbackground": False}
-    figure.update_layout(
-        title=title,
-        height=460,
-        legend={"x": 0, "y": 1},
-        scene={
-            "xaxis": {**axis, "title": "x (Å)"},
-            "yaxis": {**axis, "title": "y (Å)"},
-            "zaxis": {**axis, "title": "z (Å)"},
-            "aspectmode": "cube",
-            "camera": CAMERA,
-        },
-    )
-    if len(frames) > 1:
-        figure.update_layout(sliders=[_slider([f.name for f in frames], "tilt (deg): ")])
-    return figure
-
-
-def _spheres(atoms: Atoms, positions_A) -> go.Scatter3d:
-    numbers = atoms.numbers
-    colours = ["rgb({:.0f},{:.0f},{:.0f})".format(*(255 * jmol_colors[n])) for n in numbers]
-    x, y, z = np.round(positions_A, 2).T
-    marker = {"size": 16 * covalent_radii[numbers] / 1.36, "color": colours, "line": {"width": 1, "color": "#444"}}
-    return go.Scatter3d(x=x, y=y, z=z, mode="markers", marker=marker, opacity=1, name=atoms.get_chemical_formula())
-
-
-def _line(x, y, z, name: str, colour: str) -> go.Scatter3d:
-    return go.Scatter3d(x=x, y=y, z=z, mode="lines", line={"width": 6, "color": colour}, name=name)
-
-
-def _slider(names, prefix: str) -> dict:
-    settings = {"mode": "immediate", "frame": {"duration": 0, "redraw": True}, "transition": {"duration": 0}}
-    steps = [{"label": n, "method": "animate", "args": [[n], settings]} for n in names]
-    return {"steps": steps, "currentvalue": {"prefix": prefix}, "pad": {"t": 10, "b": 25}}
-
-
-def tilt_slider_figure(series: dict[str, TiltSeries], *, every: int = 1, title: str = "") -> go.Figure:
-    """Tilt series with equal angles, side by side with one slider; 8-bit grey values, for display only."""
+    The grey values, of 8 bits, are for display only: from zero to the brightest pixel of all series, or to that
+    of each series if `common_scale` is false.
+    """
     first = next(iter(series.values()))
-    top = max(s.frames.max() for s in series.values())
-    grey = {k: np.clip(255 * s.frames / top, 0, 255).astype(np.uint8) for k, s in series.items()}
-    n_y, n_x = first.frames.shape[1:]
-    gap = np.full((n_y, max(2, n_x // 32)), 255, np.uint8)
+    brightest = {name: float(s.frames.max()) for name, s in series.items()}
+    if common_scale:
+        brightest = dict.fromkeys(series, max(brightest.values()))
+    chosen = np.arange(len(first))[::every]
+    enlarged = max(1, SLIDER_px // (len(series) * first.frames.shape[2]))
+    gap = np.full((enlarged * first.frames.shape[1], 6), 255, np.uint8)
+    title = _names_above(list(series), width_px=enlarged * first.frames.shape[2] + gap.shape[1])
 
-    def strip(i):
-        pictures = [part for g in grey.values() for part in (g[i], gap)][:-1]
-        return go.Heatmap(z=np.hstack(pictures), zmin=0, zmax=255, colorscale="gray", showscale=False, hoverinfo="skip")
+    def picture(i):
+        greys = [_grey(s.frames[i], brightest[name], enlarged) for name, s in series.items()]
+        return np.vstack([title, np.hstack([part for grey in greys for part in (grey, gap)])])
 
-    chosen = range(0, len(first), every)
-    frames = [go.Frame(name=f"{first.tilt_deg[i]:g}", data=[strip(i)]) for i in chosen]
-    figure = go.Figure(data=[strip(0)], frames=frames)
-    width = n_x + gap.shape[1]
-    for k, name in enumerate(series):
-        figure.add_annotation(x=k * width + n_x / 2, y=-0.5, text=name, showarrow=False, yanchor="bottom")
-    figure.update_xaxes(visible=False, constrain="domain")
-    figure.update_yaxes(visible=False, autorange="reversed", scaleanchor="x")
-    figure.update_layout(title=title, height=340, sliders=[_slider([f.name for f in frames], "tilt (deg): ")])
-    return figure
-
-
-def isosurface_figure(
-    volumes: dict[str, np.ndarray], *, levels: dict[str, float], voxel_size_A: float, title: str = ""
-):
-    """Surfaces of volumes (n_y, n_z, n_x) at their levels; a menu switches between them."""
-    meshes = []
-    for name, volume in volumes.items():
-        vertices, faces, *_ = marching_cubes(volume, levels[name], step_size=max(1, volume.shape[0] // 48))
-        y, z, x = (
-            pixel_centres_A(n, pixel_size_A=voxel_size_A)[0] + v * voxel_size_A
-            for n, v in zip(volume.shape, vertices.T, strict=True)
-        )
-        i, j, k = faces.T.astype(np.int32)
-        x, y, z = (np.round(v, 2).astype(np.float32) for v in (x, y, z))
-        light = {"ambient": 0.45, "diffuse": 0.7, "specular": 0.2}
-        colour = "#999999" if name == "Reference" else COLOURS.get(name, "#0072B2")  # black would hide the shape
-        meshes.append(
-            go.Mesh3d(x=x, y=y, z=z, i=i, j=j, k=k, name=name, color=colour, lighting=light, visible=not meshes)
-        )
-    buttons = [
-        {"label": m.name, "method": "update", "args": [{"visible": [other is m for other in meshes]}]} for m in meshes
-    ]
-    figure = go.Figure(meshes)
-    axes = {f"{a}axis": {"title": f"{a} (Å)", "showbackground": False} for a in "xyz"}
-    figure.update_layout(
-        title=title,
-        height=480,
-        scene={**axes, "aspectmode": "data", "camera": CAMERA},
-        updatemenus=[{"buttons": buttons, "x": 0, "xanchor": "left", "y": 1.0, "yanchor": "top"}],
+    shown.show_slider(
+        [picture(i) for i in chosen],
+        [f"{first.tilt_deg[i]:g}°" for i in chosen],
+        caption,
+        alt=alt,
+        start=int(np.abs(first.tilt_deg[chosen]).argmin()),
     )
-    return figure
+
+
+def _grey(frame: np.ndarray, top: float, enlarged: int) -> np.ndarray:
+    grey = np.clip(255 * frame / top, 0, 255).astype(np.uint8)
+    return np.repeat(np.repeat(grey, enlarged, axis=0), enlarged, axis=1)
+
+
+def _names_above(names: list[str], *, width_px: int) -> np.ndarray:
+    """A white strip with each name above its picture."""
+    strip = Image.new("L", (width_px * len(names), 24), 255)
+    pen = ImageDraw.Draw(strip)
+    for k, name in enumerate(names):
+        pen.text((k * width_px + width_px // 2, 12), name.replace("_", "-"), fill=0, anchor="mm", font_size=15)
+    return np.asarray(strip)
+
+
+def values_in_words(table, *, x: str, y: str, by: str) -> str:
+    """The ends of each line that `plot_with_interval` draws, for readers who do not see it."""
+    lines = []
+    for name, rows in table.groupby(by, sort=False):
+        ends = rows.groupby(x)[y].mean().sort_index().iloc[[0, -1]]
+        lines.append(f"{name} {ends.iloc[0]:.3g} at {ends.index[0]:g}, {ends.iloc[1]:.3g} at {ends.index[1]:g}")
+    return f"{y} by {x}: {'; '.join(lines)}."

@@ -9,7 +9,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from tsg_core.evaluation.spectra import ShellCorrelation
-from tsg_core.pictures.slices import middle_slices, upright
+from tsg_core.pictures.slices import draw_scale_bar, middle_slices, upright
 
 from ..experiments.summary import over_particles
 from ..experiments.volume_tables import arm_labels, atom_means
@@ -19,15 +19,22 @@ FIGURE_3 = {"chamfer_A": "Chamfer distance (Å)", "rms_A": "RMS error (Å)"}
 ATOMS = {"missing": "missing per 100 atoms", "invented": "invented per 100 atoms", "rmsd_pm": "RMSD (pm)"}
 
 
-def against_gap(table: pd.DataFrame, columns: Mapping[str, str] = FIGURE_3, *, title: str, seed: int = 0):
+def against_gap(table: pd.DataFrame, columns: Mapping[str, str] = FIGURE_3, *, seed: int = 0):
     """Means over particles against the gap: a row for each microscope, a panel for each of the labelled columns."""
     means = over_particles(arm_labels(table), by=["microscope", "label", "gap"], columns=list(columns), seed=seed)
-    return _panels(means, columns, title=title)
+    return _panels(means, columns)
 
 
-def atoms_against_gap(table: pd.DataFrame, *, title: str, seed: int = 0):
+def in_words(table: pd.DataFrame, column: str, *, microscope: str = "non_aberrated", seed: int = 0) -> str:
+    """The ends of the lines of one panel of `against_gap`."""
+    rows = arm_labels(table)
+    means = over_particles(rows[rows["microscope"] == microscope], by=["label", "gap"], columns=[column], seed=seed)
+    return plotting.values_in_words(means, x="gap", y=column, by="label")
+
+
+def atoms_against_gap(table: pd.DataFrame, *, seed: int = 0):
     """Missing atoms, invented atoms, and the RMSD of the matched ones against the gap."""
-    return _panels(atom_means(table, seed=seed), ATOMS, title=title)
+    return _panels(atom_means(table, seed=seed), ATOMS)
 
 
 def against_dose(table: pd.DataFrame, *, column: str = "chamfer_A", label: str = FIGURE_3["chamfer_A"], seed: int = 0):
@@ -51,7 +58,7 @@ def against_dose(table: pd.DataFrame, *, column: str = "chamfer_A", label: str =
     return figure
 
 
-def slices_by_gap(slices: Mapping[str, Mapping[int, np.ndarray]], *, pixel_size_A: float, title: str):
+def slices_by_gap(slices: Mapping[str, Mapping[int, np.ndarray]], *, pixel_size_A: float):
     """Slices (n_z, n_x) of one particle: a row for each arm, a column for each gap; one grey scale, see `_shades`."""
     gaps = sorted({gap for row in slices.values() for gap in row})
     size = (1.5 * len(gaps) + 0.9, 1.6 * len(slices) + 0.4)
@@ -67,8 +74,8 @@ def slices_by_gap(slices: Mapping[str, Mapping[int, np.ndarray]], *, pixel_size_
         for axis, gap in zip(row, gaps, strict=True):
             if gap in pictures:
                 axis.imshow(upright(pictures[gap]), norm=shades)
-    n_x = next(iter(next(iter(slices.values())).values())).shape[1]
-    figure.suptitle(f"{title}, {n_x * pixel_size_A:.0f} Å wide", fontsize=10)
+    some = next(iter(next(iter(slices.values())).values()))
+    draw_scale_bar(axes[0, 0], some.shape, pixel_size_A, colour="w")
     return figure
 
 
@@ -86,8 +93,8 @@ def orthogonal_slices(volumes: Mapping[str, np.ndarray], *, voxel_size_A: float)
             axis.spines[:].set_visible(False)
     for axis, name in zip(axes[0], volumes, strict=True):
         axis.set_title(name, fontsize=9)
-    n_x = next(iter(volumes.values())).shape[2]
-    figure.supxlabel(f"each slice is {n_x * voxel_size_A:.0f} Å wide", fontsize=9)
+    for row, name in zip(axes, pictures, strict=True):
+        draw_scale_bar(row[0], pictures[name][0].shape, voxel_size_A, colour="w")
     return figure
 
 
@@ -111,7 +118,7 @@ def _shades(pictures) -> PowerNorm:
     return PowerNorm(0.5, vmin=0, vmax=max(picture.max() for picture in pictures), clip=True)
 
 
-def _panels(means: pd.DataFrame, columns: Mapping[str, str], *, title: str):
+def _panels(means: pd.DataFrame, columns: Mapping[str, str]):
     microscopes = means["microscope"].unique()
     size = (max(3.3 * len(columns), 9), 2.9 * len(microscopes))
     figure, axes = plt.subplots(len(microscopes), len(columns), figsize=size, sharex=True, squeeze=False)
@@ -123,7 +130,6 @@ def _panels(means: pd.DataFrame, columns: Mapping[str, str], *, title: str):
     for axis in axes[:-1].flat:
         axis.set_xlabel("")
     axes[0, 0].legend(fontsize=7)
-    figure.suptitle(title)
     return figure
 
 

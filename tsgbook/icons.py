@@ -1,0 +1,64 @@
+"""The icons of the pages: of the theme's fonts and style sheet only what the pages show; its script of all icons goes.
+
+The theme loads 1.5 MB of JavaScript that draws each icon as SVG, and fonts that draw the same icons. The pages keep the
+fonts, reduced to the icons in use.
+"""
+
+import re
+from pathlib import Path
+
+from fontTools import subset
+from fontTools.ttLib import TTFont
+
+_SCRIPT = re.compile(r"\s*<script[^>]*scripts/fontawesome\.js[^>]*></script>")
+_LINK = re.compile(r"\s*<link[^>]*scripts/fontawesome\.js[^>]*>")
+_NAME = re.compile(r"\bfa-[a-z0-9-]+")
+_RULE = re.compile(r'((?:\.fa-[a-z0-9-]+:{1,2}before,?)+)\{content:"\\([0-9a-f]+)"\}')
+_CODE = re.compile(r'"\\(f[0-9a-f]{3})"')
+_WOFF2 = re.compile(r'url\([^)]*webfonts/[^)]*\.woff2\)\s*format\("woff2"\),')
+
+
+def keep_icons(html: Path) -> None:
+    """Reduce fonts and style sheet of the built pages in `html` to the icons in use, and leave out the script."""
+    static = html / "_static"
+    sheet = static / "styles" / "pydata-sphinx-theme.css"
+    pages = [page for page in html.rglob("*.html") if static not in page.parents]
+    texts = {page: page.read_text(encoding="utf-8") for page in pages}
+    scripts = [s.read_text(encoding="utf-8") for s in static.rglob("*.js") if s.name != "fontawesome.js"]
+    used = {name for text in (*texts.values(), *scripts) for name in _NAME.findall(text)}
+    style, codes = _reduced(sheet.read_text(encoding="utf-8"), used)
+    others = [s.read_text(encoding="utf-8") for s in static.rglob("*.css") if s != sheet]
+    codes |= {int(code, 16) for text in others for code in _CODE.findall(text)}
+    sheet.write_text(_WOFF2.sub("", style), encoding="utf-8")
+    for font in (static / "vendor" / "fontawesome" / "webfonts").glob("*"):
+        if font.suffix == ".ttf":
+            _reduce_font(font, codes)
+        else:
+            font.unlink()
+    for page, text in texts.items():
+        page.write_text(_LINK.sub("", _SCRIPT.sub("", text)), encoding="utf-8")
+    for leftover in (static / "scripts").glob("fontawesome.js*"):
+        leftover.unlink()
+
+
+def _reduced(style: str, used: set[str]) -> tuple[str, set[int]]:
+    """The style sheet without the rules of unused icons, and the characters of all others."""
+    kept = set()
+
+    def rule(match: re.Match) -> str:
+        if not used & set(_NAME.findall(match[1])):
+            return ""
+        kept.add(int(match[2], 16))
+        return match[0]
+
+    reduced = _RULE.sub(rule, style)
+    return reduced, kept | {int(code, 16) for code in _CODE.findall(reduced)}
+
+
+def _reduce_font(path: Path, codes: set[int]) -> None:
+    with TTFont(path) as font:
+        maker = subset.Subsetter(subset.Options(hinting=False, notdef_outline=True))
+        maker.populate(unicodes=codes)
+        maker.subset(font)
+        font.save(path.with_suffix(".partial"))
+    path.with_suffix(".partial").replace(path)
