@@ -18,6 +18,10 @@ from tsg_core.errors import TsgError
 from .figures.shown import NOTE, PLOTLY, SLIDER
 
 _EMPTY_HEADER = re.compile(r"<th\b([^>]*)>(\s|&nbsp;)*</th>")
+_CELL = re.compile(r"<td\b([^>]*)>([^<]*)</td>")
+_CLASS = re.compile(r'class="')
+_INTERVAL = re.compile(r"([-+]?\d[\d.,]*) \[([^\]]*)\]")
+_SHORT, _LONG = 32, 90  # characters
 _WIDE_px = 700  # wider pictures scroll on a phone instead of shrinking until nobody can read them
 
 
@@ -43,7 +47,7 @@ class _Writer:
         outputs = cell.get("outputs", [])
         for output in outputs:
             if "text/html" in output.get("data", {}):
-                output.data["text/html"] = without_empty_headers(output.data["text/html"])
+                output.data["text/html"] = readable_table(output.data["text/html"])
         if not any(_note(output) for output in outputs):
             return [cell]
         cell.outputs = []
@@ -99,9 +103,19 @@ class _Writer:
         (self.data / f"{name}.js").write_text(f'tsgFigure("{name}","{kind}",{text});\n', encoding="utf-8")
 
 
-def without_empty_headers(html: str) -> str:
-    """A table whose empty header cells are plain cells, which a screen reader does not announce as headers."""
-    return _EMPTY_HEADER.sub(r"<td\1></td>", html)
+def readable_table(html: str) -> str:
+    """A table whose numbers stay in one piece, without empty headers, which a screen reader would announce."""
+    return _CELL.sub(_readable_cell, _EMPTY_HEADER.sub(r"<td\1></td>", html))
+
+
+def _readable_cell(match: re.Match) -> str:
+    attributes, text = match[1], match[2].strip()
+    if not _SHORT < len(text) < _LONG:
+        width = "tsg-short" if len(text) <= _SHORT else "tsg-long"
+        given = _CLASS.search(attributes)
+        attributes = _CLASS.sub(f'class="{width} ', attributes, count=1) if given else f'{attributes} class="{width}"'
+    text = _INTERVAL.sub(r'<span class="tsg-number">\1 [\2]</span>', text)
+    return f"<td{attributes}>{text}</td>"
 
 
 def _note(output: NotebookNode) -> dict:

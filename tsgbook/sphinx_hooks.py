@@ -1,11 +1,11 @@
-"""Hooks of the book's Sphinx build: numbers of figures, headers of tables, docstrings read as Markdown, small fonts."""
+"""Hooks of the book's Sphinx build: numbers of figures, headers of tables, docstrings read as Markdown, light pages."""
 
 import re
 from pathlib import Path
 
 from docutils import nodes
 
-from .icons import keep_icons
+from .slim import slim_pages
 
 _CODE = re.compile(r"`+([^`]+)`+")
 _SPECIAL = re.compile(r"\||_(?=\W|$)|(?<=\S)\*|\*(?! )")  # "* " opens an item of a list
@@ -17,7 +17,8 @@ def setup(app) -> dict:
     app.connect("env-get-updated", number_figures, priority=900)  # after Sphinx's own numbers
     app.connect("doctree-read", drop_empty_headers)
     app.connect("autodoc-process-docstring", read_as_markdown)
-    app.connect("build-finished", shrink_fonts)
+    app.connect("build-finished", slim)
+    app.config.mathjax_path = "mathjax/startup.js"  # loads the parts named in _config.yml, a third less than all
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -39,10 +40,10 @@ def drop_empty_headers(app, doctree) -> None:
             head.parent.remove(head)
 
 
-def shrink_fonts(app, exception) -> None:
-    """Keep of the fonts of icons only what the pages show."""
+def slim(app, exception) -> None:
+    """Reduce what the pages load to what they show."""
     if exception is None and app.builder.format == "html":
-        keep_icons(Path(app.outdir))
+        slim_pages(Path(app.outdir))
 
 
 def read_as_markdown(app, what, name, obj, options, lines: list[str]) -> None:

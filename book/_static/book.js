@@ -30,7 +30,7 @@
   function drawPlotly(figure, still, data) {
     const place = document.createElement("div");
     place.className = "plotly-graph-div";
-    place.setAttribute("role", "img");
+    place.setAttribute("role", "group");
     place.setAttribute("aria-label", still.alt);
     place.style.height = `${data.layout.height}px`;
     figure.insertBefore(place, figure.firstChild);

@@ -1,52 +1,27 @@
-"""The built book, in its files and in a real browser: nothing from other hosts, no errors, everything drawn."""
+"""The built book in its files, and how it is staged: nothing from other hosts, every link leads somewhere."""
 
-import contextlib
-import http.server
 import os
 import re
-import shutil
-import threading
-from functools import partial
-from html.parser import HTMLParser
 from importlib import import_module
+from importlib.resources import files
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import nbformat
 import pytest
-import yaml
+from book_pages import Tags, pages_in_toc
 
 from tsg_core.errors import TsgError
 from tsgbook.build import ROOT, stage_book
 from tsgbook.chapters import CHAPTERS
 from tsgbook.sphinx_hooks import read_as_markdown
 
-SCREENSHOTS = ROOT / "artifacts" / "screenshots"
-WIDTHS = (1280, 390)
 # attributes whose target a browser loads by itself
 LOADED = {"link": "href", **dict.fromkeys(["script", "img", "iframe", "source", "video", "audio"], "src")}
-UNDRAWN = ".plotly-graph-div:not(:has(.main-svg, canvas))"
-# 3D figures are drawn by WebGL, in software where there is no graphics card
-CHROMIUM_OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--enable-unsafe-swiftshader"]
-
-
-def pages_in_toc():
-    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
-    chapters = [chapter for part in toc["parts"] for chapter in part["chapters"]]
-    return [toc["root"], *(page["file"] for chapter in chapters for page in [chapter, *chapter.get("sections", [])])]
+FILE_NAME = re.compile(r"\.(png|jpe?g|svg|gif)$")
 
 
 # --- the files -----------------------------------------------------------------------------------------------------
-
-
-class Tags(HTMLParser):
-    def __init__(self, text):
-        super().__init__()
-        self.tags = []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attributes):
-        self.tags.append((tag, dict(attributes)))
 
 
 @pytest.fixture(scope="session")
@@ -94,13 +69,53 @@ def test_links_within_the_book_lead_somewhere(tags, built_book):
             assert file.exists() and file.is_relative_to(built_book), f"{page.name}: {target} leads nowhere"
 
 
-def test_plotly_is_loaded_once_and_only_where_it_is_used(tags):
+def test_plotly_waits_until_a_figure_is_looked_at(tags, built_book):
+    """No page loads it by itself; the copy is that of the version that drew the figures."""
     for page, found in tags.items():
-        loads = [i for i, (tag, a) in enumerate(found) if tag == "script" and "plotly.min.js" in (a.get("src") or "")]
-        figures = [i for i, (_, a) in enumerate(found) if "plotly-graph-div" in (a.get("class") or "")]
-        assert len(loads) == bool(figures), page.name
-        assert not figures or loads[0] < figures[0]
-        assert not any({"defer", "async"} & found[i][1].keys() for i in loads)
+        assert not [a for tag, a in found if tag == "script" and "plotly" in (a.get("src") or "")], page.name
+    stated = (built_book / "_static" / "plotly-gl3d.min.js").read_text()[:400]
+    full = (files("plotly") / "package_data" / "plotly.min.js").read_text()[:400]
+    assert re.search(r"v[0-9.]+", stated)[0] == re.search(r"v[0-9.]+", full)[0]
+
+
+def test_every_picture_is_a_numbered_figure_and_said_in_words(tags, built_book):
+    for page, found in tags.items():
+        pictures = [a for tag, a in found if tag == "img" and "_images/" in a["src"]]
+        for picture in pictures:
+            alt = picture.get("alt") or ""
+            assert len(alt) > 25 and not FILE_NAME.search(alt), f"{page.name}: {picture['src']} says {alt!r}"
+        text = page.read_text()
+        assert text.count("<figure ") == text.count('<span class="caption-number">') >= len(pictures), page.name
+
+
+def test_figures_of_a_chapter_carry_its_number(built_book):
+    numbers = re.findall(r'caption-number">Figure ([\d.]+)', (built_book / "notebooks/01_structures.html").read_text())
+    assert numbers == [f"1.{k}" for k in range(1, len(numbers) + 1)] and len(numbers) >= 4
+
+
+def test_what_moves_has_its_data_and_a_still_picture(tags, built_book):
+    moving = 0
+    for page, found in tags.items():
+        for k, (tag, attributes) in enumerate(found):
+            kinds = (attributes.get("class") or "").split()
+            if tag == "figure" and {"tsg-plotly", "tsg-slider"} & set(kinds):
+                moving += 1
+                assert (built_book / "_static" / "figures" / f"{attributes['id']}.js").stat().st_size < 2e6, page.name
+                assert "img" in [name for name, _ in found[k : k + 3]], page.name
+    assert moving >= 5
+
+
+def test_readers_download_the_chapter_with_its_own_outputs(built_book):
+    for chapter in CHAPTERS:
+        notebook = nbformat.read(built_book / "_sources" / "notebooks" / f"{chapter.name}.ipynb", as_version=4)
+        kinds = {kind for cell in notebook.cells for o in cell.get("outputs", []) for kind in o.get("data", {})}
+        assert "image/png" in kinds, chapter.name
+        assert not any("{figure}" in cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+
+
+def test_tables_have_no_empty_headers(tags):
+    for page in tags:
+        assert not re.search(r"<th\b[^>]*>(\s|&nbsp;|<p>\s*</p>)*</th>", page.read_text()), page.name
 
 
 def test_no_machine_path_is_published(built_book):
@@ -140,7 +155,7 @@ def test_staging_brings_everything_and_no_paths(executed, tmp_path):
     stage = stage_book(profile="tiny", artifacts=executed, stage=tmp_path / "stage")
     for page in pages_in_toc():
         assert list(stage.glob(page + ".*")), page
-    assert (stage / "book/_static/plotly.min.js").stat().st_size > 1e6
+    assert (stage / "book/_static/plotly-gl3d.min.js").stat().st_size > 1e6
     assert "someone" not in (stage / f"notebooks/{CHAPTERS[0].name}.ipynb").read_text()
 
 
@@ -157,97 +172,3 @@ def test_docstrings_are_read_as_markdown():
     assert lines[0] == r"The probe \|psi\|^2 of ``a_*`` and n\_, \*not\* 2 * 3."
     assert lines[2:4] == ["* one", "* two"]
     assert lines[5:] == ["::", "", "   frames    (n, y)", "   x_  z"]
-
-
-# --- the browser ---------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="session")
-def browser():
-    """The system's Chromium, driven by playwright."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    executable = os.environ.get("TSG_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
-    if executable is None:
-        reason = f"no browser found ({', '.join(names)}); name one by TSG_CHROMIUM"
-        pytest.fail(reason) if os.environ.get("TSG_REQUIRE_BROWSER") else pytest.skip(reason)
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=CHROMIUM_OPTIONS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="session")
-def address(built_book):
-    """The book, served on this machine."""
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(built_book))) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
-
-@pytest.fixture
-def visit(browser, address):
-    """Opens a page at a width; returns it with the addresses outside that it asked for, and its errors."""
-    from playwright import sync_api
-
-    contexts = []
-
-    def open_page(name, width):
-        context = browser.new_context(viewport={"width": width, "height": 900})
-        contexts.append(context)
-        outside, errors = [], []
-
-        def within(route):
-            if route.request.url.startswith(address) or route.request.url.startswith(("data:", "blob:")):
-                route.continue_()
-            else:
-                outside.append(route.request.url)
-                route.abort()
-
-        context.route("**/*", within)
-        page = context.new_page()
-        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(f"{address}/{name}.html", wait_until="load")
-        if page.locator("script[src*=mathjax]").count():
-            page.wait_for_function("window.MathJax?.startup?.promise !== undefined")
-            page.evaluate("MathJax.startup.promise")
-        with contextlib.suppress(sync_api.TimeoutError):
-            page.wait_for_function(f"!document.querySelector('{UNDRAWN}')", timeout=15_000)
-        return page, outside, errors
-
-    yield open_page
-    for context in contexts:
-        context.close()
-
-
-@pytest.mark.browser
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("name", [*pages_in_toc(), "search", "genindex"])
-def test_page_in_a_browser(visit, name, width):
-    page, outside, errors = visit(name, width)
-    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=SCREENSHOTS / f"{Path(name).name}-{width}.png", full_page=True)
-    assert outside == []
-    assert errors == []
-    assert page.locator(UNDRAWN).count() == 0
-    # plotly shows this in place of a 3D figure that it cannot draw
-    assert page.locator(".no-webgl:visible").count() == 0
-    assert page.locator("mjx-container").count() >= page.locator(".math").count()
-    assert page.locator("mjx-merror").count() == 0
-    prose = page.evaluate(
-        "(() => { const copy = document.querySelector('article, main').cloneNode(true);"
-        " copy.querySelectorAll('pre, code, script, mjx-container').forEach(e => e.remove());"
-        " return copy.textContent; })()"
-    )
-    assert not re.search(r"\\[(\[]|\$\$", prose)
-    broken = page.evaluate("[...document.images].filter(i => i.complete && !i.naturalWidth).map(i => i.src)")
-    assert broken == []
-    spill = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    assert spill <= 1, f"the page is {spill} px wider than the screen"

@@ -87,15 +87,37 @@ def test_nothing_recorded_yet(run, capsys):
     assert results.recorded("frame_metrics", root=run.root) is None
 
 
-def test_show_says_so_or_draws_with_the_date(run, monkeypatch):
-    shown = []
-    monkeypatch.setattr("IPython.display.display", lambda thing: shown.append(thing))
+@pytest.fixture
+def displayed(monkeypatch):
+    seen = []
+    for place in ("IPython.display.display", "tsgbook.figures.shown.display"):
+        monkeypatch.setattr(place, lambda thing, metadata=None: seen.append(thing))
+    return seen
+
+
+def test_show_says_so_or_draws_with_the_date(run, displayed):
     results.show(None, lambda table: pytest.fail("drawn"))
-    assert "No run" in shown.pop().data
+    assert "No run" in displayed.pop().data
     results.record(run.profile, root=run.root)
-    results.show(results.recorded("frame_metrics", root=run.root), lambda table: table, caption="Recorded")
-    assert "Recorded" in shown[0].to_html() and "30.5" in shown[0].to_html()
-    assert "Made on" in shown[1].data and "`book`" in shown[1].data
+    results.show(results.recorded("frame_metrics", root=run.root), lambda table: table, caption="Gains")
+    assert "Gains (recorded run, profile book)" in displayed[0].to_html() and "30.5" in displayed[0].to_html()
+    assert "Made on" in displayed[1].data and "`book`" in displayed[1].data
+
+
+def test_both_runs_stand_in_tabs_the_recorded_one_first(run, displayed):
+    results.record(run.profile, root=run.root)
+    recorded = results.recorded("frame_metrics", root=run.root)
+    shown = {"profile": "smoke", "caption": "Gains"}
+    results.show(recorded, lambda table: table, this_run=recorded.table.assign(psnr_dB=1.5), **shown)
+    titles = [thing.data for thing in displayed if "**" in getattr(thing, "data", "")]
+    assert titles == ["**Recorded run (profile book)**", "**This run (profile smoke)**"]
+    assert "profile smoke" in displayed[-1].to_html() and "1.5" in displayed[-1].to_html()
+    displayed.clear()
+    results.show(recorded, lambda table: table, this_run=recorded.table.copy(), **shown)
+    assert not [thing for thing in displayed if "This run" in getattr(thing, "data", "")]
+    displayed.clear()
+    results.show(None, lambda table: table, this_run=recorded.table, **shown)
+    assert displayed[0].data == "**This run (profile smoke)**" and len(displayed) == 2
 
 
 def test_the_books_recorded_results_were_made_with_the_profile_as_it_is():

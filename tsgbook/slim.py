@@ -1,7 +1,8 @@
-"""The icons of the pages: of the theme's fonts and style sheet only what the pages show; its script of all icons goes.
+"""What a built page loads, reduced to what it shows.
 
-The theme loads 1.5 MB of JavaScript that draws each icon as SVG, and fonts that draw the same icons. The pages keep the
-fonts, reduced to the icons in use.
+The theme loads 1.5 MB of JavaScript that draws each icon as SVG, and fonts that draw the same icons: the pages keep the
+fonts, with the icons in use. It loads the index of the search on every page, for a search while typing that this book
+does not use: only the page of the search keeps it.
 """
 
 import re
@@ -10,16 +11,18 @@ from pathlib import Path
 from fontTools import subset
 from fontTools.ttLib import TTFont
 
-_SCRIPT = re.compile(r"\s*<script[^>]*scripts/fontawesome\.js[^>]*></script>")
-_LINK = re.compile(r"\s*<link[^>]*scripts/fontawesome\.js[^>]*>")
+_ICON_SCRIPT = re.compile(r"\s*<(script|link)[^>]*scripts/fontawesome\.js[^>]*>(</script>)?")
+_SEARCH = re.compile(r"\s*<script[^>]*(searchtools|language_data|searchindex)\.js[^>]*></script>")
+_PARAMETERS = re.compile(r"<dl>\s*(<dd><em class=\"sig-param.*?)</dl>", re.DOTALL)
+_UNNAMED = re.compile(r'<summary>(?=<span class="toctree-toggle")')
 _NAME = re.compile(r"\bfa-[a-z0-9-]+")
 _RULE = re.compile(r'((?:\.fa-[a-z0-9-]+:{1,2}before,?)+)\{content:"\\([0-9a-f]+)"\}')
 _CODE = re.compile(r'"\\(f[0-9a-f]{3})"')
 _WOFF2 = re.compile(r'url\([^)]*webfonts/[^)]*\.woff2\)\s*format\("woff2"\),')
 
 
-def keep_icons(html: Path) -> None:
-    """Reduce fonts and style sheet of the built pages in `html` to the icons in use, and leave out the script."""
+def slim_pages(html: Path) -> None:
+    """Reduce fonts, scripts and style sheet of the built pages in `html` to what is in use."""
     static = html / "_static"
     sheet = static / "styles" / "pydata-sphinx-theme.css"
     pages = [page for page in html.rglob("*.html") if static not in page.parents]
@@ -36,9 +39,16 @@ def keep_icons(html: Path) -> None:
         else:
             font.unlink()
     for page, text in texts.items():
-        page.write_text(_LINK.sub("", _SCRIPT.sub("", text)), encoding="utf-8")
+        page.write_text(_slim(text, search=page.name == "search.html"), encoding="utf-8")
     for leftover in (static / "scripts").glob("fontawesome.js*"):
         leftover.unlink()
+
+
+def _slim(page: str, *, search: bool) -> str:
+    # Sphinx writes a signature of several lines as a list of definitions without terms
+    page = _PARAMETERS.sub(lambda m: re.sub(r"<(/?)dd>", r"<\1div>", f'<div class="sig-parts">{m[1]}</div>'), page)
+    page = _UNNAMED.sub('<summary aria-label="Pages below this one">', _ICON_SCRIPT.sub("", page))
+    return page if search else _SEARCH.sub("", page)
 
 
 def _reduced(style: str, used: set[str]) -> tuple[str, set[int]]:
