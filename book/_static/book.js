@@ -42,12 +42,12 @@
     const last = data.labels.length - 1;
     const box = document.createElement("div");
     box.className = "tsg-frames";
-    box.innerHTML = `<div class="tsg-window"><img alt=""></div>
+    box.innerHTML = `<div class="tsg-names">${data.names.map((name) => `<span>${name}</span>`).join("")}</div>
+      <div class="tsg-window"><img alt=""></div>
       <label>Tilt <input type="range" min="0" max="${last}" value="${data.start}"> <output></output></label>`;
     const [frames, sheet] = [box.querySelector(".tsg-window"), box.querySelector("img")];
     const [input, output] = [box.querySelector("input"), box.querySelector("output")];
     frames.style.aspectRatio = `${data.width} / ${data.height}`;
-    frames.style.maxWidth = `${data.width}px`;
     sheet.src = data.sheet;
     sheet.alt = still.alt;
     const show = () => {

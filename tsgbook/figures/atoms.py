@@ -16,37 +16,44 @@ AXES = {
 }
 VARIANTS = {"usual": "as it is", "tilt_error": "tilts fitted as well", "unjudged": "without asking the frames to agree"}
 COLOURS = {"usual": "#0072B2", "tilt_error": "#009E73", "unjudged": "#D55E00"}
+IN_A_ROW = 3  # more would be too small to read
 LEVELS = np.array([0.5, 0.68, 0.9, 0.95])
 
 
 def show_limits(table: pd.DataFrame, *, variables=tuple(AXES), variants=tuple(VARIANTS)):
-    """Recall, false atoms and RMSD (rows) against each variable (columns), of `atom_limits.limits_table`.
+    """Recall, false atoms and RMSD against each variable, of `atom_limits.limits_table`, three variables side by side.
 
     Lines join the means over repeats, points are single repeats, and a cross marks a series that the method refused.
     The dashed line is the error that the method states. Returns the figure.
     """
-    figure, axes = plt.subplots(
-        3, len(variables), figsize=(2.5 * len(variables), 6), sharex="col", sharey="row", squeeze=False
-    )
-    for column, variable in zip(axes.T, variables, strict=True):
-        for variant in variants:
-            rows = table[(table["variable"] == variable) & (table["variant"] == variant)]
-            if len(rows):
-                _curves(column, rows, label=VARIANTS[variant], colour=COLOURS[variant])
-        if variable == "dose_per_A2":
-            column[2].set_xscale("log")
-        column[2].set_xlabel(AXES[variable])
-    axes[0, 0].set_ylabel("atoms found")
-    axes[0, 0].set_ylim(-0.05, 1.05)
-    axes[0, 0].yaxis.set_major_formatter(PercentFormatter(1))
-    axes[1, 0].set_ylabel("false atoms")
-    axes[1, 0].set_yscale("symlog", linthresh=1)
-    axes[1, 0].set_ylim(-0.2, 1000)
-    axes[2, 0].set_ylabel("RMSD (pm)")
-    axes[2, 0].set_yscale("log")
-    handles = {line.get_label(): line for axis in axes[0] for line in axis.get_lines() if line.get_label()[0] != "_"}
-    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=len(handles))
+    blocks = [variables[k : k + IN_A_ROW] for k in range(0, len(variables), IN_A_ROW)]
+    figure = plt.figure(figsize=(8.4, 5.4 * len(blocks)), layout="constrained")
+    parts = figure.subfigures(len(blocks), 1, squeeze=False)[:, 0]
+    handles = {}
+    for part, block in zip(parts, blocks, strict=True):
+        axes = part.subplots(3, len(block), sharex="col", sharey="row", squeeze=False)
+        for column, variable in zip(axes.T, block, strict=True):
+            for variant in variants:
+                rows = table[(table["variable"] == variable) & (table["variant"] == variant)]
+                if len(rows):
+                    _curves(column, rows, label=VARIANTS[variant], colour=COLOURS[variant])
+            if variable == "dose_per_A2":
+                column[2].set_xscale("log")
+            column[2].set_xlabel(AXES[variable])
+        _scales(*axes[:, 0])
+        handles |= {line.get_label(): line for axis in axes[0] for line in axis.get_lines()}
+    named = {label: line for label, line in handles.items() if label[0] != "_"}
+    parts[0].legend(named.values(), named.keys(), loc="outside upper center", ncols=len(named))
     return figure
+
+
+def _scales(recall, invented, rmsd) -> None:
+    recall.set(ylabel="atoms found", ylim=(-0.05, 1.05))
+    recall.yaxis.set_major_formatter(PercentFormatter(1))
+    invented.set_ylabel("false atoms")
+    invented.set_yscale("symlog", linthresh=1)
+    invented.set_ylim(-0.2, 1000)
+    rmsd.set(ylabel="RMSD (pm)", yscale="log")
 
 
 def _curves(axes, rows: pd.DataFrame, *, label: str, colour: str) -> None:

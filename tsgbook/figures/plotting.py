@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.ticker import MaxNLocator
-from PIL import Image, ImageDraw
 
 from tsg_core.pictures.slices import draw_scale_bar
 from tsg_core.tilt_series import TiltSeries
@@ -36,8 +35,6 @@ COLOURS = {
     "Mix (midpoint) reprojection": "#56B4E9",
     "Mix (all) reprojection": "#009E73",
 }
-
-SLIDER_px = 720  # about the width of a page's column
 
 
 def use_book_style() -> None:
@@ -111,35 +108,22 @@ def show_tilts(
     if common_scale:
         brightest = dict.fromkeys(series, max(brightest.values()))
     chosen = np.arange(len(first))[::every]
-    enlarged = max(1, SLIDER_px // (len(series) * first.frames.shape[2]))
-    gap = np.full((enlarged * first.frames.shape[1], 6), 255, np.uint8)
-    title = _names_above(list(series), width_px=enlarged * first.frames.shape[2] + gap.shape[1])
+    start = int(np.abs(first.tilt_deg[chosen]).argmin())
+    gap = np.full((first.frames.shape[1], 2), 255, np.uint8)
 
-    def picture(i):
-        greys = [_grey(s.frames[i], brightest[name], enlarged) for name, s in series.items()]
-        return np.vstack([title, np.hstack([part for grey in greys for part in (grey, gap)])])
+    def parts(i):
+        return [np.clip(255 * s.frames[i] / brightest[name], 0, 255).astype(np.uint8) for name, s in series.items()]
 
+    names = [name.replace("_", "-") for name in series]
     shown.show_slider(
-        [picture(i) for i in chosen],
+        [np.hstack([piece for part in parts(i) for piece in (gap, part, gap)]) for i in chosen],
         [f"{first.tilt_deg[i]:g}°" for i in chosen],
         caption,
         alt=alt,
-        start=int(np.abs(first.tilt_deg[chosen]).argmin()),
+        start=start,
+        names=names,
+        still=show_frames(parts(chosen[start]), names, pixel_size_A=first.pixel_size_A, vmax=255),
     )
-
-
-def _grey(frame: np.ndarray, top: float, enlarged: int) -> np.ndarray:
-    grey = np.clip(255 * frame / top, 0, 255).astype(np.uint8)
-    return np.repeat(np.repeat(grey, enlarged, axis=0), enlarged, axis=1)
-
-
-def _names_above(names: list[str], *, width_px: int) -> np.ndarray:
-    """A white strip with each name above its picture."""
-    strip = Image.new("L", (width_px * len(names), 24), 255)
-    pen = ImageDraw.Draw(strip)
-    for k, name in enumerate(names):
-        pen.text((k * width_px + width_px // 2, 12), name.replace("_", "-"), fill=0, anchor="mm", font_size=15)
-    return np.asarray(strip)
 
 
 def values_in_words(table, *, x: str, y: str, by: str) -> str:

@@ -18,10 +18,11 @@ from PIL import Image
 NOTE = "tsg"  # the key of the note in an output's metadata
 SLIDER = "application/vnd.tsg.slider+json"
 PLOTLY = "application/vnd.plotly.v1+json"
-JPEG_QUALITY = 88
+JPEG_QUALITY = 92
 
-_SLIDER_HTML = """<div style="max-width:{width}px"><div style="overflow:hidden;aspect-ratio:{width}/{height}">
-<img src="{sheet}" alt="{alt}" style="width:100%;transform:translateY(-{offset}%)"></div>
+_SLIDER_HTML = """<div style="max-width:720px"><div style="display:flex;text-align:center">{heads}</div>
+<div style="overflow:hidden;aspect-ratio:{width}/{height}">
+<img src="{sheet}" alt="{alt}" style="width:100%;image-rendering:pixelated;transform:translateY(-{offset}%)"></div>
 <label><input type="range" min="0" max="{last}" value="{start}" style="width:100%" data-labels="{labels}" oninput="
 const all = this.closest('label').parentElement;
 all.querySelector('img').style.transform = `translateY(-${{100 * this.value / {count}}}%)`;
@@ -40,20 +41,34 @@ def show_interactive(figure: go.Figure, caption: str, *, alt: str, still: Figure
     _display({PLOTLY: figure.to_plotly_json(), "image/png": _png(still)}, caption, alt=alt)
 
 
-def show_slider(pictures: Sequence[np.ndarray], labels: Sequence[str], caption: str, *, alt: str, start: int) -> None:
-    """Show grey pictures (n_y, n_x) of 8 bits, one at a time, with a slider that begins at `start`."""
+def show_slider(
+    pictures: Sequence[np.ndarray],
+    labels: Sequence[str],
+    caption: str,
+    *,
+    alt: str,
+    start: int,
+    names: Sequence[str],
+    still: Figure,
+) -> None:
+    """Show grey pictures (n_y, n_x) of 8 bits, one at a time, with a slider that begins at `start`.
+
+    A picture consists of parts of equal width with these `names`; `still` stands for it on paper.
+    """
     height, width = pictures[0].shape
-    sheet = f"data:image/jpeg;base64,{_encoded(np.vstack(pictures), 'JPEG')}"
-    slider = {"sheet": sheet, "labels": list(labels), "start": start, "width": width, "height": height}
+    sheet = f"data:image/jpeg;base64,{_jpeg(np.vstack(pictures))}"
+    slider = {"sheet": sheet, "labels": list(labels), "names": list(names), "start": start}
+    slider |= {"width": width, "height": height}
     html = _SLIDER_HTML.format(
         **{**slider, "labels": "|".join(labels)},
         label=labels[start],
+        heads="".join(f'<span style="flex:1">{name}</span>' for name in names),
         alt=alt,
         last=len(labels) - 1,
         count=len(labels),
         offset=100 * start / len(labels),
     )
-    _display({SLIDER: slider, "text/html": html, "image/png": _encoded(pictures[start], "PNG")}, caption, alt=alt)
+    _display({SLIDER: slider, "text/html": html, "image/png": _png(still)}, caption, alt=alt)
 
 
 def say(text: str) -> None:
@@ -73,13 +88,17 @@ def _display(bundle: dict, caption: str, *, alt: str) -> None:
 
 
 def _png(figure: Figure) -> str:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=figure.dpi, bbox_inches="tight")
+    """The figure in 256 colours, which halves what a page loads."""
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=figure.dpi, bbox_inches="tight")
     plt.close(figure)
+    reduced = Image.open(drawn).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    buffer = io.BytesIO()
+    reduced.save(buffer, format="PNG", optimize=True)
     return base64.b64encode(buffer.getvalue()).decode()
 
 
-def _encoded(picture: np.ndarray, kind: str) -> str:
+def _jpeg(picture: np.ndarray) -> str:
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, format=kind, quality=JPEG_QUALITY)
+    Image.fromarray(picture).save(buffer, format="JPEG", quality=JPEG_QUALITY)
     return base64.b64encode(buffer.getvalue()).decode()

@@ -29,7 +29,7 @@ def show_particle(atoms: Atoms, caption: str, *, alt: str, tilt_deg=(0.0,)) -> N
     positions_A = tilted_positions(atoms.positions, tilt_deg=tilt_deg)
     first = int(np.abs(tilt_deg).argmin())
     reach_A = 1.25 * np.abs(positions_A).max()
-    frames = [go.Frame(name=f"{a:g}", data=[_spheres(atoms, p)]) for a, p in zip(tilt_deg, positions_A, strict=True)]
+    frames = [go.Frame(name=f"{a:g}", data=[_places(p)]) for a, p in zip(tilt_deg, positions_A, strict=True)]
     arrows = {
         "tilt axis y": ([0, 0], [-reach_A, reach_A], [0, 0], "#0072B2"),
         "beam (along -z)": ([0, 0], [0, 0], [reach_A, 0.8 * reach_A], "#D55E00"),
@@ -121,9 +121,14 @@ def show_found_atoms(true_A, found_A, apart_pm, invented_A, caption: str, *, alt
 def _spheres(atoms: Atoms, positions_A) -> go.Scatter3d:
     numbers = atoms.numbers
     colours = ["rgb({:.0f},{:.0f},{:.0f})".format(*(255 * jmol_colors[n])) for n in numbers]
-    x, y, z = np.round(positions_A, 2).T
     marker = {"size": 16 * covalent_radii[numbers] / 1.36, "color": colours, "line": {"width": 1, "color": "#444"}}
-    return go.Scatter3d(x=x, y=y, z=z, mode="markers", marker=marker, opacity=1, name=atoms.get_chemical_formula())
+    look = {"mode": "markers", "marker": marker, "opacity": 1, "name": atoms.get_chemical_formula()}
+    return _places(positions_A).update(look)
+
+
+def _places(positions_A) -> go.Scatter3d:
+    x, y, z = np.round(positions_A, 2).astype(np.float32).T
+    return go.Scatter3d(x=x, y=y, z=z)
 
 
 def _line(name: str, x, y, z, colour: str) -> go.Scatter3d:
