@@ -83,10 +83,11 @@ from tsgbook import results
 from tsgbook.artifacts import Artifacts
 from tsgbook.experiments import atom_limits, frames_and_volumes, off_model
 from tsgbook.experiments import dose as dose_arms
+
+# %% tags=["hide-input"]
 from tsgbook.figures import atoms as atom_figures
 from tsgbook.figures import plotting, solids
 
-# %% tags=["hide-input"]
 plotting.use_book_style()
 store = Artifacts(artifacts)
 test = {
@@ -441,14 +442,19 @@ cluster_between = recorded(np.array([-30.0, 6.0]))
 
 # %%
 by_method = {
-    method: prediction.predict(method, cluster_measured, cluster_between.tilt_deg)
+    method: prediction.predict(
+        method, cluster_measured, cluster_between.tilt_deg
+    )
     for method in ("linear", "kriging", "atoms", "dynamical")
 }
 peak = cluster_measured.intensity_scale
 scores = {
-    m: psnr_dB(f, cluster_between, peak).mean() for m, f in by_method.items()
+    m: psnr_dB(f, cluster_between, peak).mean()
+    for m, f in by_method.items()
 }
-errors = [np.abs(f[0] - cluster_between.frames[0]) for f in by_method.values()]
+errors = [
+    np.abs(f[0] - cluster_between.frames[0]) for f in by_method.values()
+]
 
 # %% tags=["hide-input"]
 figure = plotting.show_frames(
