@@ -1,9 +1,12 @@
 """The automatic choice tested against the truth: does leaving out measured frames find the method that is best between?
 
-    python benchmarks/verdicts.py                 all cases, a few minutes
+    python benchmarks/verdicts.py                 all cases, about half an hour
     python benchmarks/verdicts.py --only blobs    cases whose name contains a word
 
-The simulated cases are of many kinds and 64 pixels wide. Frames half-way between the measured ones are predicted and
+What is finished is kept in a file, so that the same command continues after an interruption; other code starts again.
+
+The simulated cases are of many kinds: particles alone, 64 pixels wide, and films, lamellae, needles and particles on
+carbon, which go on outside the frames, 40 pixels wide. Frames half-way between the measured ones are predicted and
 compared with the true, noise-free frames: PSNR in dB, with the brightest pixel of the clean series as its peak; a dash
 means that a method does not apply. `lost` tells by how much the chosen method (the one with the largest weight) falls
 short of the best one; it `agrees` if that is at most 0.2 dB. `auto` is the blend that `tsg densify` writes; `blend`
@@ -11,8 +14,10 @@ tells by how much it is better than the best single method.
 """
 
 import argparse
+import json
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from ase import Atoms
@@ -24,21 +29,36 @@ from tsg_core.interpolation.choice import CANDIDATES, predict_automatically
 from tsg_core.interpolation.fitted_series import FittedSeries
 from tsg_core.interpolation.methods import predict
 from tsg_core.microscope import MICROSCOPES
+from tsg_core.optics.probe import probe_radius_A
 from tsg_core.reconstruction.projection import project
 from tsg_core.simulation import simulate_tilt_series
 from tsg_core.simulation.noise import with_dose, with_drift
-from tsg_core.structures import random_rotation, test_particles, training_particles
+from tsg_core.structures import (
+    film,
+    lamella,
+    needle,
+    on_carbon,
+    random_rotation,
+    test_particles,
+    training_particles,
+    width_seen_A,
+)
 from tsg_core.tilt_series import TiltSeries
+from tsg_core.tools.provenance import code_version
 
 PIXELS = 64
 FIELD_A = 20.0
+EXTENDED_PIXELS, EXTENDED_FIELD_A = 40, 13.0
 AGREES_dB = 0.2
 SHARP = "non_aberrated"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A particle, given by its element, or "blobs"; the measured angles; the effects of microscope and dose."""
+    """A sample of an element, or "blobs"; the measured angles; the effects of microscope and dose.
+
+    `sample` is a particle, alone or on-carbon, a film, crystal-film, lamella or needle, `thickness_A` thick.
+    """
 
     name: str
     element: str
@@ -47,6 +67,8 @@ class Case:
     dose_per_A2: float | None = None
     channelling: bool = False
     drift_A: float = 0.0
+    sample: str = "particle"
+    thickness_A: float = 14.0
 
 
 def every(step_deg: float, *, to_deg: float = 90.0) -> np.ndarray:
@@ -76,6 +98,59 @@ CASES = (
     Case(name="Cu, drift of a pixel", element="Cu", measured_deg=every(5, to_deg=60), dose_per_A2=1e5, drift_A=0.4),
     Case(name="blobs, 5 A pixels", element="blobs", measured_deg=every(3, to_deg=69), dose_per_A2=30),
     Case(name="blobs, wide steps", element="blobs", measured_deg=every(10, to_deg=70)),
+    Case(name="Ta film", element="Ta", measured_deg=every(3, to_deg=60), microscope=SHARP, sample="film"),
+    Case(
+        name="Ta film, 1e4 e/A2",
+        element="Ta",
+        measured_deg=every(4, to_deg=60),
+        microscope=SHARP,
+        dose_per_A2=1e4,
+        sample="film",
+    ),
+    Case(name="Au film, aberrated", element="Au", measured_deg=every(5, to_deg=60), dose_per_A2=1e5, sample="film"),
+    Case(name="C film, wide steps", element="C", measured_deg=every(10, to_deg=60), microscope=SHARP, sample="film"),
+    Case(
+        name="W film, one crystal",
+        element="W",
+        measured_deg=every(6, to_deg=60),
+        microscope=SHARP,
+        dose_per_A2=1e5,
+        sample="crystal-film",
+    ),
+    Case(
+        name="Pt lamella, 1e5 e/A2",
+        element="Pt",
+        measured_deg=every(5, to_deg=55),
+        microscope=SHARP,
+        dose_per_A2=1e5,
+        sample="lamella",
+    ),
+    Case(
+        name="Al lamella, narrow wedge",
+        element="Al",
+        measured_deg=every(6, to_deg=36),
+        microscope=SHARP,
+        dose_per_A2=1e4,
+        sample="lamella",
+    ),
+    Case(name="W needle", element="W", measured_deg=every(6), microscope=SHARP, sample="needle", thickness_A=9.0),
+    Case(
+        name="Cu needle, 1e4 e/A2",
+        element="Cu",
+        measured_deg=every(8, to_deg=80),
+        microscope=SHARP,
+        dose_per_A2=1e4,
+        sample="needle",
+        thickness_A=9.0,
+    ),
+    Case(
+        name="Ag on carbon, 1e5 e/A2",
+        element="Ag",
+        measured_deg=every(6, to_deg=60),
+        microscope=SHARP,
+        dose_per_A2=1e5,
+        sample="on-carbon",
+    ),
 )
 
 
@@ -88,15 +163,33 @@ def clean_series(case: Case, tilt_deg: np.ndarray) -> TiltSeries:
         volume = gaussian_filter(volume, 3.0)
         return TiltSeries(project(volume, tilt_deg=tilt_deg), tilt_deg, 5.0)
     options = {"channelling": True} if case.channelling else {}
-    microscope = MICROSCOPES[case.microscope]
+    alone = case.sample == "particle"
     return simulate_tilt_series(
-        particle(case.element),
-        microscope=microscope,
+        particle(case.element) if alone else extended(case),
+        microscope=MICROSCOPES[case.microscope],
         tilt_deg=tilt_deg,
-        shape=PIXELS,
-        field_of_view_A=FIELD_A,
+        shape=PIXELS if alone else EXTENDED_PIXELS,
+        field_of_view_A=FIELD_A if alone else EXTENDED_FIELD_A,
         **options,
     )
+
+
+def extended(case: Case) -> Atoms:
+    """The sample of a case that goes on outside the frames, as far as the probe sees it at the highest tilt."""
+    margin_A = probe_radius_A(MICROSCOPES[case.microscope])
+    height_A = EXTENDED_FIELD_A + 2 * margin_A
+    if case.sample == "needle":
+        return needle(case.element, diameter_A=case.thickness_A, length_A=height_A, seed=1)
+    below_A = case.thickness_A if case.sample != "on-carbon" else 2 * case.thickness_A + 13.0
+    width_A = width_seen_A(
+        field_of_view_A=EXTENDED_FIELD_A, thickness_A=below_A, tilt_deg=case.measured_deg, margin_A=margin_A
+    )
+    size = {"thickness_A": case.thickness_A, "width_A": width_A, "height_A": height_A, "seed": 1}
+    if case.sample == "on-carbon":
+        return on_carbon(particle(case.element), **size)
+    if case.sample == "lamella":
+        return lamella(case.element, damaged_A=3.0, **size)
+    return film(case.element, crystalline=case.sample == "crystal-film", **size)
 
 
 def particle(element: str) -> Atoms:
@@ -141,10 +234,29 @@ def scores(case: Case) -> tuple[dict[str, float], str, float]:
     return found | {"auto": psnr_dB(automatic.frames)}, automatic.choice.method, seconds
 
 
+class Finished:
+    """Scores of the cases that were finished by the same code, in a file with a line for each."""
+
+    def __init__(self, path: Path):
+        self.path, self.code = path, code_version(["tsg_core.interpolation.choice", "tsg_core.simulation.series"])
+        lines = map(json.loads, path.read_text().splitlines()) if path.is_file() else ()
+        self.known = {line["case"]: line["scores"] for line in lines if line["code"] == self.code}
+
+    def of(self, case: Case) -> tuple[dict[str, float], str, float]:
+        if str(case) not in self.known:
+            self.known[str(case)] = scores(case)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a") as file:
+                file.write(json.dumps({"case": str(case), "code": self.code, "scores": self.known[str(case)]}) + "\n")
+        return self.known[str(case)]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="part of the names of the cases")
+    parser.add_argument("--kept", type=Path, default=Path("artifacts/verdicts.jsonl"), help="file of finished cases")
     options = parser.parse_args()
+    finished = Finished(options.kept)
     methods = [*CANDIDATES, "auto"]
     head = " ".join(f"{m[:8]:>8}" for m in methods)
     print(
@@ -152,7 +264,7 @@ def main() -> None:
     )
     agreed, lost_dB, beaten_dB = [], [], []
     for case in (c for c in CASES if options.only in c.name):
-        found, chosen, seconds = scores(case)
+        found, chosen, seconds = finished.of(case)
         single = {m: v for m, v in found.items() if m != "auto"}
         best = max(single, key=single.get)
         lost_dB.append(single[best] - single[chosen])

@@ -44,7 +44,7 @@ import numpy as np
 import pandas as pd
 from ase.data import atomic_numbers
 
-from tsg_core import simulation
+from tsg_core import simulation, structures
 from tsg_core.evaluation import spectra
 from tsg_core.microscope import MICROSCOPES
 from tsg_core.optics import channelling, probe, scattering
@@ -659,6 +659,60 @@ plotting.show(
     alt="Six grey frames: clean, with grain from the detector, with torn "
     "rows from scan jitter, shifted by drift, on the bright ground of a "
     "carbon film, and with a veil of contamination.",
+)
+
+# %% [markdown]
+# ## Samples that go on outside the frame
+#
+# Particles in vacuum are the exception. Films, lamellae and supports fill the frame and go on outside it: what a frame shows
+# at its sides changes with the tilt. `tsg_core.structures` builds such samples, amorphous or crystalline, as wide as rays
+# through the frame reach at the highest tilt. Atoms beyond the frame add the tails of the probe to its sides.
+
+# %%
+frame_A, film_tilts_deg = 16.0, np.array([0.0, 30.0, 60.0])
+reach = {"field_of_view_A": frame_A, "tilt_deg": film_tilts_deg, "margin_A": 6.0}
+size = {
+    "thickness_A": 15.0,
+    "width_A": structures.width_seen_A(thickness_A=50.0, **reach),
+    "height_A": frame_A + 12.0,
+    "seed": seed,
+}
+seed_crystal = structures.needle("Ag", diameter_A=8.0, length_A=8.0, seed=seed)
+samples = {
+    "amorphous Ta film": structures.film("Ta", **size),
+    "Au lamella": structures.lamella("Au", **size),
+    "W needle": structures.needle("W", diameter_A=9.0, length_A=28.0, seed=seed),
+    "Ag on carbon": structures.on_carbon(seed_crystal, **size),
+}
+# %%
+beyond_the_frame = {
+    name: simulation.simulate_tilt_series(
+        atoms,
+        microscope=MICROSCOPES["non_aberrated"],
+        tilt_deg=film_tilts_deg,
+        shape=64,
+        field_of_view_A=frame_A,
+    )
+    for name, atoms in samples.items()
+}
+for name, sample_series in beyond_the_frame.items():
+    plotting.show_frames(
+        sample_series.frames,
+        [f"{name}, {tilt:.0f}°" for tilt in film_tilts_deg],
+        pixel_size_A=sample_series.pixel_size_A,
+    )
+plt.show()
+
+# %% [markdown]
+# A film's mean intensity grows with the path of the beam through it, as $1/\cos\theta$. A needle along the tilt axis looks
+# equally thick at every tilt, which is why needles have no missing wedge.
+
+# %% tags=["hide-input"]
+film_mean = beyond_the_frame["amorphous Ta film"].frames.mean(axis=(1, 2))
+needle_mean = beyond_the_frame["W needle"].frames.mean(axis=(1, 2))
+plotting.say(
+    f"From 0° to 60° the film's mean grows by a factor of {film_mean[2] / film_mean[0]:.3f}, where 1 / cos gives "
+    f"{1 / np.cos(np.deg2rad(60)):.3f}; the needle's changes by a factor of {needle_mean[2] / needle_mean[0]:.3f}."
 )
 
 # %% [markdown]
