@@ -15,6 +15,7 @@ from tsg_core.samples.multislice_sets import (
     pack,
     set_particles,
     tilt_file,
+    tilt_frames,
     tilt_order,
 )
 from tsg_core.structures import TEST_ELEMENTS, TRAINING_ELEMENTS
@@ -128,3 +129,24 @@ def test_what_is_not_there_is_one_clear_line(arguments, message):
         multislice_set(*arguments)
     with pytest.raises(TsgError, match="does not exist"):
         multislice_set(SETS[0], "aberrated", path="nowhere.npz")
+
+
+@pytest.mark.parametrize("microscope", MICROSCOPES)
+def test_the_shipped_test_set_holds_every_particle_over_the_half_turn(microscope):
+    shipped = multislice_set("test", microscope)
+    assert len(shipped) == len(set_particles("test"))
+    for series in shipped:
+        assert series.tilt_deg.tolist() == TILT_deg[::2].tolist()
+        assert series.frames.min() >= 0 and series.frames.max() > 0
+        # at +90 deg the particle is seen from the other side than at -90 deg: alike, not the same
+        mirrored = series.frames[-1][:, ::-1]
+        assert np.corrcoef(series.frames[0].ravel(), mirrored.ravel())[0, 1] > 0.9
+
+
+def test_a_shipped_frame_is_the_one_that_the_engine_computes():
+    i, tilt_deg = 7, 10.0
+    computed = tilt_frames(set_particles("test")[i], tilt_deg)
+    for microscope in MICROSCOPES:
+        series = multislice_set("test", microscope)[i]
+        shipped = series.frames[series.tilt_deg.tolist().index(tilt_deg)]
+        np.testing.assert_allclose(shipped, computed[microscope], atol=3e-5 * series.frames.max())

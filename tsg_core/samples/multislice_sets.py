@@ -1,8 +1,8 @@
 """Sets of multislice tilt series in both microscopes: particles for training, validation and the test.
 
-`python benchmarks/multislice_sets.py` makes them, tilt by tilt, into files that are read here. At each tilt, one
-detection matrix serves both microscopes. The atoms are at rest; Kirkland's potential in slices of 2 A is in no
-prediction method.
+`python benchmarks/multislice_sets.py` makes them, tilt by tilt, into files that are read here; the test set, every
+4 deg, comes with the package. At each tilt, one detection matrix serves both microscopes. The atoms are at rest;
+Kirkland's potential in slices of 2 A is in no prediction method.
 """
 
 import os
