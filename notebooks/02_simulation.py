@@ -70,13 +70,13 @@ tilt_deg = np.arange(-90.0, 90.0 + tilt_step_deg / 2, tilt_step_deg)
 pd.DataFrame(
     {
         name: {
-            "energy (keV)": m.energy_keV,
-            "wavelength (pm)": 100 * m.wavelength_A,
-            "convergence (mrad)": m.convergence_mrad,
-            "Cs (µm)": m.Cs_um,
+            "energy (keV)": f"{m.energy_keV:g}",
+            "wavelength (pm)": f"{100 * m.wavelength_A:.3f}",
+            "convergence (mrad)": f"{m.convergence_mrad:g}",
+            "Cs (µm)": f"{m.Cs_um:g}",
             "detector (mrad)": f"{m.detector_inner_mrad:g} to "
             f"{m.detector_outer_mrad:g}",
-            "Nyquist scan step (Å)": m.nyquist_sampling_A,
+            "Nyquist scan step (Å)": f"{m.nyquist_sampling_A:.3f}",
         }
         for name, m in MICROSCOPES.items()
     }

@@ -141,9 +141,9 @@ def show_step(name, caption, *, alt):
 # %%
 show_step(
     "hot pixels",
-    "Hot pixels, and the frame without them.",
-    alt="A frame with isolated bright pixels beside the same frame "
-    "without them.",
+    "The frame with the most hot pixels: before, after, and what changed.",
+    alt="A frame with circles around isolated bright pixels, the same "
+    "frame without them, and their difference: single dots.",
 )
 
 # %% [markdown]
@@ -152,9 +152,9 @@ show_step(
 # %%
 show_step(
     "background",
-    "The background that is subtracted.",
-    alt="The intensities outside the object, and the level that is "
-    "taken from them.",
+    "The level that is subtracted, and a frame afterwards.",
+    alt="Left: histogram of all pixels with a line at the level, near its "
+    "peak. Right: the least tilted frame, with a vacuum about zero.",
 )
 
 # %% [markdown]
@@ -163,9 +163,10 @@ show_step(
 # %%
 show_step(
     "alignment",
-    "The middle row of every frame before and after the alignment.",
-    alt="Two sinograms. Before, the curves are torn from frame to frame; "
-    "after, they are smooth waves.",
+    "The middle row of every frame, and the mean over all tilts, before "
+    "and after the alignment.",
+    alt="Before, the sinogram is torn from frame to frame and the mean is "
+    "blurred; after, its curves are smooth waves and the mean is sharp.",
 )
 
 # %% [markdown]
@@ -174,9 +175,10 @@ show_step(
 # %%
 show_step(
     "axis",
-    "Slices of the volume with the tilt axis as assumed and as found.",
-    alt="Grey slices far from the middle row. With the axis as found the "
-    "object is sharper.",
+    "A slice off the middle: from the frames as recorded, after the shifts "
+    "alone, and after shifts and axis.",
+    alt="Three grey slices. As recorded the object is a smear; with shifts "
+    "it has an outline; with shifts and axis its parts are sharp.",
 )
 
 # %% [markdown]

@@ -13,7 +13,7 @@ from tsg_core.errors import TsgError
 
 from .chapters import CHAPTERS
 from .notebook import INJECTED, tags
-from .pages import for_pages
+from .pages import for_pages, without_bars
 
 ROOT = Path(__file__).resolve().parent.parent
 STATIC = Path("book") / "_static"
@@ -61,6 +61,8 @@ def stage_book(*, profile: str, artifacts: str | Path, stage: Path) -> Path:
     if stage.exists():
         shutil.rmtree(stage)
     shutil.copytree(ROOT / "book", stage / "book")
+    for table in (stage / "book" / "speed").glob("*.txt"):
+        table.write_text(without_bars(table.read_text(encoding="utf-8")), encoding="utf-8")
     for name in ("_config.yml", "_toc.yml"):
         shutil.copy(ROOT / name, stage / name)
     pages, downloads = stage / "notebooks", stage / DOWNLOADS

@@ -118,6 +118,24 @@ def _readable_cell(match: re.Match) -> str:
     return f"<td{attributes}>{text}</td>"
 
 
+def without_bars(text: str) -> str:
+    """Recorded output whose tables of Markdown are columns of plain text, as a terminal would show them."""
+    lines, table = [], []
+    for line in [*text.split("\n"), ""]:
+        if line.startswith("|"):
+            table.append([cell.strip() for cell in line.strip("|").split("|")])
+        else:
+            lines += [*_columns(table), line]
+            table = []
+    return "\n".join(lines[:-1])
+
+
+def _columns(table: list[list[str]]) -> list[str]:
+    rows = [row for row in table if not all(set(cell) <= set(":-") for cell in row)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
 def _note(output: NotebookNode) -> dict:
     return output.get("metadata", {}).get(NOTE, {})
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from tsg_core.errors import TsgError
 from tsgbook.figures.shown import NOTE, PLOTLY
-from tsgbook.pages import for_pages, readable_table
+from tsgbook.pages import for_pages, readable_table, without_bars
 from tsgbook.slim import slim_pages
 from tsgbook.sphinx_hooks import drop_empty_headers, number_figures
 
@@ -91,6 +91,12 @@ def test_numbers_of_tables_stay_in_one_piece():
     assert '<span class="tsg-number">4.09 [-3.48, 4.70]</span>' in html
     assert 'class="tsg-short a"' in readable_table('<td class="a">short</td>')
     assert "tsg-long" in readable_table(f"<td>{'long ' * 30}</td>")
+
+
+def test_recorded_tables_lose_their_bars_and_nothing_else():
+    text = "$ command\n\n| a | long name |\n|---|---:|\n| 1 | 2 |\n| 100 |  |\n\nend\n"
+    assert without_bars(text) == "$ command\n\na    long name\n1    2\n100\n\nend\n"
+    assert without_bars("no table | here\n") == "no table | here\n"
 
 
 def test_figures_are_numbered_by_chapter_and_others_through():
