@@ -155,13 +155,13 @@ def predict_beyond(
 
 
 def _left_out_ends(
-    series: TiltSeries, tilt_deg: np.ndarray, methods: Sequence[str], predict_by: Predict
+    series: FittedSeries, tilt_deg: np.ndarray, methods: Sequence[str], predict_by: Predict
 ) -> tuple[LeftOut, tuple[str, ...], dict[str, str]]:
     """The outermost frames as predicted from the others; the methods that apply; the reasons why others do not."""
     parts = list(edge_folds(series.tilt_deg, tilt_deg))
     predicted, failed = {method: [] for method in methods}, {}
     for kept, out in parts:
-        known = series.subset(kept)
+        known = series.fold(kept)
         for method in methods:
             if method in failed:
                 continue
