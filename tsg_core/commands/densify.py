@@ -129,6 +129,8 @@ def _predicted(series, kept, *, method: str, tilt_deg, missing_deg, extrapolate:
     from ..interpolation.kept import Tracked
 
     methods = candidates_of(series, kept.checkpoint) if method == "auto" else (method,)
+    if "dynamical" in methods:
+        _say_cost(series, n_wanted=len(missing_deg))
     try:
         with Tracked(kept, methods=methods, series=series, tilt_deg=missing_deg) as predict_by:
             found = densify_with_uncertainty(
@@ -140,6 +142,16 @@ def _predicted(series, kept, *, method: str, tilt_deg, missing_deg, extrapolate:
     if kept.recalled:
         click.echo(f"{kept.recalled} prediction(s) of an interrupted run were used")
     return found
+
+
+def _say_cost(series, *, n_wanted: int) -> None:
+    """How long the multislice frames take: those measured, those wanted, and those left out."""
+    from ..interpolation.dynamical.multislice_atoms import seconds_in_field
+    from ..interpolation.leave_out import folds
+
+    n_frames = len(series) + n_wanted + sum(len(out) for _, out, _ in folds(len(series)))
+    minutes = seconds_in_field(series, n_frames=n_frames) / 60
+    click.echo(f"multislice of the atoms: {n_frames} frames, up to {max(1, round(minutes))} minutes on one core")
 
 
 def _write_report(outputs: _Outputs, found, series, *, kept, source: Path) -> None:

@@ -176,18 +176,15 @@ def candidates_of(series: TiltSeries, checkpoint=None) -> tuple[str, ...]:
 
 
 def _multislice_is_affordable(series: TiltSeries) -> bool:
-    """Whether frames of atoms that fill the field of view take a few minutes, twice as many as are measured.
+    """Whether frames of atoms that fill the field of view take a few minutes, four times as many as are measured.
 
-    Without a microscope and with fewer frames than atoms need, nothing can be computed.
+    So many are the measured, the wanted and the left-out frames together. Nothing can be computed without a microscope.
     """
-    microscope = microscope_of(series)
-    if microscope is None or series.pixel_size_A > COARSEST_PIXEL_A:
+    if microscope_of(series) is None or series.pixel_size_A > COARSEST_PIXEL_A:
         return False
-    from .dynamical.multislice_atoms import seconds_of_frame  # abTEM takes seconds to import
+    from .dynamical.multislice_atoms import seconds_in_field  # abTEM takes seconds to import
 
-    n_y, n_x = series.frames.shape[1:]
-    box_A = n_y * series.pixel_size_A, n_x * series.pixel_size_A
-    return 4 * len(series) * seconds_of_frame(microscope, box_A=box_A) <= AFFORDABLE_MULTISLICE_s
+    return seconds_in_field(series, n_frames=4 * len(series)) <= AFFORDABLE_MULTISLICE_s
 
 
 def _check_methods(methods: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ from ...optics.pixels import PaddedFrame
 from ...optics.probe import clear_padding_A
 from ...simulation.detection_matrix import FLANK_A, MARGIN_A, box_of, detection_matrix
 from ...simulation.specimen import potential_sampling_A
+from ...tilt_series import TiltSeries, microscope_of
 
 FLOPS = 2e10  # of one core, for the mixture of transforms and products that a matrix takes
 LONGEST_h = 24.0  # of computing on one core that is begun at all
@@ -84,6 +85,19 @@ class MultisliceAtoms:
                 f"{n_tilt} tilts would take about {hours:.0f} hours on one core; ask for fewer tilts, or take the "
                 "method atoms"
             )
+
+
+def seconds_in_field(series: TiltSeries, *, n_frames: int) -> float:
+    """About how long so many frames of atoms that fill the field of view of a series take on one core.
+
+    Raises TsgError if no microscope is recorded.
+    """
+    microscope = microscope_of(series)
+    if microscope is None:
+        raise TsgError("multislice needs the microscope, and none is recorded with the frames; take the method atoms")
+    n_y, n_x = series.frames.shape[1:]
+    box_A = n_y * series.pixel_size_A, n_x * series.pixel_size_A
+    return n_frames * seconds_of_frame(microscope, box_A=box_A)
 
 
 def seconds_of_frame(
