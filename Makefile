@@ -1,4 +1,5 @@
 # make book   runs the chapters (PROFILE=smoke unless told otherwise) and builds the pages
+# make lab    opens the chapters in JupyterLab, which the first call installs
 # make test   runs every test
 # make lint   checks style and the types of the public faces
 # make clean  removes what was built; artifacts and the environment stay
@@ -10,11 +11,16 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 
-.PHONY: book test lint clean lock
+.PHONY: book lab test lint clean lock
 
 book: $(READY)
 	$(BIN)/tsg run --profile "$(PROFILE)"
 	$(BIN)/tsg build --profile "$(PROFILE)"
+
+lab: $(READY)
+	$(BIN)/python -c 'import jupyterlab' 2>/dev/null || \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[lab]" -c constraints.txt
+	$(BIN)/python -m jupyterlab notebooks
 
 test: $(READY)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -30,7 +30,9 @@
 
 # %% [markdown]
 # The next cell holds this chapter's parameters. A profile (`smoke`, `book` or `paper`) replaces their values when the
-# book is run; change them here when you run the notebook by hand.
+# book is run; change them here when you run the notebook by hand. Elements, shapes and sizes are those of the test particles;
+# `structure_path` may name a file with a crystal or a particle of your own, which then takes their place. See
+# [Another crystal, another microscope](../book/another_crystal.md).
 
 # %% tags=["parameters"]
 artifacts = "artifacts/smoke"
@@ -38,6 +40,9 @@ n_training = 6
 n_validation = 2
 n_test = 4
 diameter_A = [8.0, 12.5]
+elements = ["Yb", "Ir", "Xe", "Al"]
+shapes = ["fcc"]
+structure_path = ""
 seed = 3
 
 # %% tags=["hide-input"]
@@ -48,6 +53,7 @@ import numpy as np
 import pandas as pd
 
 from tsg_core import structures
+from tsg_core.simulation.from_files import particles_from
 from tsgbook import chapters as names
 from tsgbook.artifacts import Artifacts
 from tsgbook.figures import plotting, solids
@@ -63,14 +69,23 @@ store = Artifacts(artifacts)
 # Together they show a network many local arrangements, along and off their symmetry axes.
 
 # %%
+size = {"seed": seed + 1, "diameter_A": tuple(diameter_A)}
+if structure_path:
+    test = particles_from(structure_path, n_test, say=plotting.say, **size)
+else:
+    test = structures.test_particles(
+        n_test, elements=elements, shapes=shapes, **size
+    )
+test_elements = {e for a in test for e in a.get_chemical_symbols()}
 training = structures.training_particles(
-    n_training + n_validation, seed=seed, diameter_A=tuple(diameter_A)
-)
-test = structures.test_particles(
-    n_test, seed=seed + 1, diameter_A=tuple(diameter_A)
+    n_training + n_validation,
+    seed=seed,
+    diameter_A=tuple(diameter_A),
+    without=sorted(test_elements),
 )
 
 
+# %% tags=["hide-input"]
 def overview(particles, use):
     return [
         {
@@ -112,14 +127,14 @@ plotting.show(
 # %% [markdown]
 # ## Particles for the test
 #
-# The test particles are truncated **fcc** polyhedra of ytterbium, iridium, xenon and aluminium: elements and outlines
-# that training never sees. A method that has only memorised the look of gold icosahedra will fail on them, which is
-# the point. The *validation* particles come from the training family. Every choice (when to stop, which network) is
-# made with them, and the test set is touched once, for the tables.
+# By default the test particles are truncated **fcc** polyhedra of ytterbium, iridium, xenon and aluminium: elements and
+# outlines that training never sees. A method that has only memorised the look of gold icosahedra will fail on them, which is
+# the point. If you choose other elements, they are left out of the training. The *validation* particles come from the training
+# family. Every choice (when to stop, which network) is made with them. Chapters 2 and 3 show test particles as examples; no choice
+# rests on them before the tables of Chapter 6.
 
 # %%
 training_elements = {e for a in training for e in a.get_chemical_symbols()}
-test_elements = {e for a in test for e in a.get_chemical_symbols()}
 assert not training_elements & test_elements
 plotting.say(
     "Elements in training and validation: "
@@ -143,14 +158,14 @@ def composition():
     ):
         for a in particles:
             axis.scatter(
-                a.numbers[0],
+                a.numbers.mean(),
                 len(a),
                 marker=marker,
                 color="#0072B2" if use == "training" else "#D55E00",
             )
             axis.annotate(
                 a.info["element"],
-                (a.numbers[0], len(a)),
+                (a.numbers.mean(), len(a)),
                 xytext=(4, 3),
                 textcoords="offset points",
                 fontsize=8,
@@ -159,7 +174,7 @@ def composition():
         [], [], marker="o", color="#0072B2", label="training and validation"
     )
     axis.scatter([], [], marker="s", color="#D55E00", label="test")
-    axis.set(xlabel="atomic number Z", ylabel="atoms")
+    axis.set(xlabel="atomic number Z (mean)", ylabel="atoms")
     axis.legend()
     return figure
 
@@ -259,14 +274,48 @@ for name, particles in (
     store.make(name, write_particles, parameters={"particles": particles})
 
 # %% [markdown]
+# ## Take away
+#
+# - The test shares no element and no shape with training and validation: a test on relatives proves little.
+# - Small particles are mostly surface, and often twinned; a rotation must be drawn uniformly from SO(3), not angle by angle.
+#
+# ## Check yourself
+#
+# **1.** Why do the test particles have other elements *and* other shapes than the training particles?
+#
+# ```{dropdown} Answer 1
+# Because a method that has memorised the look of its training particles would otherwise pass the test.
+# ```
+#
+# **2.** An icosahedron of gold is called multiply twinned. What is twinned?
+#
+# ```{dropdown} Answer 2
+# Its twenty tetrahedral grains are single crystals that meet at twin planes. No one lattice runs through the particle.
+# ```
+#
+# **3.** With which particles may you decide when to stop training?
+#
+# ```{dropdown} Answer 3
+# With the validation particles. A choice made with the test set makes the test set part of the training.
+# ```
+#
+# **4.** Two particles have equally many atoms, one of Al ($Z = 13$), one of Ir ($Z = 77$). About how many times brighter is iridium in HAADF?
+#
+# ```{dropdown} Answer 4
+# $(77/13)^2 \approx 35$ times by Rutherford's law, somewhat less with screening.
+# ```
+#
+# **5.** Under uniform random rotations, how often does the pole of a particle point to within 10 % of the top, $z > 0.9$?
+#
+# ```{dropdown} Answer 5
+# In 5 % of the draws: $z$ is uniform between −1 and 1 (Archimedes).
+# ```
+#
 # ## Exercises
 #
 # 1. *Surface and bulk.* In an icosahedron of $n$ shells, which fraction of the atoms lies at the surface? Use
 #    `ase.cluster.Icosahedron("Au", n)` for n = 2 to 8 and count atoms with fewer than twelve neighbours.
-# 2. *Bad rotations.* Draw the three Euler angles uniformly and repeat the histogram above. Where do the poles crowd?
+# 2. *Bad rotations.* Draw the three Euler angles uniformly and repeat the histogram above. Where do the poles crowd, and what
+#    should be drawn uniformly instead?
 #
-# ```{dropdown} Solution of 2
-# If the Euler angles $(\alpha, \beta, \gamma)$ are uniform, the height of the pole is $h = \cos\beta$ with uniform
-# $\beta$. Its density $1 / (\pi\sqrt{1 - h^2})$ diverges at $h = \pm 1$: particles would be seen along their pole too
-# often. Draw $\cos\beta$ uniformly instead.
-# ```
+# Try first; then compare with the [solutions](10_solutions.ipynb), which were run for these pages.

@@ -35,6 +35,7 @@ n_pixels = 48
 field_of_view_A = 19.2
 tilt_step_deg = 2.0
 engine = "incoherent"
+microscopes = ["aberrated", "non_aberrated"]
 seed = 1
 
 # %% tags=["hide-input"]
@@ -51,13 +52,17 @@ from tsg_core.optics import channelling, probe, scattering
 from tsg_core.pictures.slices import draw_scale_bar
 from tsg_core.samples import multislice_frames
 from tsg_core.simulation import datasets, detection_matrix, noise
+from tsg_core.simulation.from_files import microscopes_from
 from tsgbook import chapters as names
+from tsgbook import simulated
 from tsgbook.artifacts import Artifacts
 from tsgbook.figures import plotting, solids
 
 plotting.use_book_style()
 store = Artifacts(artifacts)
 tilt_deg = np.arange(-90.0, 90.0 + tilt_step_deg / 2, tilt_step_deg)
+chosen_microscopes = microscopes_from(microscopes)
+sharpest = list(chosen_microscopes)[-1]  # in figures of one microscope
 
 # %% [markdown]
 # ## Two microscopes
@@ -65,6 +70,10 @@ tilt_deg = np.arange(-90.0, 90.0 + tilt_step_deg / 2, tilt_step_deg)
 # Both run at 200 keV and are focused at the specimen (defocus 0). The **non-aberrated** one converges the beam to 35 mrad
 # with a perfect lens; the **aberrated** one converges it to 25 mrad, with a spherical aberration of 100 µm. The detector
 # is an annulus. Its inner angle of 45 mrad lies outside the cones of both probes, which makes it a dark-field detector.
+#
+# The parameter `microscopes` names those that are simulated. Give numbers for one of your own, for example
+# `"mine: convergence_mrad=30, Cs_um=5, defocus_A=20"`; what you leave out keeps the value of
+# [`Microscope`](../book/api/structures.md). [Another crystal, another microscope](../book/another_crystal.md) shows it in full.
 
 # %%
 pd.DataFrame(
@@ -78,7 +87,7 @@ pd.DataFrame(
             f"{m.detector_outer_mrad:g}",
             "Nyquist scan step (Å)": f"{m.nyquist_sampling_A:.3f}",
         }
-        for name, m in MICROSCOPES.items()
+        for name, m in chosen_microscopes.items()
     }
 )
 
@@ -92,41 +101,39 @@ pd.DataFrame(
 
 # %% tags=["hide-input"]
 def probes():
-    extent_A, gpts = 48.0, 480
-    figure, axes = plt.subplots(1, 3, figsize=(9, 3))
+    extent_A, n = 48.0, len(chosen_microscopes) + 1
+    figure, axes = plt.subplots(1, n, figsize=(3 * n, 3))
     for axis, (name, microscope) in zip(
-        axes, MICROSCOPES.items(), strict=False
+        axes, chosen_microscopes.items(), strict=False
     ):
         intensity = probe.probe_intensity(
-            microscope, extent_A=extent_A, gpts=gpts
+            microscope, extent_A=extent_A, gpts=480
         )
         axis.imshow(
             np.sqrt(intensity),
             extent=[-extent_A / 2, extent_A / 2] * 2,
             cmap="magma",
         )
-        axis.set(
-            title=name.replace("_", "-"),
-            xlabel="x (Å)",
-            xlim=(-18, 18),
-            ylim=(-18, 18),
+        axis.set(title=name.replace("_", "-"), xlabel="x (Å)")
+        axis.axis((-18, 18, -18, 18))
+        axes[-1].plot(
+            *probe.encircled_energy(microscope),
+            label=name.replace("_", "-"),
         )
-        radius_A, fraction = probe.encircled_energy(microscope)
-        axes[2].plot(radius_A, fraction, label=name.replace("_", "-"))
-    axes[2].set(
+    axes[-1].set(
         xlabel="radius (Å)",
         ylabel="part of the beam inside",
         xlim=(0, 24),
         ylim=(0, 1.02),
     )
-    axes[2].legend()
+    axes[-1].legend()
     return figure
 
 
 # %% tags=["hide-input"]
 plotting.show(
     probes(),
-    "Both probes (square root of the intensity), and the part of the beam "
+    "The probes (square root of the intensity), and the part of the beam "
     "within a radius.",
     alt="The aberrated probe is a bright core in a halo that fills half "
     "the picture; the non-aberrated probe is a point. Its curve of "
@@ -139,7 +146,7 @@ plotting.show(
 # round and reappear on the other side.
 
 # %%
-for name, microscope in MICROSCOPES.items():
+for name, microscope in chosen_microscopes.items():
     r50, r99 = (
         probe.probe_radius_A(microscope, fraction=f) for f in (0.5, 0.99)
     )
@@ -159,7 +166,7 @@ for name, microscope in MICROSCOPES.items():
 elements = ["Al", "Cu", "Ag", "Xe", "Yb", "Ir", "Pt", "Au"]
 Z = np.array([atomic_numbers[e] for e in elements])
 figure, axis = plt.subplots(figsize=(5.5, 3.2))
-for name, microscope in MICROSCOPES.items():
+for name, microscope in chosen_microscopes.items():
     sigma_A2 = np.array(
         [scattering.haadf_cross_section_A2(e, microscope) for e in elements]
     )
@@ -216,7 +223,7 @@ series = {
     name: simulation.simulate_tilt_series(
         example, microscope=microscope, **settings
     )
-    for name, microscope in MICROSCOPES.items()
+    for name, microscope in chosen_microscopes.items()
 }
 
 # %% tags=["hide-input"]
@@ -238,7 +245,7 @@ for name, s in series.items():
         f"{name.replace('_', '-')} microscope.",
         alt=f"Five grey frames at tilts from {tilt_deg[chosen[0]]:.0f}° to "
         f"{tilt_deg[chosen[-1]]:.0f}°: "
-        f"{seen[name]}.",
+        f"{seen.get(name, 'its columns of atoms')}.",
     )
 
 # %% [markdown]
@@ -596,7 +603,7 @@ middle = int(np.argmin(abs(tilt_deg)))
 noisy = [
     simulation.simulate_tilt_series(
         example,
-        microscope=MICROSCOPES["non_aberrated"],
+        microscope=chosen_microscopes[sharpest],
         **{**settings, "tilt_deg": tilt_deg[[middle]]},
         dose_per_A2=d,
         seed=seed,
@@ -606,8 +613,8 @@ noisy = [
 figure = plotting.show_frames(
     np.array(noisy),
     [f"{d:,.0f} e/Å²" for d in doses],
-    pixel_size_A=series["non_aberrated"].pixel_size_A,
-    vmax=series["non_aberrated"].frames[middle].max(),
+    pixel_size_A=series[sharpest].pixel_size_A,
+    vmax=series[sharpest].frames[middle].max(),
 )
 plotting.show(
     figure,
@@ -625,7 +632,7 @@ plotting.show(
 # `tsg_core.simulation.noise`. Each can be left out, and the clean series stays unchanged.
 
 # %%
-clean = series["non_aberrated"]
+clean = series[sharpest]
 top = float(clean.frames.max())
 spoiled = {
     "clean": clean,
@@ -718,7 +725,7 @@ plotting.say(
 # %% [markdown]
 # ## The data sets
 #
-# Now we simulate every particle with both microscopes at all tilts. The frames go to chunked Zarr stores, one for each use
+# Now we simulate every particle with each microscope at all tilts. The frames go to chunked Zarr stores, one for each use
 # and microscope, with a manifest of their origin. An interrupted run continues with the particle it had reached.
 
 # %%
@@ -729,7 +736,7 @@ SPLITS = {
 }
 for split, particle_file in SPLITS.items():
     split_particles = ase.io.read(store.path(particle_file), index=":")
-    for name, microscope in MICROSCOPES.items():
+    for name, microscope in chosen_microscopes.items():
         store.make(
             names.series_name(split, name),
             datasets.write_dataset,
@@ -740,11 +747,16 @@ for split, particle_file in SPLITS.items():
                 **settings,
             },
         )
+store.make(
+    names.SIMULATED_MICROSCOPES,
+    simulated.write_microscopes,
+    parameters={"microscopes": chosen_microscopes},
+)
 
 # %%
 rows = []
 for split in SPLITS:
-    for name in MICROSCOPES:
+    for name in chosen_microscopes:
         dataset = datasets.Dataset(
             store.path(names.series_name(split, name))
         )
@@ -767,18 +779,53 @@ pd.DataFrame(rows).style.format(
 ).hide(axis="index")
 
 # %% [markdown]
+# ## Take away
+#
+# - Probe, cross-section and thermal blur make the incoherent image; it is fast, and right off the zone axes.
+# - Channelling is what it leaves out: look for it wherever atoms stand in columns.
+# - Dose is counted in electrons per area and frame. Fewer frames may have more each.
+#
+# ## Check yourself
+#
+# **1.** What makes a detector a dark-field detector?
+#
+# ```{dropdown} Answer 1
+# Its inner angle is larger than the convergence angle, so that no electron of the direct beam reaches it.
+# ```
+#
+# **2.** Why does spherical aberration make a halo and not just a wider spot?
+#
+# ```{dropdown} Answer 2
+# The miss grows as $C_s\alpha^3$: inner rays still meet in the focus, only the outer ones land far away.
+# ```
+#
+# **3.** Which effect does a sum over single atoms leave out?
+#
+# ```{dropdown} Answer 3
+# Channelling: an atom changes the beam that the atoms below it see.
+# ```
+#
+# **4.** You double the dose of a frame. By which factor does the relative noise of a pixel fall?
+#
+# ```{dropdown} Answer 4
+# By $\sqrt 2$: the counts double, their standard deviation grows by $\sqrt 2$.
+# ```
+#
+# **5.** The image is band-limited at $2\alpha/\lambda$. Why does that matter for the scan?
+#
+# ```{dropdown} Answer 5
+# A scan step of $\lambda/4\alpha$ (Nyquist) loses nothing; finer pixels can be interpolated afterwards.
+# ```
+#
 # ## Exercises
 #
-# 1. *Defocus.* Which defocus shrinks the aberrated probe's halo most? Pass `defocus_A` to `Microscope` and plot the
-#    encircled energy (Scherzer's optimum is a place to start).
-# 2. *An imperfect source.* Simulate the example with `source_size_A=0.8` and with `defocus_spread_A=40` in `Microscope`.
-#    Which of the two blurs more, and which leaves the tails of the probe unchanged?
-# 3. *Away from the axis.* Turn the gold particle by 1 to 10 degrees and compare the fast frames with and without
-#    `channelling=True`. At which angle does the correction become small? Compare this with the angle at which two atoms of
-#    a column no longer overlap.
+# 1. *Defocus.* Which defocus shrinks the aberrated probe most? Let the criterion be the radius within which 50, 90 or 99 % of
+#    the beam lie: `probe.probe_radius_A(microscope, fraction=...)` for defoci from 0 to 800 Å, which
+#    `dataclasses.replace(ABERRATED, defocus_A=...)` sets. Why do the three criteria disagree?
+# 2. *An imperfect source.* Give the non-aberrated microscope `source_size_A=0.8`, and then `defocus_spread_A=40`. Which of the
+#    two lowers the centre of the probe more, and which leaves the part of the beam beyond 3 Å as it was?
+# 3. *Away from the axis.* Turn the gold particle by 0 to 10 degrees and compare the fast frames with and without
+#    `channelling=True`. At which angle has the relative change fallen to half of that on the axis? Compare this with the angle
+#    at which two atoms of a column no longer overlap.
 #
-# ```{dropdown} Solution of 3
-# Neighbours in a column are about 2.9 Å apart, so a turn by 5 degrees moves them by 0.25 Å relative to each other, and the
-# ends of a column of five by more than 1 Å. The narrow lateral terms fade within a few degrees, the wide ones within about
-# ten.
-# ```
+# Try first; then compare with the [solutions](10_solutions.ipynb), which were run for these pages.

@@ -41,16 +41,17 @@ import torch
 
 from tsg_core import interpolation, losses, sparsity
 from tsg_core.interpolation import tsgnet
-from tsg_core.microscope import MICROSCOPES
 from tsg_core.model import TSGNet, displacement_px
 from tsg_core.model import shipped as weights
 from tsg_core.simulation import datasets
 from tsgbook import chapters as names
 from tsgbook.artifacts import Artifacts
 from tsgbook.figures import architecture, plotting
+from tsgbook.simulated import simulated_microscopes
 
 plotting.use_book_style()
 store = Artifacts(artifacts)
+microscopes = list(simulated_microscopes(store))
 _ = torch.manual_seed(0)
 # %% [markdown]
 # ## One encoder, four levels
@@ -115,7 +116,7 @@ table.style.format("{:,.0f}", na_rep="")
 
 # %%
 dataset = datasets.Dataset(
-    store.path(names.series_name("validation", "non_aberrated"))
+    store.path(names.series_name("validation", microscopes[-1]))
 )
 series = dataset[0]
 trios = sparsity.midpoint_trios(len(series), rate=6, offset=0)
@@ -141,7 +142,7 @@ plotting.say(
 #
 # $$ s = \frac{\lVert f_a - f_b \rVert}{\lVert \nabla \tfrac12 (f_a + f_b) \rVert} , $$ (displacement)
 #
-# in pixels. Here is the error of the midpoint, in the same unit of the gradient, for all validation particles, both
+# in pixels. Here is the error of the midpoint, in the same unit of the gradient, for all validation particles, all
 # microscopes and every rate:
 
 
@@ -160,7 +161,7 @@ def errors_of_linear(series, rate):
 
 # %% tags=["hide-input"]
 errors = {}
-for microscope in MICROSCOPES:
+for microscope in microscopes:
     data = datasets.Dataset(
         store.path(names.series_name("validation", microscope))
     )
@@ -343,12 +344,50 @@ plotting.show(
 # the position of an atom matters more than its exact grey value, which is why the term is there. Both terms are absolute,
 # though. Errors at large gaps are a hundred times those at small gaps, so a network for all rates learns from the large
 # gaps alone. [Chapter 5](05_training.ipynb) trains with a loss that gives every rate equal weight.
+
+# %% [markdown]
+# ## Take away
+#
+# - TSGNet warps both frames, blends them and adds a residual; untrained, ours is linear interpolation.
+# - A correction should grow with the motion. A particle is transparent, so no flow per pixel is exact.
+#
+# ## Check yourself
+#
+# **1.** Why can no flow describe a tilted particle exactly?
+#
+# ```{dropdown} Answer 1
+# It is transparent: one pixel contains atoms above and below the axis, which move in opposite directions.
+# ```
+#
+# **2.** What does the untrained network of this chapter predict?
+#
+# ```{dropdown} Answer 2
+# Linear interpolation: its flows and residual are zero and its mask weights the frames by time.
+# ```
+#
+# **3.** The error of linear interpolation is of second order in the displacement. What happens to it when the gap halves?
+#
+# ```{dropdown} Answer 3
+# It falls to about a quarter, while the displacement is small.
+# ```
+#
+# **4.** What is the residual for?
+#
+# ```{dropdown} Answer 4
+# For what motion can't explain, such as two atoms that meet between the frames.
+# ```
+#
+# **5.** Which loss punishes a shift by a pixel more than a wrong brightness?
+#
+# ```{dropdown} Answer 5
+# The census distance, which compares each pixel with its neighbours.
+# ```
 #
 # ## Exercises
 #
-# 1. *One flow per pixel.* Extend the two-atom example to three measured frames. Does the cubic spline through them find the crossing?
+# 1. *One flow per pixel.* Give the two-atom example four measured frames, 30° apart and then 5° apart, and put a cubic spline
+#    through them (`scipy.interpolate.CubicSpline`). When does it find the crossing?
 # 2. *Ablation.* Fix the flows at zero (only residual and mask remain) and train as in Chapter 5. How much of the gain is left?
+#    A forward hook on each decoder can zero the first four channels of its output.
 #
-# ```{dropdown} Hint for 2
-# Register a forward hook on each decoder that zeroes the first four channels of its output.
-# ```
+# Try first; then compare with the [solutions](10_solutions.ipynb), which were run for these pages.

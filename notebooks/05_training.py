@@ -20,7 +20,7 @@
 #
 # The network sees two measured frames and a time, and learns from the true frame in between. Rate, offset and time are
 # drawn anew for each sample, so one model learns all gaps at once. A short training shows how this works. The curves of the
-# long training follow; later chapters use its network.
+# long trainings follow; later chapters use the shipped network *small*.
 #
 # | | |
 # |---|---|
@@ -38,21 +38,25 @@ crop_px = 48
 loss = "gain"
 learning_rate = 1.0e-3
 validate_every = 20
+accelerator = "auto"
+devices = 1
+precision = "auto"
 seed = 1
 
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import torch
 
 from tsg_core import training
-from tsg_core.microscope import MICROSCOPES
 from tsg_core.model import TSGNet, shipped
 from tsg_core.simulation import datasets
 from tsgbook import chapters as names
 from tsgbook.artifacts import Artifacts
 from tsgbook.experiments.summary import with_interval
 from tsgbook.figures import plotting
+from tsgbook.simulated import simulated_microscopes
 
 plotting.use_book_style()
 store = Artifacts(artifacts)
@@ -61,7 +65,7 @@ store = Artifacts(artifacts)
 def all_series(split):
     return [
         s
-        for m in MICROSCOPES
+        for m in simulated_microscopes(store)
         for s in datasets.Dataset(store.path(names.series_name(split, m)))
     ]
 
@@ -72,7 +76,7 @@ training_series, validation_series = (
 )
 plotting.say(
     f"{len(training_series)} training series and {len(validation_series)} "
-    "validation series, both microscopes together."
+    "validation series, all microscopes together."
 )
 
 # %% [markdown]
@@ -126,6 +130,9 @@ plotting.show(
 #
 # You can interrupt the training at any time. The checkpoint holds the optimiser, the averaged weights and the state of the
 # random numbers, and the next run continues from there, with the same result.
+#
+# `accelerator` ("cpu", "cuda") and `precision` ("32-true", "bf16-mixed", "16-mixed") are those of Lightning Fabric: "auto" takes
+# a GPU if there is one, and bfloat16 for the convolutions if the processor supports it.
 
 # %%
 settings = training.TrainingSettings(
@@ -135,6 +142,7 @@ settings = training.TrainingSettings(
     loss=loss,
     learning_rate=learning_rate,
     validate_every=validate_every,
+    precision=precision,
     seed=seed,
 )
 architecture = {
@@ -146,13 +154,30 @@ architecture = {
 
 
 # %%
-def train_network(folder, *, series, validation, settings, architecture):
+on_gpu = torch.cuda.is_available() and accelerator in (
+    "auto",
+    "cuda",
+    "gpu",
+)
+plotting.say(
+    f"Trained on: {torch.cuda.get_device_name() if on_gpu else 'the CPU'}, "
+    f"{torch.get_num_threads()} thread(s) for what stays on the CPU; "
+    f"accelerator `{accelerator}`, precision `{precision}`."
+)
+
+# %%
+
+
+def train_network(
+    folder, *, series, validation, settings, architecture, **where
+):
     training.train(
         series,
         validation=validation,
         settings=settings,
         folder=folder,
         model=TSGNet(**architecture),
+        **where,
     )
 
 
@@ -164,6 +189,8 @@ store.make(
         "validation": validation_series,
         "settings": settings,
         "architecture": architecture,
+        "accelerator": accelerator,
+        "devices": devices,
     },
 )
 history = pd.read_csv(store.path(names.TSGNET) / "history.csv")
@@ -231,19 +258,93 @@ training_curves(history, "The short training of this run")
 plotting.say("This run: " + sentence(history))
 
 # %% [markdown]
+# ### Several devices
+#
+# Several GPUs, or several processes on a CPU, train together by *distributed data parallel* (DDP): each holds a copy of the
+# network and sees a part of every batch, and their gradients are averaged before each step. Every process must start the same
+# program, which a notebook is not; so the parameter `devices` stays 1 here, and trainings by several devices are scripts:
+#
+# ```bash
+# tsg train --recipe published --devices 2
+# ```
+#
+# Two processes on this computer's CPU show that the sum is the same: three steps of a tiny network, by one process and by two.
+# The samples of a step depend on the seed alone, so both see the same batches.
+
+# %% tags=["hide-input"]
+SCRIPT = """
+import sys
+from tsg_core.microscope import NON_ABERRATED
+from tsg_core.model import TSGNet
+from tsg_core.simulation import simulate_tilt_series
+from tsg_core.structures import training_particles
+from tsg_core.training import TrainingSettings, train
+import torch
+folder, devices = sys.argv[1], int(sys.argv[2])
+(particle,) = training_particles(1, seed=1, diameter_A=(7, 10))
+options = {"tilt_deg": range(-60, 61, 10), "shape": 16, "field_of_view_A": 14.4}
+series = [simulate_tilt_series(particle, microscope=NON_ABERRATED, **options)]
+settings = TrainingSettings(n_steps=3, batch_size=4, crop_px=16, max_rate=2, validate_every=3, precision="32-true")
+torch.manual_seed(1)
+model = TSGNet(channels=(4, 6, 8, 10), linear_start=True)
+train(series, validation=series, settings=settings, folder=folder, model=model, accelerator="cpu", devices=devices)
+"""
+
+# %% tags=["hide-input"]
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from safetensors.torch import load_file
+
+from tsgbook.profiles import find_root
+
+
+def weights_by(n_processes):
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder) / "train.py"
+        script.write_text(SCRIPT)
+        command = [
+            sys.executable,
+            str(script),
+            f"{folder}/out",
+            str(n_processes),
+        ]
+        done = subprocess.run(
+            command, capture_output=True, text=True, cwd=find_root()
+        )
+        if done.returncode:
+            raise RuntimeError(done.stderr[-2000:])
+        return load_file(f"{folder}/out/model.safetensors")
+
+
+# %% tags=["hide-input"]
+alone, together = weights_by(1), weights_by(2)
+apart = max(
+    float((alone[name] - together[name]).abs().max()) for name in alone
+)
+largest = max(float(w.abs().max()) for w in alone.values())
+assert apart < 1e-3 * largest
+plotting.say(
+    f"After three steps the largest difference of any weight is {apart:.1e}, where the largest weight is {largest:.2f}."
+)
+
+# %% [markdown]
 # The weights that did best on the validation particles are kept. Choosing them with the test set would make the test set
 # part of the training.
 #
-# ## The shipped network
+# ## The shipped networks
 #
-# A useful network needs more particles, pixel sizes and steps than a chapter can wait for. The book ships one that was trained beforehand with
+# A useful network needs more particles, pixel sizes and steps than a chapter can wait for. The book ships networks that were
+# trained beforehand: *small*, which later chapters use as `tsgnet`, and *published*, which has the size of the paper's.
 #
 # ```bash
 # tsg train --recipe small
 # ```
 #
-# which resumes after every interruption and ends with the same weights. The recipe, the weights, the curves and a model card
-# are in `tsg_core/model/weights`. These are the curves of that training:
+# trains the first anew; it resumes after every interruption and ends with the same weights. Recipes, weights, curves and model
+# cards are in `tsg_core/model/weights`. These are the curves of the trainings:
 
 # %% tags=["hide-input"]
 for name in shipped.shipped():
@@ -300,15 +401,51 @@ for name in shipped.shipped():
 # %% [markdown]
 # These particles selected the step whose weights were kept, so the numbers are slightly too good.
 # [Chapter 6](06_prediction.ipynb) uses other elements and other shapes.
+
+# %% [markdown]
+# ## Take away
+#
+# - A loss relative to linear interpolation gives small gaps the same weight as large ones.
+# - Choose with the validation set; the dashed line of linear interpolation is what a network must beat.
+#
+# ## Check yourself
+#
+# **1.** Why is everything divided by the brightest *measured* pixel, and not by that of the target?
+#
+# ```{dropdown} Answer 1
+# In use the target is missing. A scale taken from it would tell the network something that it cannot know.
+# ```
+#
+# **2.** What does a value of −1 of the gain loss mean?
+#
+# ```{dropdown} Answer 2
+# The squared error is $e^{-1}$ of that of linear interpolation: a gain of 4.3 dB.
+# ```
+#
+# **3.** The training loss falls, but the validation PSNR does not rise. What happens?
+#
+# ```{dropdown} Answer 3
+# The network learns its training particles by heart, or learns what does not help at the rates of the validation.
+# ```
+#
+# **4.** Why are the numbers of the shipped network on its validation particles slightly too good?
+#
+# ```{dropdown} Answer 4
+# These particles chose the step whose weights were kept.
+# ```
+#
+# **5.** Which mirror image of a tilt series needs the two outer frames to change places to stay exact even with channelling?
+#
+# ```{dropdown} Answer 5
+# The one of the columns (x): the mirrored object turns the other way.
+# ```
 #
 # ## Exercises
 #
-# 1. *Is the exchange needed?* Mirror columns *without* exchanging the outer frames. Is that still a tilt series of some object? Of which one?
-# 2. *One rate.* Train on rate 6 only. Compare its validation PSNR at rates 3, 6 and 12 with that of the model for all rates.
+# 1. *Is the exchange needed?* Mirror columns *without* exchanging the outer frames. Is that still a tilt series of some
+#    object? Of which one? What does `channelling=True` change?
+# 2. *One rate.* Train on rate 6 only: `TrainingSettings(min_rate=6, max_rate=6, midpoint=1.0, ...)` draws no other samples.
+#    Compare the gain over linear at rates 3, 6 and 12 with that of the network for all rates.
 # 3. *Which loss?* Train once with `loss="published"` and once with `loss="gain"`, and compare the gain at rates 1 and 12.
 #
-# ```{dropdown} Solution of 1
-# It is. The mirrored column is $-(x\cos\theta + z\sin\theta) = (-x)\cos\theta + (-z)\sin\theta$: the object rotated by half a
-# turn about the tilt axis, at the same tilts. An image that is a plain sum over atoms can't tell front from back, so both
-# kinds of mirror are allowed. With channelling, entrance and exit differ, and only one of them remains exact.
-# ```
+# Try first; then compare with the [solutions](10_solutions.ipynb), which were run for these pages.

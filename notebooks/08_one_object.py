@@ -62,6 +62,7 @@ from ase.cluster import Icosahedron
 from scipy.fft import dctn
 from scipy.ndimage import gaussian_filter
 
+# %% tags=["hide-input"]
 from tsg_core import evaluation
 from tsg_core.errors import TsgError
 from tsg_core.evaluation import atom_peaks
@@ -1005,31 +1006,54 @@ for (microscope, with_atoms), of_both in gains.groupby(
 #
 # Whatever the method: judge it by frames off its own model, not by frames on it. And a prediction without a stated uncertainty
 # is a guess.
+
+# %% [markdown]
+# ## Take away
+#
+# - All frames show one object. A method that uses this beats one that looks at two neighbours.
+# - What the object misses must be carried over, and only as far as it persists.
+# - Ask of every fitted atom whether the frames agree on it, and of every stated interval whether it holds.
+#
+# ## Check yourself
+#
+# **1.** What do `reprojection` and linear interpolation assume about frames that are not neighbours?
+#
+# ```{dropdown} Answer 1
+# Reprojection: they show the same object and help. Linear: nothing, it ignores them.
+# ```
+#
+# **2.** Why can a spline through the residuals be worse than their mean?
+#
+# ```{dropdown} Answer 2
+# It follows values that the next frame has forgotten, and adds their noise.
+# ```
+#
+# **3.** A fit finds more atoms than there are. Which question separates true from invented ones?
+#
+# ```{dropdown} Answer 3
+# Do the single frames agree on it? For noise their answers scatter around zero.
+# ```
+#
+# **4.** Which method would you trust first with a large smooth object in ten frames?
+#
+# ```{dropdown} Answer 4
+# `reprojection`: it needs projections of one object, and neither atoms nor training.
+# ```
+#
+# **5.** Only 70 % of the pixels lie in the stated 90 % intervals. What follows?
+#
+# ```{dropdown} Answer 5
+# The intervals are too narrow: the method is less sure than it says.
+# ```
 #
 # ## Exercises
 #
-# 1. *A fairer crime.* The two columns show different particles. Simulate the particle of the first table with the incoherent engine
-#    (`simulation.simulate_tilt_series(reference_series.reference_atoms(name), ...)`, the same angles and pixels) and score it. How much of the difference is the model's?
-# 2. *Halo.* The ray at $\alpha$ lands $C_s \alpha^3$ from the focus. How far is that at 25 mrad and 100 µm, and how far apart in the halo are two rays that differ by 3°?
-# 3. *Trust the interval?* Subtract `auto`'s frames from the true ones, divide by its standard deviations, and draw the histogram.
-#    Is it normal? Where in the frames are the tails?
+# 1. *A fairer crime.* The two columns show different particles. Simulate the particle of the first table with the incoherent
+#    engine (`simulation.simulate_tilt_series(multislice_series.reference_atoms(name), ...)`, the same angles and pixels) and
+#    score it. How much of the difference is the model's?
+# 2. *Halo.* The ray at $\alpha$ lands $C_s \alpha^3$ from the focus. How far is that at 25 mrad and 100 µm? Can two rays of
+#    one beam differ by 3°?
+# 3. *Trust the interval?* Subtract the frames of `choice.predict_automatically` from the true ones, divide by its standard
+#    deviations, and draw the histogram. Is it normal? Where in the frames are the tails?
 #
-# ```{dropdown} Solution of 1
-# `simulate_tilt_series(reference_atoms(name), microscope=MICROSCOPES["non_aberrated"], tilt_deg=series.tilt_deg, shape=series.frames.shape[1:],
-# field_of_view_A=reference_series.FIELD_OF_VIEW_A)`, then `off_model.spacing_case` and `off_model.method_scores`. Everything except the forward model is now the same, so the whole
-# difference between the two scores comes from the model. With `channelling=True` the simulation includes the term that `atoms`
-# fits, and the crime is complete.
-# ```
-#
-# ```{dropdown} Solution of 2
-# $C_s \alpha^3$ = 10⁶ Å × 0.025³ ≈ 15.6 Å. Three degrees are 52 mrad, more than the whole opening of 50 mrad: no ray in one frame
-# has a partner in the other at the same angle to the crystal. The halos are maps of neighbouring pieces of the rocking curve,
-# without overlap. What still correlates at 3° above is due to waves: diffraction blurs the piece that a ray maps, and a
-# reflection has a width of its own.
-# ```
-#
-# ```{dropdown} Solution of 3
-# `found = automatic.predict_automatically(measured, tilt_deg=targets.tilt_deg)`, then `(targets.frames - found.frames) / found.sigma`. The middle is narrower and the tails are longer than
-# those of a normal distribution: most pixels are empty and easy, and the few hard ones lie on bright columns. The scale is set so
-# that the intervals contain 90 % of the left-out pixels, which does not make other levels right.
-# ```
+# Try first; then compare with the [solutions](10_solutions.ipynb), which were run for these pages.

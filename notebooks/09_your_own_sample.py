@@ -27,6 +27,7 @@
 # |---|---|
 # | **You need** | nothing for a first reading; for your own sample a tilt series in [a known format](../book/formats.md), with its angles |
 # | **You learn** | what to look at before any computation; what alignment does; how to judge a method without knowing the truth |
+# | **Next** | the [solutions](10_solutions.ipynb) of all exercises, or [another crystal](../book/another_crystal.md) |
 #
 # The same from a terminal:
 #
@@ -113,7 +114,8 @@ plotting.show(
 warnings = checks.warnings_of(raw)
 plotting.say(
     "\n".join(f"- {warning}" for warning in warnings)
-    or "Nothing calls for care at once."
+    or "No single frame calls for care. What happens *between* frames, such as drift, is "
+    "for the eye: see the centre of mass on the sheet."
 )
 
 # %% [markdown]
@@ -548,14 +550,54 @@ if needle_file is not None:
 #   once with an object of known handedness.
 # - An object that leaves the frames at some tilts, or a film that fills them, cannot be aligned as well as the shipped one.
 #   The sentence on the alignment says when this is in doubt.
+
+# %% [markdown]
+# ## Take away
+#
+# - Look first; prepare and align next; only then ask whether prediction helps *this* series.
+# - Left-out frames answer that without the truth.
+# - Keep measured and predicted frames apart, and know the sign of your angles.
+#
+# ## Check yourself
+#
+# **1.** Why are hot pixels replaced first?
+#
+# ```{dropdown} Answer 1
+# While each is a single pixel: shifting and binning would smear it over its neighbours.
+# ```
+#
+# **2.** How can you judge a method without the truth?
+#
+# ```{dropdown} Answer 2
+# Leave measured frames out, predict them from the others, and compare.
+# ```
+#
+# **3.** Left-out frames have twice the spacing of the series. What must be corrected?
+#
+# ```{dropdown} Answer 3
+# The error: it is extrapolated to the real spacing, from the errors at twice and at four times the spacing.
+# ```
+#
+# **4.** Which number shows that the angles have the wrong sign?
+#
+# ```{dropdown} Answer 4
+# None: you get the mirror image. You must know your microscope, or look at an object of known handedness.
+# ```
+#
+# **5.** Does a predicted frame add information?
+#
+# ```{dropdown} Answer 5
+# No: it adds assumptions. Keep the flags that tell measured from predicted frames.
+# ```
 #
 # ## Exercises
 #
-# 1. *No alignment.* Set `alignment=None` in the settings. Which method suffers most in the leave-out table, and which is not
-#    affected?
+# 1. *No alignment.* Set `alignment=None` in the settings. Which method suffers most in the leave-out table?
 # 2. *A simpler alignment.* Import `AlignmentSettings` from `tsg_core.preparation.alignment` and use
-#    `AlignmentSettings(method="correlation")`. How large are the errors of the shifts along and across the tilt axis, and why
-#    do they differ?
-# 3. *The wrong sign.* Set `flip_angles=True`. Which of the numbers above change?
-# 4. *All methods.* Set `candidates = []`. Which method gets the largest weight, and does the order of the table agree with the
-#    errors against the truth?
+#    `AlignmentSettings(method="correlation")`. How large are the errors of the shifts along and across the tilt axis, compared with
+#    those of the full alignment, and why do the errors of a correlation add up?
+# 3. *The wrong sign.* Set `flip_angles=True`. Which of the numbers that need no truth change?
+# 4. *All methods.* Let more methods compete: `candidates = ["linear", "cubic", "reprojection", "kriging"]`. Does the order of
+#    the table agree with the errors against the truth? (An empty list means all methods, which takes minutes.)
+#
+# Try first; then compare with the [solutions](10_solutions.ipynb), which were run for these pages.

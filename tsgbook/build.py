@@ -1,23 +1,32 @@
 """Building the book: pages and executed chapters are staged in one folder, built and published whole."""
 
+import copy
 import os
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import nbformat
+import yaml
 
 from tsg_core.errors import TsgError
 
 from .chapters import CHAPTERS
 from .notebook import INJECTED, tags
 from .pages import for_pages, without_bars
+from .status import PLACE, recorded_durations, status_tables, with_cost
 
 ROOT = Path(__file__).resolve().parent.parent
 STATIC = Path("book") / "_static"
 DOWNLOADS = "downloads"  # in the stage: the notebooks that the pages offer
+SERVICES = {
+    "notebook_interface": "jupyterlab",
+    "binderhub_url": "https://mybinder.org",
+    "colab_url": "https://colab.research.google.com",
+}
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -63,17 +72,40 @@ def stage_book(*, profile: str, artifacts: str | Path, stage: Path) -> Path:
     shutil.copytree(ROOT / "book", stage / "book")
     for table in (stage / "book" / "speed").glob("*.txt"):
         table.write_text(without_bars(table.read_text(encoding="utf-8")), encoding="utf-8")
-    for name in ("_config.yml", "_toc.yml"):
-        shutil.copy(ROOT / name, stage / name)
+    shutil.copy(ROOT / "_toc.yml", stage / "_toc.yml")
+    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    (stage / "_config.yml").write_text(yaml.safe_dump(with_launch_buttons(config), sort_keys=False), encoding="utf-8")
     pages, downloads = stage / "notebooks", stage / DOWNLOADS
     pages.mkdir()
     downloads.mkdir()
+    recorded_s, records = recorded_durations(ROOT / "book" / "results"), []
     for path in notebooks:
-        notebook = _for_readers(path)
+        notebook = with_cost(_for_readers(path), recorded_s=recorded_s.get(path.stem))
+        records.append(notebook.metadata.get("tsg", {}))
         nbformat.write(notebook, downloads / path.name)
         page = for_pages(notebook, name=path.stem, pictures=pages / "figures", data=stage / STATIC / "figures")
         nbformat.write(page, pages / path.name)
+    status = stage / "book" / "status.md"
+    status.write_text(status.read_text(encoding="utf-8").replace(PLACE, status_tables(records)), encoding="utf-8")
     return stage
+
+
+def with_launch_buttons(config: dict[str, Any]) -> dict[str, Any]:
+    """The configuration with buttons for Binder and Colab on the chapters, if `repository` holds a `url`.
+
+    They are links, which load nothing before a reader follows them.
+    """
+    repository = config.get("repository") or {}
+    if not repository.get("url"):
+        return config
+    config = copy.deepcopy(config)
+    config["sphinx"]["config"]["html_theme_options"] |= {
+        "repository_url": repository["url"],
+        "repository_branch": repository.get("branch", "main"),
+        "path_to_docs": "",
+        "launch_buttons": SERVICES,
+    }
+    return config
 
 
 def _for_readers(source: Path) -> nbformat.NotebookNode:

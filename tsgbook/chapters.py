@@ -8,6 +8,7 @@ from tsg_core.errors import TsgError
 TRAINING_PARTICLES = "training_particles.extxyz"
 VALIDATION_PARTICLES = "validation_particles.extxyz"
 TEST_PARTICLES = "test_particles.extxyz"
+SIMULATED_MICROSCOPES = "microscopes.yaml"
 TSGNET = "tsgnet"
 FRAME_METRICS = "frame_metrics"
 VOLUME_METRICS = "volume_metrics"
@@ -45,7 +46,7 @@ CHAPTERS = (
     ),
     Chapter(
         name="02_simulation",
-        makes=tuple(series_name(split, "*") for split in ("training", "validation", "test")),
+        makes=(SIMULATED_MICROSCOPES, *(series_name(split, "*") for split in ("training", "validation", "test"))),
         needs=("01_structures",),
     ),
     Chapter(name="03_sparsity", needs=("02_simulation",)),
@@ -59,6 +60,7 @@ CHAPTERS = (
     ),
     Chapter(name="08_one_object", makes=(OFF_MODEL_METRICS, OBJECT_VOLUMES, OBJECT_DOSE), needs=("02_simulation",)),
     Chapter(name="09_your_own_sample", makes=(OWN_SAMPLE,)),
+    Chapter(name="10_solutions"),
 )
 
 

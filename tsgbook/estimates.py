@@ -6,7 +6,6 @@ from typing import Any
 
 from rich.filesize import decimal
 
-from tsg_core.microscope import MICROSCOPES
 from tsg_core.samples.multislice_frames import multislice_s_per_A2
 from tsg_core.tools.digests import read_json
 
@@ -28,9 +27,9 @@ def estimate(profile: Profile, *, root: Path) -> str:
     source, stamps = _last_run(root, first=profile.name)
     work = work_of(profile.parameters)
     times = _times(profile.parameters, stamps, Artifacts(root / "artifacts" / source)) if stamps else {}
-    rows = [(c.name, work[c.name][0] if c.name in work else "", _time(times.get(c.name))) for c in CHAPTERS]
+    rows = [(c.name, work[c.name][0] if c.name in work else "", time_in_words(times.get(c.name))) for c in CHAPTERS]
     all_s = sum(seconds or 0 for seconds in times.values()) if times else None
-    rows = [("chapter", "work", "time"), *rows, ("all", "", _time(all_s))]
+    rows = [("chapter", "work", "time"), *rows, ("all", "", time_in_words(all_s))]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [f"{name:{widths[0]}}  {text:{widths[1]}}  {time}" for name, text, time in rows]
     scaled = f"Times are scaled from the last run of {source} on this machine: as if on its processors alone."
@@ -48,7 +47,8 @@ def work_of(parameters: Parameters) -> dict[str, tuple[str, float]]:
     one_object = parameters["08_one_object"]
     n_px, n_tilt = frames["n_pixels"], round(180 / frames["tilt_step_deg"]) + 1
     n_particles = sum(structures[f"n_{split}"] for split in ("training", "validation", "test"))
-    n_frames, n_test_series = n_particles * len(MICROSCOPES) * n_tilt, structures["n_test"] * len(MICROSCOPES)
+    n_microscopes = len(frames["microscopes"])
+    n_frames, n_test_series = n_particles * n_microscopes * n_tilt, structures["n_test"] * n_microscopes
 
     n_steps, batch, crop_px = training["n_steps"], training["batch_size"], training["crop_px"]
     per_px = sum(channels**2 / 4**level for level, channels in enumerate(training["channels"]))
@@ -62,7 +62,7 @@ def work_of(parameters: Parameters) -> dict[str, tuple[str, float]]:
     fills = {gap: (1 if gap == 2 else 2) * len(volumes["mix_methods"]) for gap in gaps}  # gap 2 lacks midpoints alone
     n_volumes = n_test_series * (1 + sum(min(volumes["n_offsets"], gap) * (1 + fills[gap]) for gap in gaps))
     of_doses = sum(1 + (len(volumes["dose_methods"]) if gap > 1 else 0) for gap in volumes["dose_gaps"])
-    n_volumes += len(volumes["total_doses_per_A2"]) * len(MICROSCOPES) * volumes["dose_particles"] * of_doses
+    n_volumes += len(volumes["total_doses_per_A2"]) * n_microscopes * volumes["dose_particles"] * of_doses
     n_updates = n_volumes * n_tilt * volumes["n_iterations"]
 
     n_test = min(one_object["n_test_particles"], structures["n_test"])
@@ -106,7 +106,7 @@ def _times(
     return times
 
 
-def _time(seconds: float | None) -> str:
+def time_in_words(seconds: float | None) -> str:
     if seconds is None:
         return "?"
     return next((f"{seconds / unit:.3g} {name}" for unit, name in TIMES if seconds >= 2 * unit), f"{seconds:.0f} s")

@@ -29,12 +29,13 @@ def execute(
     progress_file: Path,
     on_cell: Callable[[str], None] = lambda cell_id: None,
     on_tick: Callable[[], None] = lambda: None,
+    watch: Callable[[int], None] = lambda pid: None,
 ) -> NotebookNode:
     """Execute the notebook with these parameters in `folder`; `output` holds its current state after every cell.
 
-    `on_cell(id)` is called when a cell begins, `on_tick()` several times a second. Ctrl-C interrupts the cell, ends the
-    kernel and raises KeyboardInterrupt. Raises TsgError if a cell raises (a TsgError of a cell is passed on) or the
-    kernel dies.
+    `on_cell(id)` is called when a cell begins, `on_tick()` and `watch(pid of the kernel)` several times a second.
+    Ctrl-C interrupts the cell, ends the kernel and raises KeyboardInterrupt. Raises TsgError if a cell raises (that
+    of a cell is passed on) or the kernel dies.
     """
     import papermill
     from jupyter_client import AsyncKernelManager
@@ -66,6 +67,8 @@ def execute(
         try:
             while not wait([executed], _POLL_s).done:
                 on_tick()
+                if (pid := getattr(kernel.provisioner, "pid", None)) is not None:
+                    watch(pid)
             return executed.result()
         except KeyboardInterrupt:
             if kernel.has_kernel:

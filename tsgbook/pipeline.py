@@ -21,6 +21,7 @@ from .display import Display
 from .execution import execute
 from .notebook import in_step, modules_of, parameter_defaults, places, read_chapter, source_digest, write_executed
 from .profiles import Profile, find_root
+from .status import PeakMemory, device, git_state
 
 RESULTS = "the recorded results"
 
@@ -138,7 +139,7 @@ class Run:
         so_far, stamp_path = (self.executed / f"{chapter.name}.{suffix}" for suffix in ("failed.ipynb", "json"))
         outside = {key: str(path) for key, path in self._outside(chapter).items()}
         artifacts = self.folder.relative_to(self.root).as_posix()
-        cells = places(source)
+        cells, memory = places(source), PeakMemory()
         self.executed.mkdir(parents=True, exist_ok=True)
         remove(stamp_path)
         recipe, began, started = self._recipe(chapter), datetime.now(UTC), time.perf_counter()
@@ -155,6 +156,7 @@ class Run:
                 progress_file=display.progress_file,
                 on_cell=on_cell,
                 on_tick=display.tick,
+                watch=memory.look,
             )
         except KeyboardInterrupt:
             remove(so_far)
@@ -173,6 +175,9 @@ class Run:
             "chapter": chapter.name,
             "duration_s": round(seconds + sum(sidecar["duration_s"] for sidecar in reused), 1),
             "made": began.isoformat(timespec="seconds"),
+            "peak_memory_bytes": memory.bytes,
+            "git": git_state(self.root),
+            "device": device(),
             "versions": package_versions(),
         }
         write_executed(notebook, self.executed / f"{chapter.name}.ipynb", root=self.root, record=record)

@@ -9,10 +9,11 @@ from urllib.parse import unquote, urlsplit
 
 import nbformat
 import pytest
+import yaml
 from book_pages import Tags, pages_in_toc
 
 from tsg_core.errors import TsgError
-from tsgbook.build import ROOT, stage_book
+from tsgbook.build import ROOT, SERVICES, stage_book, with_launch_buttons
 from tsgbook.chapters import CHAPTERS
 from tsgbook.sphinx_hooks import read_as_markdown
 
@@ -157,6 +158,26 @@ def test_staging_brings_everything_and_no_paths(executed, tmp_path):
         assert list(stage.glob(page + ".*")), page
     assert (stage / "book/_static/plotly-gl3d.min.js").stat().st_size > 1e6
     assert "someone" not in (stage / f"notebooks/{CHAPTERS[0].name}.ipynb").read_text()
+
+
+def test_the_page_on_the_run_lists_every_chapter(executed, tmp_path):
+    for chapter in CHAPTERS:
+        path = executed / "tiny" / "executed" / f"{chapter.name}.ipynb"
+        notebook = nbformat.read(path, as_version=4)
+        notebook.metadata["tsg"] = {"chapter": chapter.name, "profile": "tiny", "duration_s": 61.0, "git": "abc"}
+        nbformat.write(notebook, path)
+    text = (stage_book(profile="tiny", artifacts=executed, stage=tmp_path / "stage") / "book/status.md").read_text()
+    assert all(f"| {chapter.name} | tiny |" in text for chapter in CHAPTERS)
+    assert "<!--" not in text
+
+
+def test_buttons_for_services_need_the_address_of_the_repository():
+    config = yaml.safe_load((ROOT / "_config.yml").read_text())
+    assert with_launch_buttons(config) == config
+    there = {**config, "repository": {"url": "https://example.org/a/b", "branch": "dev"}}
+    options = with_launch_buttons(there)["sphinx"]["config"]["html_theme_options"]
+    assert options["launch_buttons"] == SERVICES and options["repository_branch"] == "dev"
+    assert config["sphinx"]["config"]["html_theme_options"]["launch_buttons"] == {}  # not changed in place
 
 
 def test_a_chapter_that_was_not_run_is_named(executed, tmp_path):

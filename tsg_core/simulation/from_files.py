@@ -1,6 +1,7 @@
 """A structure and a microscope from your own files, ready for simulation."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -36,14 +37,10 @@ def particle_from(
     structure without a diameter, a diameter for any other structure, and a sphere with no atoms or too many.
     """
     path = existing(path)
-    check_locations(path)
-    with readable(path):
-        images = ase.io.read(path, index=":", format=FORMATS.get(path.suffix.lower()))
-    if not images or not len(images[-1]):
-        raise TsgError(f"{path} holds no atoms")
-    if len(images) > 1:
-        say(f"{path.name} holds {len(images)} structures: the last one is taken.")
-    atoms = without_impossible_cell(images[-1], say)
+    last, n_structures = _last_structure(path)
+    if n_structures > 1:
+        say(f"{path.name} holds {n_structures} structures: the last one is taken.")
+    atoms = without_impossible_cell(last, say)
     check_atoms(atoms, path)
     whole, n_endless = unwrapped(atoms)
     if n_endless and diameter_A is None:
@@ -65,6 +62,44 @@ def particle_from(
     return Atoms(atoms.get_chemical_symbols(), positions=positions)
 
 
+def particles_from(
+    path: str | Path,
+    n: int,
+    *,
+    diameter_A: tuple[float, float],
+    seed: int = 0,
+    say: Callable[[str], None] = lambda sentence: None,
+) -> list[Atoms]:
+    """`n` particles of one file for a study: spheres cut out of a crystal, or the particle that the file holds.
+
+    The diameters of the spheres are spread evenly over `diameter_A`, from small to large. `Atoms.info` holds `name`,
+    `shape` and `element`, which is the formula of an alloy. Raises TsgError as `particle_from` does, and for n < 1.
+    """
+    if n < 1:
+        raise TsgError(f"n={n} particles were asked for; at least one is needed")
+    path = existing(path)
+    low_A, high_A = diameter_A
+    endless = is_endless(path)
+    particles = []
+    for k in range(n):
+        wanted_A = low_A + (high_A - low_A) * (k + 0.5) / n
+        atoms = particle_from(
+            path, diameter_A=wanted_A if endless else None, seed=seed + k, say=say if k == 0 else lambda _: None
+        )
+        symbols = atoms.get_chemical_symbols()
+        formula = "".join(dict.fromkeys(symbols))
+        atoms.info = {"name": f"{formula} {path.stem} {len(atoms)}", "shape": path.stem, "element": formula}
+        particles.append(atoms)
+    return particles
+
+
+def is_endless(path: str | Path) -> bool:
+    """Whether the last structure in a file goes on without an end: a crystal, a slab or a wire."""
+    atoms = without_impossible_cell(_last_structure(existing(path))[0], lambda sentence: None)
+    check_atoms(atoms, path)
+    return bool(unwrapped(atoms)[1])
+
+
 def field_of_view_of(atoms: Atoms, microscope: Microscope) -> float:
     """Edge in A of a frame that holds the particle at every tilt, with room for half of the probe's current."""
     return MARGIN * max(bounding_diameter_A(atoms), 5.0) + 2 * probe_radius_A(microscope, fraction=0.5)
@@ -82,16 +117,61 @@ def microscope_from(name: str) -> Microscope:
         raise TsgError(f"--microscope {name} must be {', '.join(MICROSCOPES)}, or a YAML file of a microscope's fields")
     with readable(existing(path)):
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    known = [field.name for field in fields(Microscope)]
-    if not isinstance(content, dict) or not set(content) <= set(known):
-        wrong = ", ".join(sorted(set(map(str, content)) - set(known))) if isinstance(content, dict) else "no fields"
-        raise TsgError(f"{path} holds {wrong}; a microscope has {', '.join(known)}")
-    if "convergence_mrad" not in content:
-        raise TsgError(f"{path} lacks convergence_mrad, which a microscope needs")
+    if not isinstance(content, dict):
+        raise TsgError(f"{path} holds no fields; a microscope has {', '.join(f.name for f in fields(Microscope))}")
     for field, value in content.items():
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise TsgError(f"{path}: {field}: {value!r} is not a number")
+    return _microscope_of(content, where=str(path))
+
+
+def microscopes_from(texts: Sequence[str]) -> dict[str, Microscope]:
+    """Microscopes by name; each text is one of `microscope.MICROSCOPES`, or "NAME: FIELD=NUMBER, FIELD=NUMBER".
+
+    Raises TsgError for a text of another form, a name used twice or unfit for a file name, and as `Microscope` does.
+    """
+    found: dict[str, Microscope] = {}
+    for text in texts:
+        name, colon, numbers = (part.strip() for part in str(text).partition(":"))
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in found:
+            raise TsgError(f"microscopes holds {text!r}; each needs a name of its own of a-z, 0-9 and _")
+        if not colon:
+            if name not in MICROSCOPES:
+                raise TsgError(
+                    f"microscopes holds {text!r}; choose of {', '.join(MICROSCOPES)}, "
+                    f"or give numbers: '{name}: convergence_mrad=30, Cs_um=5'"
+                )
+            found[name] = MICROSCOPES[name]
+            continue
+        pairs = [pair.partition("=") for pair in numbers.split(",")]
+        try:
+            content = {key.strip(): float(value) for key, _, value in pairs}
+        except ValueError:
+            raise TsgError(f"microscopes holds {text!r}; write it as '{name}: convergence_mrad=30, Cs_um=5'") from None
+        found[name] = _microscope_of(content, where=f"microscopes holds {text!r}, which")
+    if not found:
+        raise TsgError(f"microscopes is empty; name at least one: {', '.join(MICROSCOPES)}")
+    return found
+
+
+def _microscope_of(content: dict, *, where: str) -> Microscope:
+    known = [field.name for field in fields(Microscope)]
+    if not set(content) <= set(known):
+        wrong = ", ".join(sorted(set(map(str, content)) - set(known)))
+        raise TsgError(f"{where} holds {wrong}; a microscope has {', '.join(known)}")
+    if "convergence_mrad" not in content:
+        raise TsgError(f"{where} lacks convergence_mrad, which a microscope needs")
     return Microscope(**content)
+
+
+def _last_structure(path: Path) -> tuple[Atoms, int]:
+    """The last structure in a file that ASE reads, and how many the file holds."""
+    check_locations(path)
+    with readable(path):
+        images = ase.io.read(path, index=":", format=FORMATS.get(path.suffix.lower()))
+    if not images or not len(images[-1]):
+        raise TsgError(f"{path} holds no atoms")
+    return images[-1], len(images)
 
 
 def _sphere(atoms: Atoms, path: Path, diameter_A: float) -> Atoms:

@@ -1,10 +1,12 @@
 """Nanoparticles built with ASE. The test particles have other shapes and other elements than the training particles."""
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 from ase import Atoms
 from ase.cluster import Decahedron, FaceCenteredCubic, Icosahedron, Octahedron
+from ase.data import atomic_numbers, reference_states
 from scipy.spatial.transform import Rotation
 
 from ..errors import TsgError
@@ -23,25 +25,51 @@ _TRAINING_CANDIDATES = {
 _TEST_CANDIDATES = {
     "fcc": [(FaceCenteredCubic, (FCC_SURFACES, layers)) for layers in itertools.product(range(2, 11), repeat=3)],
 }
+_CANDIDATES = _TRAINING_CANDIDATES | _TEST_CANDIDATES
+SHAPES = tuple(_CANDIDATES)
 
 
-def training_particles(n: int, *, seed: int, diameter_A: tuple[float, float] = (20.0, 60.0)) -> list[Atoms]:
+def training_particles(
+    n: int, *, seed: int, diameter_A: tuple[float, float] = (20.0, 60.0), without: Sequence[str] = ()
+) -> list[Atoms]:
     """Icosahedra, decahedra and octahedra of Pt, Ag, Au and Cu in about equal numbers, centred at the origin.
 
-    `diameter_A` bounds the diameter of the sphere around each particle. `Atoms.info` holds `name`, `shape`, `element`.
-    Raises TsgError for n < 1, and if no particle of one kind has such a diameter.
+    `diameter_A` bounds the diameter of the sphere around each particle; elements in `without`, those of the test, are
+    left out. `Atoms.info` holds `name`, `shape`, `element`.
+    Raises TsgError for n < 1, if no particle of one kind has such a diameter, and if no element is left.
     """
-    kinds = [(shape, element) for element in TRAINING_ELEMENTS for shape in _TRAINING_CANDIDATES]
-    return _particles(n, kinds, _TRAINING_CANDIDATES, seed=seed, diameter_A=diameter_A)
+    elements = [element for element in TRAINING_ELEMENTS if element not in without]
+    if not elements:
+        raise TsgError(f"the test holds {', '.join(TRAINING_ELEMENTS)}, which leaves no element to train with")
+    kinds = [(shape, element) for element in elements for shape in _TRAINING_CANDIDATES]
+    return _particles(n, kinds, seed=seed, diameter_A=diameter_A)
 
 
-def test_particles(n: int, *, seed: int, diameter_A: tuple[float, float] = (20.0, 60.0)) -> list[Atoms]:
+def test_particles(
+    n: int,
+    *,
+    seed: int,
+    diameter_A: tuple[float, float] = (20.0, 60.0),
+    elements: Sequence[str] = TEST_ELEMENTS,
+    shapes: Sequence[str] = ("fcc",),
+) -> list[Atoms]:
     """Truncated fcc polyhedra of Yb, Ir, Xe and Al: elements and shapes that training never sees.
 
-    Parameters, `Atoms.info` and errors are those of `training_particles`.
+    Other `elements`, with an fcc lattice, and other `SHAPES` may be named. The other parameters, `Atoms.info` and
+    errors are those of `training_particles`; raises TsgError for an element or a shape that it cannot build, too.
     """
-    kinds = [("fcc", element) for element in TEST_ELEMENTS]
-    return _particles(n, kinds, _TEST_CANDIDATES, seed=seed, diameter_A=diameter_A)
+    for shape in shapes:
+        if shape not in SHAPES:
+            raise TsgError(f"shapes holds {shape!r}; choose of {', '.join(SHAPES)}")
+    for element in elements:
+        state = reference_states[atomic_numbers[element]] if element in atomic_numbers else None
+        if state is None or state.get("symmetry") != "fcc":
+            what = "no chemical element" if element not in atomic_numbers else "an element without an fcc lattice"
+            raise TsgError(f"elements holds {element!r}, {what}; give other crystals as a file, by structure_path")
+    if not (len(elements) and len(shapes)):
+        raise TsgError("elements and shapes must each hold at least one name")
+    kinds = [(shape, element) for element in elements for shape in shapes]
+    return _particles(n, kinds, seed=seed, diameter_A=diameter_A)
 
 
 setattr(test_particles, "__test__", False)  # noqa: B010  # pytest: a function of the library, not a test
@@ -61,15 +89,13 @@ def bounding_diameter_A(atoms: Atoms) -> float:
     return 2 * float(np.linalg.norm(atoms.positions - atoms.positions.mean(axis=0), axis=1).max())
 
 
-def _particles(
-    n: int, kinds: list[tuple[str, str]], candidates: dict, *, seed: int, diameter_A: tuple[float, float]
-) -> list[Atoms]:
+def _particles(n: int, kinds: list[tuple[str, str]], *, seed: int, diameter_A: tuple[float, float]) -> list[Atoms]:
     if n < 1:
         raise TsgError(f"n={n} particles were asked for; at least one is needed")
     rng = np.random.default_rng(seed)
     # draw every kind once, in random order, before any kind repeats: small sets are mixed, too
     order = [kinds[k] for _ in range(-(-n // len(kinds))) for k in rng.permutation(len(kinds))][:n]
-    return [_draw(shape, element, candidates[shape], rng=rng, diameter_A=diameter_A) for shape, element in order]
+    return [_draw(shape, element, _CANDIDATES[shape], rng=rng, diameter_A=diameter_A) for shape, element in order]
 
 
 def _draw(
