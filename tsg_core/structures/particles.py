@@ -25,7 +25,7 @@ _TRAINING_CANDIDATES = {
 _TEST_CANDIDATES = {
     "fcc": [(FaceCenteredCubic, (FCC_SURFACES, layers)) for layers in itertools.product(range(2, 11), repeat=3)],
 }
-_CANDIDATES = _TRAINING_CANDIDATES | _TEST_CANDIDATES
+_CANDIDATES: dict[str, list] = {**_TRAINING_CANDIDATES, **_TEST_CANDIDATES}
 SHAPES = tuple(_CANDIDATES)
 
 
