@@ -15,17 +15,17 @@ TRAINING_ELEMENTS = ("Pt", "Ag", "Au", "Cu")
 TEST_ELEMENTS = ("Yb", "Ir", "Xe", "Al")
 FCC_SURFACES = [(1, 0, 0), (1, 1, 0), (1, 1, 1)]
 
-_TRAINING_CANDIDATES = {
+_TRAINING_CANDIDATES: dict[str, list] = {
     "icosahedron": [(Icosahedron, (shells,)) for shells in range(2, 14)],
     "decahedron": [(Decahedron, (p, q, r)) for p in range(2, 11) for q in range(1, 5) for r in range(0, 3)],
     "octahedron": [
         (Octahedron, (length, cutoff)) for length in range(3, 20) for cutoff in range(0, (length - 1) // 2 + 1)
     ],
 }
-_TEST_CANDIDATES = {
+_TEST_CANDIDATES: dict[str, list] = {
     "fcc": [(FaceCenteredCubic, (FCC_SURFACES, layers)) for layers in itertools.product(range(2, 11), repeat=3)],
 }
-_CANDIDATES: dict[str, list] = {**_TRAINING_CANDIDATES, **_TEST_CANDIDATES}
+_CANDIDATES = _TRAINING_CANDIDATES | _TEST_CANDIDATES
 SHAPES = tuple(_CANDIDATES)
 
 
@@ -99,7 +99,7 @@ def _particles(n: int, kinds: list[tuple[str, str]], *, seed: int, diameter_A: t
 
 
 def _draw(
-    shape: str, element: str, candidates: dict, *, rng: np.random.Generator, diameter_A: tuple[float, float]
+    shape: str, element: str, candidates: list, *, rng: np.random.Generator, diameter_A: tuple[float, float]
 ) -> Atoms:
     low_A, high_A = diameter_A
     for k in rng.permutation(len(candidates)):
