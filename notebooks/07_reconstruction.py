@@ -676,6 +676,11 @@ plotting.say(
 )
 
 # %% [markdown]
+# For a series of your own, `tsg densify --extrapolate` predicts frames beyond the measured range by the methods that fit an object,
+# and says what to expect of them by predicting frames left out at both *ends* of the series. `tsg show` states the wedge of a
+# recording.
+
+# %% [markdown]
 # ## The same dose, spread differently
 #
 # So far, leaving out a frame only lost information. In an experiment it also saves *dose*: a sample bears a limited number
