@@ -16,6 +16,7 @@ from ..artifacts import Artifacts
 from ..experiments.frames_and_volumes import read_table
 from ..experiments.summary import gain_over, over_particles
 from . import plotting
+from .shown import png_of
 
 RATE = 6
 METHODS = ("linear", "tsgnet", "reprojection")
@@ -36,8 +37,7 @@ def write_overview(store: Artifacts, path: Path) -> Path:
     _gains(figure.add_subplot(axes[1, 4].get_gridspec()[1, 4:]), store)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replaced_when_whole(path, overwrite=True) as (partial,):
-        figure.savefig(partial, format="png", dpi=130)
-    plt.close(figure)
+        partial.write_bytes(png_of(figure, dpi=130, tight=False))
     return path
 
 

@@ -87,15 +87,17 @@ def _display(bundle: dict, caption: str, *, alt: str) -> None:
     display(Markdown(caption), metadata={NOTE: {"repeated": True}})
 
 
-def _png(figure: Figure) -> str:
-    """The figure in 256 colours, which halves what a page loads."""
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=figure.dpi, bbox_inches="tight")
+def png_of(figure: Figure, *, dpi: float | None = None, tight: bool = True) -> bytes:
+    """The figure as a PNG of 256 colours, less than half of what a page would load otherwise; closes it."""
+    drawn, reduced = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=dpi or figure.dpi, bbox_inches="tight" if tight else None)
     plt.close(figure)
-    reduced = Image.open(drawn).convert("RGB").quantize(256, dither=Image.Dither.NONE)
-    buffer = io.BytesIO()
-    reduced.save(buffer, format="PNG", optimize=True)
-    return base64.b64encode(buffer.getvalue()).decode()
+    Image.open(drawn).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(reduced, format="PNG", optimize=True)
+    return reduced.getvalue()
+
+
+def _png(figure: Figure) -> str:
+    return base64.b64encode(png_of(figure)).decode()
 
 
 def _jpeg(picture: np.ndarray) -> str:
