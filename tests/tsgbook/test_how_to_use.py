@@ -5,13 +5,18 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from itertools import pairwise
 
 import ase.io
 import nbformat
 import pytest
+import yaml
 from ase.spacegroup import crystal
 from conftest import ROOT
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
 from tsg_core.errors import TsgError
 from tsgbook.artifacts import Artifacts
@@ -107,3 +112,28 @@ def test_a_chapter_by_hand_says_in_one_line_what_is_missing(tmp_path):
     (error,) = failed
     assert error.ename == TsgError.__name__ and "\n" not in error.evalue
     assert "test_particles.extxyz is missing; chapter 01_structures makes it: tsg run" in error.evalue
+
+
+def test_the_conda_environment_asks_for_what_the_package_offers():
+    """As far as this can be told without conda: Python, extras, and the file of constraints."""
+    wanted = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    (python,) = [item.split("=")[1] for item in wanted if isinstance(item, str) and item.startswith("python=")]
+    assert SpecifierSet(project["requires-python"]).contains(f"{python}.5")
+    (by_pip,) = [item["pip"] for item in wanted if isinstance(item, dict)]
+    options = dict(line.split(maxsplit=1) for line in by_pip)
+    assert (ROOT / options["-c"]).is_file()
+    extras = options["-e"].removeprefix(".[").removesuffix("]").split(",")
+    assert set(extras) <= project["optional-dependencies"].keys()
+
+
+def test_what_is_installed_beside_the_package_is_pinned():
+    """Every package of the extras lies in the file of constraints, at a version that the extra allows."""
+    pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line)
+    pinned = {canonicalize_name(name): version for name, version in pins.items()}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for extra in ("book", "test", "lab"):
+        for text in project["optional-dependencies"][extra]:
+            requirement = Requirement(text)
+            version = pinned.get(canonicalize_name(requirement.name))
+            assert version and requirement.specifier.contains(version), f"{extra}: {text} is pinned at {version}"
