@@ -1,13 +1,16 @@
 """Frames beyond the measured range: refused unless asked for, by methods with an object, with errors that grow."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from phantoms import spot_series
+from phantoms import film, spot_series
 
 from tsg_core.errors import TsgError
 from tsg_core.interpolation import densify, densify_with_uncertainty
-from tsg_core.interpolation.beyond import BEYOND, distance_deg, edge_folds
+from tsg_core.interpolation.beyond import BEYOND, distance_deg, edge_folds, predict_beyond
 from tsg_core.interpolation.uncertainty import coverage
+from tsg_core.reconstruction.extent import Extent
 
 FULL = spot_series(np.arange(-90.0, 91.0, 5.0))
 INSIDE = np.abs(FULL.tilt_deg) <= 60
@@ -99,6 +102,14 @@ def test_ends_are_left_out_on_one_side_as_far_as_the_targets_lie():
     for kept, out in folds:
         assert len(kept) + len(out) == 21 and (out.min() > kept.max() or out.max() < kept.min())
     assert max(len(out) for _, out in edge_folds(measured_deg, np.array([-90.0]))) == 5  # a quarter at most
+
+
+def test_of_a_film_the_verdict_says_that_unseen_parts_come_into_the_frames(found):
+    measured = film(np.arange(-40.0, 41, 10), n_x=20)
+    measured = replace(measured, metadata={"extent": Extent(thickness_A=12.0)})
+    beyond = predict_beyond(measured, tilt_deg=np.array([50.0]), methods=["reprojection"])
+    assert beyond.extended and "show parts of it that no measured frame shows" in beyond.verdict
+    assert not found.beyond.extended and "no measured frame" not in found.beyond.verdict
 
 
 @pytest.mark.parametrize(

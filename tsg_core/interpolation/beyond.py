@@ -14,6 +14,7 @@ import pandas as pd
 
 from ..errors import TsgError
 from ..evaluation.metrics import psnr_dB
+from ..reconstruction.extent import extent_of
 from ..tilt_series import TiltSeries
 from .choice import blended_frame
 from .fitted_series import FittedSeries
@@ -39,6 +40,7 @@ class Beyond:
     table          a row a method: `left_out_psnr_dB` at the typical distance tested, the `power` of the distance with
                    which its squared error grows, the `weight` at the farthest target, or the `reason` why it fails
     tested_deg     the largest distance from the kept frames at which left-out frames were predicted
+    extended       whether the object goes on outside the frames
     """
 
     frames: np.ndarray
@@ -47,6 +49,7 @@ class Beyond:
     range_deg: tuple[float, float]
     table: pd.DataFrame
     tested_deg: float
+    extended: bool
 
     @property
     def farthest_deg(self) -> float:
@@ -63,6 +66,10 @@ class Beyond:
             said += (
                 f"; frames up to {self.farthest_deg:.3g} deg away are farther than that could be tested, and their "
                 "standard deviations rest on how the errors grow"
+            )
+        if self.extended:
+            said += (
+                "; the object goes on outside the frames, so that these show parts of it that no measured frame shows"
             )
         return said
 
@@ -151,6 +158,7 @@ def predict_beyond(
         range_deg=range_deg,
         table=_table(series, trend, tuple(predicted), failed, trend.blend(farthest)[0]),
         tested_deg=float(left_out.spacing_deg.max()),
+        extended=extent_of(series) is not None,
     )
 
 
