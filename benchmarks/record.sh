@@ -39,4 +39,5 @@ record verdicts verdicts.py
 record atoms atoms.py speed
 record atoms atoms.py fit
 record elements elements.py
+record dynamical dynamical.py --particle "W 65, bcc" --microscope aberrated --spacing 24 --targets 3
 record atom_limits atom_limits.py --ship

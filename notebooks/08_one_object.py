@@ -480,7 +480,7 @@ plotting.say(
 )
 
 # %% [markdown]
-# The wide probe carries little of what tells elements apart, and neighbours in the periodic table scatter almost alike. If you
+# The weights tell elements to about a tenth of the atomic number, and neighbours in the periodic table scatter almost alike. If you
 # know the elements, name them: `tsg densify --elements Cu,Au`, or `densify(series, ..., elements=("Cu", "Au"))`.
 #
 # ## Off their own model, and on it

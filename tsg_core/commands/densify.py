@@ -151,7 +151,7 @@ def _say_cost(series, *, n_wanted: int) -> None:
 
     n_frames = len(series) + n_wanted + sum(len(out) for _, out, _ in folds(len(series)))
     minutes = seconds_in_field(series, n_frames=n_frames) / 60
-    click.echo(f"multislice of the atoms: {n_frames} frames, up to {max(1, round(minutes))} minutes on one core")
+    click.echo(f"multislice of the atoms: {n_frames} frames, up to {max(1, round(minutes))} min on one core")
 
 
 def _write_report(outputs: _Outputs, found, series, *, kept, source: Path) -> None:

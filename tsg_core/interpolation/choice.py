@@ -9,6 +9,7 @@ import pandas as pd
 
 from ..errors import TsgError
 from ..evaluation.metrics import psnr_dB
+from ..reconstruction.extent import extent_of
 from ..tilt_series import TiltSeries, microscope_of
 from .fitted_series import FittedSeries
 from .large_series import AFFORDABLE_px, hand_back_memory, is_large, judged_part, judged_rows
@@ -126,9 +127,9 @@ def choose(
     `predict_by(method, series, tilt_deg)` replaces `methods.predict` to cache predictions or show progress.
     Raises TsgError for an unknown method, and if none of the methods applies.
     """
+    series = FittedSeries.of(series)
     candidates = candidates_of(series, checkpoint) if methods is None else methods
     _check_methods(candidates)
-    series = FittedSeries.of(series)
     rows, part = judged_rows(series), judged_part(series)
     left_out, applying, failed = leave_out(part, candidates, predict_by or partial(predict, checkpoint=checkpoint))
     if left_out is None and len(series) > 2:
@@ -162,6 +163,7 @@ def choose(
 def candidates_of(series: TiltSeries, checkpoint=None) -> tuple[str, ...]:
     """`CANDIDATES` without those that would take long for a series of this size.
 
+    Multislice sees only the atoms inside the frames, so it is no candidate for an object that goes on outside them.
     TSGNet is left out if there is no network, and if a band of rows is judged: it needs several hundred rows.
     """
     from ..model.shipped import shipped
@@ -170,7 +172,7 @@ def candidates_of(series: TiltSeries, checkpoint=None) -> tuple[str, ...]:
     missing = set() if there else {"tsgnet"}
     if series.frames.size > AFFORDABLE_px:
         missing |= {"atoms", "dynamical"}
-    elif not _multislice_is_affordable(series):
+    elif not _multislice_is_affordable(series) or extent_of(series) is not None:
         missing.add("dynamical")
     return tuple(method for method in CANDIDATES if method not in missing)
 

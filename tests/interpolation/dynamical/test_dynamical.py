@@ -10,6 +10,7 @@ from scipy.spatial import cKDTree
 
 from tsg_core.errors import TsgError
 from tsg_core.interpolation.atoms.fit import NotAtoms
+from tsg_core.interpolation.choice import candidates_of
 from tsg_core.interpolation.densify import with_elements
 from tsg_core.interpolation.dynamical import multislice_atoms
 from tsg_core.interpolation.dynamical.multislice_atoms import MultisliceAtoms
@@ -116,6 +117,13 @@ def test_what_cannot_be_computed_is_said_in_one_line(truth, series):
     huge.atoms.positions *= 20
     with pytest.raises(TsgError, match=r"multislice of 13 atoms in a box of \d+ x \d+ A at 2 tilts would take about"):
         huge.frames(BETWEEN_deg)
+
+
+def test_auto_tries_it_only_where_it_takes_minutes(truth):
+    measured = truth[1]
+    assert "dynamical" in candidates_of(measured)
+    assert "dynamical" not in candidates_of(replace(measured, metadata={}))
+    assert "dynamical" not in candidates_of(replace(measured, pixel_size_A=0.9))  # a field of 32 A
 
 
 def spots_without_microscope(series):

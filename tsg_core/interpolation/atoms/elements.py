@@ -162,7 +162,7 @@ def rescaled(elements: Elements, gains: np.ndarray, microscope: Microscope) -> E
 
 def _nearest_remark(names: tuple[str, ...]) -> str:
     found = ", ".join(f"{name} (Z = {atomic_numbers[name]})" for name in dict.fromkeys(names))
-    return f"elements are those of the nearest cross-sections, {found}, give or take a few in Z; name them to be sure"
+    return f"elements are those of the nearest cross-sections, {found}, to about a tenth of Z; name them to be sure"
 
 
 def _nearest(weight_A2: float, microscope: Microscope) -> str:
