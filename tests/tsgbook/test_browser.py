@@ -21,6 +21,7 @@ UNDRAWN = "figure:is(.tsg-plotly, .tsg-slider):not(.tsg-drawn), .plotly-graph-di
 # 3D figures are drawn by WebGL, in software where there is no graphics card
 CHROMIUM_OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--enable-unsafe-swiftshader"]
 TEXT_BYTES, CHAPTER_BYTES = 1.5e6, 4e6  # what a page may load, scrolled to its end
+PATIENCE_ms = 180_000  # a busy machine draws slowly; how fast is not what these tests ask
 TABLES = ".bd-article table:not(.indextable, .modindextable, .field-list)"
 # how far each table reaches beyond the box that scrolls it, and whether its first column stays where it is
 BESIDE_THEIR_BOX = """tables => tables.filter(t => t.offsetParent).map(table => {
@@ -90,6 +91,7 @@ def visit(request, browser, address):
     name, width = request.param
     context = browser.new_context(viewport={"width": width, "height": 900})
     page = context.new_page()
+    page.set_default_timeout(PATIENCE_ms)
     found = Visit(name, width, page)
 
     def within(route):
@@ -113,7 +115,7 @@ def visit(request, browser, address):
     for figure in page.locator("figure:is(.tsg-plotly, .tsg-slider)").all():
         figure.scroll_into_view_if_needed()
     with contextlib.suppress(sync_api.TimeoutError):
-        page.wait_for_function(f"!document.querySelector('{UNDRAWN}')", timeout=30_000)
+        page.wait_for_function(f"!document.querySelector('{UNDRAWN}')", timeout=PATIENCE_ms)
     page.evaluate("window.scrollTo(0, 0)")
     yield found
     context.close()
