@@ -23,20 +23,22 @@ def series_of(volume, tilt_deg=TILT_deg, **geometry):
     return TiltSeries(project(volume, tilt_deg=tilt_deg, **geometry), tilt_deg, 0.5)
 
 
-def film(tilt_deg, *, n_y=10, n_x=40, thickness_px=24, per_px3=0.004, sigma_px=1.6, noise=0.0, seed=0):
+def film(tilt_deg, *, n_y=10, n_x=40, thickness_px=24, per_px3=0.004, sigma_px=1.6, noise=0.0, seed=0, shift_px=None):
     """A series of a film of random Gaussian spots, which goes on outside the frames in all directions but z.
 
-    No voxels are in it: every spot is drawn where `geometry.rotate_about_y` says.
+    No voxels are in it: every spot is drawn where `geometry.rotate_about_y` says, displaced by `shift_px` (n_tilt, 2)
+    along y and x.
     """
     rng = np.random.default_rng(seed)
     reach = np.array([6 * n_x, n_y + 8 * sigma_px, thickness_px])
     x, y, z = rng.uniform(-reach / 2, reach / 2, (int(per_px3 * reach.prod()), 3)).T
     tilt = np.deg2rad(np.asarray(tilt_deg, float))[:, None]
     column, _ = rotate_about_y(x, z, np.cos(tilt), np.sin(tilt))
-    weights = rng.uniform(0.5, 1.5, len(x))
+    along, across = np.zeros((2, len(tilt), 1)) if shift_px is None else np.asarray(shift_px).T[..., None]
+    weights, column, row = rng.uniform(0.5, 1.5, len(x)), column + across, y + along
     along_x = np.exp(-((pixel_centres_A(n_x, pixel_size_A=1.0) - column[..., None]) ** 2) / (2 * sigma_px**2))
-    along_y = np.exp(-((pixel_centres_A(n_y, pixel_size_A=1.0) - y[:, None]) ** 2) / (2 * sigma_px**2))
-    frames = np.einsum("tax,ay,a->tyx", along_x, along_y, weights, optimize=True)
+    along_y = np.exp(-((pixel_centres_A(n_y, pixel_size_A=1.0) - row[..., None]) ** 2) / (2 * sigma_px**2))
+    frames = np.einsum("tax,tay,a->tyx", along_x, along_y, weights, optimize=True)
     return TiltSeries(frames + noise * frames.std() * rng.standard_normal(frames.shape), tilt_deg, 0.5)
 
 

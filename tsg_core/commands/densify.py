@@ -37,10 +37,11 @@ from .options import (
 @click.option("--extrapolate", is_flag=True, help="Predict beyond the measured range, too: --step goes on to +-90 deg.")
 @background
 @click.option("--align", is_flag=True, help="Align the frames and find the tilt axis first; they are resampled then.")
+@click.option("--fit-pose/--no-fit-pose", help="Fit shift, angle and brightness of each frame where it helps.")
 @object_size
 def densify(
     source, reading, output, overwrite, step, at, method, checkpoint, microscope, elements, extrapolate, background,
-    align, thickness_A, width_A,
+    align, fit_pose, thickness_A, width_A,
 ) -> None:  # fmt: skip
     """Predict frames that were not measured.
 
@@ -76,14 +77,16 @@ def densify(
     tilt_deg, missing_deg = _targets(series, step=step, at=at, extrapolate=extrapolate)
     check_space(output, n_bytes=2 * len(tilt_deg) * series.frames[0].nbytes)
     say_history(series)
-    series = series_with_extent(series, thickness_A=thickness_A, width_A=width_A)
+    if not fit_pose or thickness_A is not None or width_A is not None:  # misaligned frames show a wrong extent
+        series = series_with_extent(series, thickness_A=thickness_A, width_A=width_A)
     with disk_errors(f"writing {output}"):
         kept = KeptPredictions(outputs.work, series=series, checkpoint=checkpoint)
-        found = _predicted(
-            series, kept, method=method, tilt_deg=tilt_deg, missing_deg=missing_deg, extrapolate=extrapolate
-        )
+        options = {"method": method, "tilt_deg": tilt_deg, "missing_deg": missing_deg}
+        found = _predicted(series, kept, **options, extrapolate=extrapolate, fit_pose=fit_pose)
         choice, measured, beyond = found.choice, found.series.measured, found.beyond
-        _write_report(outputs, found, series, kept=kept, source=file_of(source))
+        if fit_pose:
+            click.echo(found.fitted_pose)
+        _write_report(outputs, found, found.posed if fit_pose else series, kept=kept, source=file_of(source))
         sigma = _write_series(outputs, found)
         del found  # frees as much memory as the series takes that has just been written
         _write_sigma(outputs, sigma, series, tilt_deg=tilt_deg, measured=measured)
@@ -123,7 +126,7 @@ class _Outputs:
         return self.finished / path.name
 
 
-def _predicted(series, kept, *, method: str, tilt_deg, missing_deg, extrapolate: bool):
+def _predicted(series, kept, *, method: str, tilt_deg, missing_deg, extrapolate: bool, fit_pose: bool):
     from ..interpolation.choice import candidates_of
     from ..interpolation.densify import densify_with_uncertainty
     from ..interpolation.kept import Tracked
@@ -134,7 +137,12 @@ def _predicted(series, kept, *, method: str, tilt_deg, missing_deg, extrapolate:
     try:
         with Tracked(kept, methods=methods, series=series, tilt_deg=missing_deg) as predict_by:
             found = densify_with_uncertainty(
-                series, tilt_deg=tilt_deg, methods=methods, predict_by=predict_by, extrapolate=extrapolate
+                series,
+                tilt_deg=tilt_deg,
+                methods=methods,
+                predict_by=predict_by,
+                extrapolate=extrapolate,
+                fit_pose=fit_pose,
             )
     except TsgError:  # what was asked for cannot be done: there is nothing to go on with
         kept.forget()

@@ -17,6 +17,7 @@ from .fitted_series import FittedSeries
 from .large_series import hand_back_memory, is_large
 from .leave_out import Predict
 from .methods import SINGLE_METHODS, predict
+from .posed import Posed
 
 METHODS = (*SINGLE_METHODS, "auto")  # "auto" blends the others as left-out measured frames speak for them
 
@@ -29,6 +30,7 @@ def densify(
     checkpoint: str | Path | None = None,
     elements: str | Sequence[str] | None = None,
     extrapolate: bool = False,
+    fit_pose: bool = False,
 ) -> TiltSeries:
     """The series at exactly the angles `tilt_deg` (ascending): measured frames where they exist, else predicted.
 
@@ -41,6 +43,8 @@ def densify(
     `metadata["elements"]`, or else those that the brightness of the atoms tells. Other methods ignore both.
     `extrapolate` allows angles beyond the measured range, which only methods that have an object can predict
     (`beyond.BEYOND`, and "auto" by these); see `densify_with_uncertainty` for their errors.
+    `fit_pose` predicts from frames whose shifts, angles and brightness scatter no more: `poses.fit_poses` finds them,
+    as far as left-out frames confirm it. The history says what was found.
     Raises TsgError for an unknown method, fewer than two measured frames, and targets that are not finite, do not
     ascend, or lie outside the measured range unless the method may and can extrapolate.
     """
@@ -52,16 +56,20 @@ def densify(
     missing_deg = tilt_deg[~_known(measured, tilt_deg)]
     if len(missing_deg) and method == "auto":
         return densify_with_uncertainty(
-            series, tilt_deg=tilt_deg, checkpoint=checkpoint, extrapolate=extrapolate
+            series, tilt_deg=tilt_deg, checkpoint=checkpoint, extrapolate=extrapolate, fit_pose=fit_pose
         ).series
     if not between(measured.tilt_deg, missing_deg).all():
         check_methods([method], measured.tilt_deg[[0, -1]])
     on_zero, offsets = _on_zero(measured)
     if len(missing_deg):
-        predicted = predict(method, on_zero, missing_deg, checkpoint=checkpoint)
+        posed = Posed.of(on_zero, fit_pose=fit_pose)
+        inner = between(measured.tilt_deg, missing_deg)
+        wanted_deg = np.where(inner, posed.within(missing_deg), missing_deg)
+        predicted = predict(method, posed.series, wanted_deg, checkpoint=checkpoint)
+        measured = posed.noted(measured)
     else:
         predicted = measured.frames[:0]
-    metadata = {**series.metadata, "method": method}
+    metadata = {**measured.metadata, "method": method}
     return _between_measured(measured, predicted, tilt_deg, metadata=metadata, offsets=offsets)
 
 
@@ -74,12 +82,16 @@ class Densified:
             if there are only two measured frames, since neither can be left out
     choice  what left-out frames say about the methods
     beyond  the predictions beyond the measured range; None if there are none
+    posed   the measured frames that the predictions were made from, without the scatter of their poses
+    fitted_pose  what was found about the poses, in a sentence; empty if no fit was asked for
     """
 
     series: TiltSeries
     sigma: np.ndarray | None
     choice: Choice
     beyond: Beyond | None = None
+    posed: TiltSeries | None = None
+    fitted_pose: str = ""
 
 
 def sigma_series(sigma: np.ndarray, *, tilt_deg: np.ndarray, measured: np.ndarray, pixel_size_A: float) -> TiltSeries:
@@ -98,6 +110,7 @@ def densify_with_uncertainty(
     checkpoint: str | Path | None = None,
     predict_by: Predict | None = None,
     extrapolate: bool = False,
+    fit_pose: bool = False,
 ) -> Densified:
     """`densify` by "auto", with standard deviations; the options are those of `predict_automatically`.
 
@@ -111,7 +124,8 @@ def densify_with_uncertainty(
     if len(missing_deg) == 0:
         raise TsgError("nothing is to be predicted: every target angle was measured")
     on_zero, offsets = _on_zero(measured)
-    on_zero = FittedSeries.of(on_zero)
+    posed = Posed.of(on_zero, fit_pose=fit_pose)
+    on_zero = FittedSeries.of(posed.series)
     options: dict = {"methods": methods, "checkpoint": checkpoint, "predict_by": predict_by}
     inner = between(measured.tilt_deg, missing_deg)
     frames = np.empty((len(missing_deg), *measured.frames.shape[1:]), np.float32)
@@ -123,7 +137,7 @@ def densify_with_uncertainty(
         frames[~inner] = further.frames
         sigma = _spread(further.sigma, ~inner)
     if inner.any():
-        found = predict_automatically(on_zero, tilt_deg=missing_deg[inner], **options)
+        found = predict_automatically(on_zero, tilt_deg=posed.within(missing_deg[inner]), **options)
         choice = found.choice
         if further is None:
             frames, sigma = found.frames, found.sigma
@@ -135,7 +149,8 @@ def densify_with_uncertainty(
     if is_large(measured.frames):
         hand_back_memory()
     method = "auto" if methods is None or len(methods) > 1 else methods[0]
-    metadata = {**series.metadata, "method": method, "choice": choice.summary()}
+    measured = posed.noted(measured)
+    metadata = {**measured.metadata, "method": method, "choice": choice.summary()}
     if further is not None:
         metadata["beyond"] = further.summary()
     dense = _between_measured(measured, frames, tilt_deg, metadata=metadata, offsets=offsets)
@@ -144,7 +159,9 @@ def densify_with_uncertainty(
         dense = dense.noted(
             f"{len(further.frames)} of the predicted frames lie beyond the measured range, {low:g} to {high:g} deg."
         )
-    return Densified(series=dense, sigma=sigma, choice=choice, beyond=further)
+    return Densified(
+        series=dense, sigma=sigma, choice=choice, beyond=further, posed=posed.series, fitted_pose=posed.remark
+    )
 
 
 def _spread(frames: np.ndarray, places: np.ndarray) -> np.ndarray:

@@ -120,9 +120,18 @@ def find_extent(series: TiltSeries, *, thickness_A: float | None = None, width_A
                 f"left-out frames speak against a thickness of {thickness_A:.3g} A: with {nearer_A:.3g} A they are "
                 f"predicted {10 * np.log10(least / error):.1f} dB better"
             )
-    extent = Extent(thickness_A=best, width_A=width_A, remark=remark)
-    noise = min(NOISE, key=lambda noise: search.error_with(replace(extent, noise=noise)))
-    return replace(extent, noise=noise)
+    return search.with_noise(Extent(thickness_A=best, width_A=width_A, remark=remark))
+
+
+def likely_extent(series: TiltSeries) -> Extent | None:
+    """How far the object reaches if it reaches beyond the frames, as their bright sides suggest; None otherwise.
+
+    Left-out frames choose the thickness, but do not decide whether the object is extended: misaligned ones cannot.
+    """
+    if len(series) < FEWEST or not bright_sides(series) or _wide_probe(series):
+        return None
+    search = _Search.of(series, width_A=None)
+    return search.with_noise(Extent(thickness_A=search.best_thickness_A()[0]))
 
 
 def bright_sides(series: TiltSeries) -> bool:
@@ -193,6 +202,11 @@ class _Search:
         return min(
             self.error_of(Box(n_px, n_px)), self._mean(_Search._error_non_negative), self._mean(_Search._error_linear)
         )
+
+    def with_noise(self, extent: Extent) -> Extent:
+        """The extent with the noise that gives the lowest error."""
+        noise = min(NOISE, key=lambda noise: self.error_with(replace(extent, noise=noise)))
+        return replace(extent, noise=noise)
 
     def error_with(self, extent: Extent) -> float:
         box, damping, judged = extent.box(self.series), extent.damping(self.series), (extent.n_iterations,)

@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 
 from ...errors import TsgError
 from ...microscope import Microscope
+from ...reconstruction.extent import extent_of
 from ...tilt_series import TiltSeries, microscope_of
 from ..residual import white_noise_bound
 from .errors import AtomErrors, atom_errors, least_agreement
@@ -268,9 +269,10 @@ class _Fit:
                 )
         explained = self.explained()
         if explained < LEAST_EXPLAINED:
+            outside = "; the object goes on outside the frames, where no atoms are fitted"
             raise NotAtoms(
                 f"{len(self.weights)} atoms explain {explained:.0%} of the frames' detail, less than "
-                f"{LEAST_EXPLAINED:.0%}: the atoms' method does not apply"
+                f"{LEAST_EXPLAINED:.0%}: the atoms' method does not apply{outside if extent_of(self.series) else ''}"
             )
 
     def model(self) -> AtomModel:
