@@ -14,6 +14,7 @@ from fontTools.ttLib import TTFont
 _ICON_SCRIPT = re.compile(r"\s*<(script|link)[^>]*scripts/fontawesome\.js[^>]*>(</script>)?")
 _SEARCH = re.compile(r"\s*<script[^>]*(searchtools|language_data|searchindex)\.js[^>]*></script>")
 _PARAMETERS = re.compile(r"<dl>\s*(<dd><em class=\"sig-param.*?)</dl>", re.DOTALL)
+_EMPTY_HEADER = re.compile(r"<th\b([^>]*)>(?:\s|<p>\s*</p>)*</th>")
 _UNNAMED = re.compile(r'<summary>(?=<span class="toctree-toggle")')
 _NAME = re.compile(r"\bfa-[a-z0-9-]+")
 _RULE = re.compile(r'((?:\.fa-[a-z0-9-]+:{1,2}before,?)+)\{content:"\\([0-9a-f]+)"\}')
@@ -47,6 +48,7 @@ def slim_pages(html: Path) -> None:
 def _slim(page: str, *, search: bool) -> str:
     # Sphinx writes a signature of several lines as a list of definitions without terms
     page = _PARAMETERS.sub(lambda m: re.sub(r"<(/?)dd>", r"<\1div>", f'<div class="sig-parts">{m[1]}</div>'), page)
+    page = _EMPTY_HEADER.sub(r"<td\1></td>", page)
     page = _UNNAMED.sub('<summary aria-label="Pages below this one">', _ICON_SCRIPT.sub("", page))
     return page if search else _SEARCH.sub("", page)
 
