@@ -52,9 +52,11 @@ from tsg_core.optics import channelling, probe, scattering
 from tsg_core.pictures.slices import draw_scale_bar
 from tsg_core.samples import multislice_frames
 from tsg_core.simulation import datasets, detection_matrix, noise
-from tsg_core.simulation.from_files import microscopes_from
+from tsg_core.simulation.from_files import (
+    microscopes_from,
+    write_microscopes,
+)
 from tsgbook import chapters as names
-from tsgbook import simulated
 from tsgbook.artifacts import Artifacts
 from tsgbook.figures import plotting, solids
 
@@ -749,7 +751,7 @@ for split, particle_file in SPLITS.items():
         )
 store.make(
     names.SIMULATED_MICROSCOPES,
-    simulated.write_microscopes,
+    write_microscopes,
     parameters={"microscopes": chosen_microscopes},
 )
 

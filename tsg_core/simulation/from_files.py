@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import ase.io
@@ -152,6 +152,11 @@ def microscopes_from(texts: Sequence[str]) -> dict[str, Microscope]:
     if not found:
         raise TsgError(f"microscopes is empty; name at least one: {', '.join(MICROSCOPES)}")
     return found
+
+
+def write_microscopes(path: Path, *, microscopes: dict[str, Microscope]) -> None:
+    """Write the settings of microscopes, in order, to a YAML file."""
+    path.write_text(yaml.safe_dump({name: asdict(m) for name, m in microscopes.items()}, sort_keys=False))
 
 
 def _microscope_of(content: dict, *, where: str) -> Microscope:
