@@ -163,7 +163,8 @@ def choose(
 def candidates_of(series: TiltSeries, checkpoint=None) -> tuple[str, ...]:
     """`CANDIDATES` without those that would take long for a series of this size.
 
-    Multislice sees only the atoms inside the frames, so it is no candidate for an object that goes on outside them.
+    Multislice sees only the atoms inside the frames, so it is no candidate for an object that goes on outside them, nor
+    for frames that are known to hold no dynamical scattering.
     TSGNet is left out if there is no network, and if a band of rows is judged: it needs several hundred rows.
     """
     from ..model.shipped import shipped
@@ -172,7 +173,9 @@ def candidates_of(series: TiltSeries, checkpoint=None) -> tuple[str, ...]:
     missing = set() if there else {"tsgnet"}
     if series.frames.size > AFFORDABLE_px:
         missing |= {"atoms", "dynamical"}
-    elif not _multislice_is_affordable(series) or extent_of(series) is not None:
+    elif series.metadata.get("engine") == "incoherent" or not _multislice_is_affordable(series):
+        missing.add("dynamical")
+    elif extent_of(series) is not None:
         missing.add("dynamical")
     return tuple(method for method in CANDIDATES if method not in missing)
 

@@ -123,6 +123,7 @@ def test_auto_tries_it_only_where_it_takes_minutes(truth):
     measured = truth[1]
     assert "dynamical" in candidates_of(measured)
     assert "dynamical" not in candidates_of(replace(measured, metadata={}))
+    assert "dynamical" not in candidates_of(replace(measured, metadata=measured.metadata | {"engine": "incoherent"}))
     assert "dynamical" not in candidates_of(replace(measured, pixel_size_A=0.9))  # a field of 32 A
 
 
