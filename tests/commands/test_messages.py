@@ -13,7 +13,13 @@ from tsgbook.cli import _in_options, tsg
 
 READING = ("angles", "choice", "folder", "rosetta", "series", "signals", "stored", "trust")
 SHARED = "tsg_core.commands.options"
-UNUSED = {"simulate": {f"tsg_core.formats.{module}" for module in READING}}  # of formats, it reads no series
+# `simulate` reads no series; no command draws particles; `densify` makes frames of atoms it found
+_FORMATS = {f"tsg_core.formats.{module}" for module in READING}
+_DRAWN = {"tsg_core.structures.particles"}
+_FROM_FILES = {
+    f"tsg_core.{m}" for m in ("simulation.from_files", "simulation.structure_checks", "structures.amorphous")
+}
+UNUSED = {"simulate": _FORMATS | _DRAWN, "densify": _DRAWN | _FROM_FILES}
 COMMANDS = ("show", "prepare", "tune", "densify", "reconstruct", "evaluate", "simulate")
 
 

@@ -51,11 +51,11 @@ def test_microscopes_by_name_and_by_numbers_in_order():
     ("texts", "message"),
     [
         ([], "microscopes is empty"),
-        (["perfect"], "'perfect'; choose of aberrated, non_aberrated, or give numbers"),
+        (["perfect"], "'perfect'; choose of aberrated, non_aberrated, or give numbers as in Python"),
         (["Mine: convergence_mrad=30"], "a name of its own"),
         (["../a: convergence_mrad=30"], "a name of its own"),
         (["aberrated", "aberrated"], "a name of its own"),
-        (["mine: convergence_mrad"], "write it as 'mine: convergence_mrad=30, Cs_um=5'"),
+        (["mine: convergence_mrad"], "write it as in Python: 'mine: convergence_mrad=30, Cs_um=5'"),
         (["mine: convergence=30"], "holds convergence; a microscope has convergence_mrad"),
         (["mine: Cs_um=3"], "lacks convergence_mrad"),
         (["mine: convergence_mrad=-3"], "convergence_mrad=-3.0 must be a positive number"),

@@ -173,11 +173,14 @@ def candidates_of(series: TiltSeries, checkpoint=None) -> tuple[str, ...]:
     missing = set() if there else {"tsgnet"}
     if series.frames.size > AFFORDABLE_px:
         missing |= {"atoms", "dynamical"}
-    elif series.metadata.get("engine") == "incoherent" or not _multislice_is_affordable(series):
-        missing.add("dynamical")
-    elif extent_of(series) is not None:
+    elif not _may_be_dynamical(series):
         missing.add("dynamical")
     return tuple(method for method in CANDIDATES if method not in missing)
+
+
+def _may_be_dynamical(series: TiltSeries) -> bool:
+    incoherent = series.metadata.get("engine") == "incoherent"
+    return not incoherent and _multislice_is_affordable(series) and extent_of(series) is None
 
 
 def _multislice_is_affordable(series: TiltSeries) -> bool:

@@ -231,7 +231,8 @@ def _checked_targets(tilt_deg: ArrayLike, measured_deg: np.ndarray, *, extrapola
     if len(outside) and not extrapolate:
         raise TsgError(
             f"{len(outside)} target angle(s), the first {outside[0]:g} deg, lie outside the measured range "
-            f"{low:g} to {high:g} deg; nothing is extrapolated unless you ask for it (extrapolate=True, --extrapolate)"
+            f"{low:g} to {high:g} deg; nothing is extrapolated unless you ask for it by --extrapolate"
+            " (in Python: extrapolate=True)"
         )
     if len(outside) and np.abs(outside).max() > 90 + SAME_ANGLE_deg:
         raise TsgError(

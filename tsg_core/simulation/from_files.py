@@ -139,7 +139,7 @@ def microscopes_from(texts: Sequence[str]) -> dict[str, Microscope]:
             if name not in MICROSCOPES:
                 raise TsgError(
                     f"microscopes holds {text!r}; choose of {', '.join(MICROSCOPES)}, "
-                    f"or give numbers: '{name}: convergence_mrad=30, Cs_um=5'"
+                    f"or give numbers as in Python: '{name}: convergence_mrad=30, Cs_um=5'"
                 )
             found[name] = MICROSCOPES[name]
             continue
@@ -147,7 +147,9 @@ def microscopes_from(texts: Sequence[str]) -> dict[str, Microscope]:
         try:
             content = {key.strip(): float(value) for key, _, value in pairs}
         except ValueError:
-            raise TsgError(f"microscopes holds {text!r}; write it as '{name}: convergence_mrad=30, Cs_um=5'") from None
+            raise TsgError(
+                f"microscopes holds {text!r}; write it as in Python: '{name}: convergence_mrad=30, Cs_um=5'"
+            ) from None
         found[name] = _microscope_of(content, where=f"microscopes holds {text!r}, which")
     if not found:
         raise TsgError(f"microscopes is empty; name at least one: {', '.join(MICROSCOPES)}")

@@ -70,7 +70,7 @@ def _of_crystal(element: str) -> tuple[float, float]:
         height_A = a * state["c/a"]
         return 4 / (np.sqrt(3) * a**2 * height_A), min(a, np.sqrt(a**2 / 3 + height_A**2 / 4))
     if symmetry not in ATOMS_PER_CELL:
-        raise TsgError(f"ASE knows no simple crystal of {element}; give its density_g_cm3")
+        raise TsgError(f"ASE knows no simple crystal of {element}; give its density_g_cm3 in Python")
     nearest = {"fcc": np.sqrt(0.5), "bcc": np.sqrt(0.75), "diamond": np.sqrt(3) / 4, "sc": 1.0}[symmetry]
     return ATOMS_PER_CELL[symmetry] / a**3, nearest * a
 

@@ -99,7 +99,7 @@ def checked_names(names: str | Sequence[str]) -> tuple[str, ...]:
         if name not in atomic_numbers or not 1 <= atomic_numbers[name] <= 103:
             raise TsgError(f"{name!r} is not the symbol of an element, such as Cu or Au")
     if not names:
-        raise TsgError("elements names no element; name those that the object contains, as in elements='Cu,Au'")
+        raise TsgError("elements names no element; name those of the object, such as 'Cu,Au'")
     return names
 
 
@@ -171,7 +171,7 @@ def _nearest(weight_A2: float, microscope: Microscope) -> str:
     if not logs[0] - 0.5 < np.log(weight_A2) < logs[-1] + 0.2:
         raise TsgError(
             f"atoms of weight {weight_A2:.3g} A^2 are of no element, so the frames are not fractions of the incident "
-            "beam; name the elements, as in elements='Cu,Au'"
+            "beam; name the elements, as in --elements Cu,Au (in Python: elements='Cu,Au')"
         )
     about = int(numbers[np.abs(logs - np.log(weight_A2)).argmin()])
     near = [z for z in range(about - 2, about + 3) if LIGHTEST <= z <= HEAVIEST and z not in _UNSTABLE]
