@@ -15,7 +15,7 @@ from tsg_command import one_line, tsg  # noqa: F401
         (("run", "--profile", "smok"), "no profile is called 'smok'"),
         (("run", "--set", "n_training"), "must have the form key=value"),
         (("run", "--set", "rates=[13]"), "13; each must be a whole number from 1 to 12"),
-        (("run", "--only", "10"), "no chapter is called '10'"),
+        (("run", "--only", "12"), "no chapter is called '12'"),
         (("train", "--recipe", "smal"), "no recipe is called 'smal'; there is "),
         (("train", "--recipe", "missing.yaml"), "missing.yaml does not exist"),
         (("densify", "missing.npz", "-o", "out.npz"), "missing.npz does not exist"),
