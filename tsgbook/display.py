@@ -11,6 +11,7 @@ from typing import TextIO
 from tsg_core.tools.progress import clock
 
 INTERVAL_s = 15.0  # between plain lines
+TIMES = ((365 * 86400, "years"), (86400, "days"), (3600, "h"), (60, "min"))
 
 
 class Display:
@@ -54,3 +55,9 @@ class Display:
         with suppress(OSError):
             inside = self.progress_file.read_text(encoding="utf-8")
         return f"{self.chapter}  {self.cell}  {inside}".rstrip() if self.chapter else ""
+
+
+def time_in_words(seconds: float | None) -> str:
+    if seconds is None:
+        return "?"
+    return next((f"{seconds / unit:.3g} {name}" for unit, name in TIMES if seconds >= 2 * unit), f"{seconds:.0f} s")

@@ -11,10 +11,10 @@ from tsg_core.tools.digests import read_json
 
 from .artifacts import Artifacts
 from .chapters import CHAPTERS, maker_of
+from .display import time_in_words
 from .profiles import Profile
 
 Parameters = Mapping[str, Mapping[str, Any]]
-TIMES = ((365 * 86400, "years"), (86400, "days"), (3600, "h"), (60, "min"))
 NO_RUN = "Times become known when the chapters have run once: tsg run --profile smoke"
 MULTISLICE = (
     "Frames by multislice: the shipped frames' times on two cores scaled by the field's area, a lower bound. "
@@ -104,9 +104,3 @@ def _times(
         by_multislice_s = n_frames * multislice_s_per_A2() * frames["field_of_view_A"] ** 2
         times["02_simulation"] = None if frames["engine"] == "incoherent" else by_multislice_s
     return times
-
-
-def time_in_words(seconds: float | None) -> str:
-    if seconds is None:
-        return "?"
-    return next((f"{seconds / unit:.3g} {name}" for unit, name in TIMES if seconds >= 2 * unit), f"{seconds:.0f} s")

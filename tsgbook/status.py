@@ -11,7 +11,7 @@ import pandas as pd
 import psutil
 from nbformat import NotebookNode
 
-from .estimates import time_in_words
+from .display import time_in_words
 from .notebook import code_cells
 
 WORDS_PER_MINUTE = 180  # of a text with figures and formulas
