@@ -39,3 +39,29 @@ def binned_frames(frames: np.ndarray, factor: int) -> np.ndarray:
     whole = frames[..., first_y : first_y + m_y * factor, first_x : first_x + m_x * factor]
     means = whole.reshape(*before, m_y, factor, m_x, factor).mean(axis=(-3, -1), dtype=np.float64)
     return means if frames.dtype.kind in "iub" else means.astype(frames.dtype)
+
+
+def axis_rotation(axis_deg: float) -> np.ndarray:
+    """R (2, 2), which maps (y, x) of an aligned frame to (y, x) of the recorded one."""
+    cos, sin = np.cos(np.deg2rad(axis_deg)), np.sin(np.deg2rad(axis_deg))
+    return np.array([[cos, -sin], [sin, cos]])
+
+
+def translation_of(
+    shift_px: ArrayLike, *, tilt_deg: ArrayLike, at_deg: ArrayLike | None = None, offset: bool = False
+) -> np.ndarray:
+    """The part (n_tilt, 2) of shifts along and across the axis that is equivalent to a translation of the object.
+
+    It is constant along the axis and a cos(tilt) + b sin(tilt) across it, fitted by least squares. `offset` adds a
+    constant across the axis, the displacement of the axis itself. `at_deg` evaluates it at other angles.
+    """
+    along, across = np.asarray(shift_px, float).T
+    coefficients = np.linalg.lstsq(translation_terms(tilt_deg, offset=offset), across, rcond=None)[0]
+    fitted = translation_terms(tilt_deg if at_deg is None else at_deg, offset=offset) @ coefficients
+    return np.column_stack([np.full(len(fitted), along.mean()), fitted])
+
+
+def translation_terms(tilt_deg: ArrayLike, *, offset: bool = False) -> np.ndarray:
+    """Displacements (n_tilt, 2) across the axis by a translation of 1 in x, in z; `offset` adds a column of ones."""
+    tilt = np.deg2rad(np.asarray(tilt_deg, float))
+    return np.column_stack([np.cos(tilt), np.sin(tilt), *([np.ones(len(tilt))] if offset else [])])

@@ -3,10 +3,12 @@
 from itertools import groupby
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.interpolate import CubicSpline
 from scipy.ndimage import map_coordinates
 from skimage.registration import optical_flow_ilk
 
+from ..errors import TsgError
 from ..tilt_series import SAME_ANGLE_deg, TiltSeries
 
 
@@ -59,6 +61,14 @@ def _linear_weights(measured_deg: np.ndarray, tilt_deg: np.ndarray) -> np.ndarra
     target = np.arange(len(tilt_deg))
     weights[target, lower], weights[target, lower + 1] = 1 - t, t
     return weights
+
+
+def finite_angles(tilt_deg: ArrayLike) -> np.ndarray:
+    """Angles (n,), of which one may be given alone. Raises TsgError for those that are not finite."""
+    tilt_deg = np.atleast_1d(np.asarray(tilt_deg, float))
+    if tilt_deg.ndim != 1 or not np.isfinite(tilt_deg).all():
+        raise TsgError("tilt_deg must be a list of finite angles in degrees")
+    return tilt_deg
 
 
 def between(measured_deg: np.ndarray, tilt_deg: np.ndarray) -> np.ndarray:

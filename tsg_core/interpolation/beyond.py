@@ -7,7 +7,6 @@ predicted from the rest, and compared. The logarithm of the error is fitted by a
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -16,12 +15,11 @@ from ..errors import TsgError
 from ..evaluation.metrics import psnr_dB
 from ..reconstruction.extent import extent_of
 from ..tilt_series import TiltSeries
-from .choice import blended_frame
+from .choice import blended_frame, method_table, pixel_errors
 from .fitted_series import FittedSeries
 from .large_series import judged_part
 from .leave_out import OF_OBJECT, ErrorTrend, LeftOut, Predict, error_trend
 from .methods import predict
-from .uncertainty import PixelErrors, learn_pixel_errors
 
 LEARNT_BETWEEN = frozenset({"informed"})  # it has an object, but its network has learnt frames between measured ones
 BEYOND = tuple(sorted(OF_OBJECT - LEARNT_BETWEEN))
@@ -126,7 +124,7 @@ def predict_beyond(
     Raises TsgError if none of the methods has an object or applies, and for fewer than five frames.
     """
     series, range_deg = FittedSeries.of(series), (float(series.tilt_deg[0]), float(series.tilt_deg[-1]))
-    predict_by = predict_by or partial(predict)
+    predict_by = predict_by or predict
     able = check_methods(methods, range_deg)
     left_out, applying, failed = _left_out_ends(judged_part(series), tilt_deg, able, predict_by)
     predicted = {}
@@ -136,13 +134,11 @@ def predict_beyond(
         except TsgError as error:  # although it applied to every part of the series
             failed[method] = str(error)
     if not predicted:
-        raise TsgError(
-            "no method can predict beyond the measured range: " + "; ".join(f"{m}: {why}" for m, why in failed.items())
-        )
+        raise _none_applies(failed)
     used = [applying.index(method) for method in predicted]
     left_out = replace(left_out, predicted=left_out.predicted[used])
     trend, most = _trend(left_out), DIFFERENT * float(series.frames.var(axis=0, dtype=np.float64).mean())
-    errors = _pixel_errors(left_out, trend, most)
+    errors = pixel_errors(left_out, trend, most=most)
     frames = np.empty((len(tilt_deg), *series.frames.shape[1:]), np.float32)
     sigma = np.empty_like(frames)
     for k, distance in enumerate(distance_deg(tilt_deg, range_deg)):
@@ -179,9 +175,7 @@ def _left_out_ends(
                 failed[method] = str(error)
     applying = tuple(method for method in methods if method not in failed)
     if not applying:
-        raise TsgError(
-            "no method can predict beyond the measured range: " + "; ".join(f"{m}: {why}" for m, why in failed.items())
-        )
+        raise _none_applies(failed)
     out = np.concatenate([out for _, out in parts])
     away = [distance_deg(series.tilt_deg[out], series.tilt_deg[kept[[0, -1]]]) for kept, out in parts]
     left_out = LeftOut(
@@ -192,6 +186,11 @@ def _left_out_ends(
         near=np.ones(len(out), bool),
     )
     return left_out, applying, failed
+
+
+def _none_applies(failed: dict[str, str]) -> TsgError:
+    why = "; ".join(f"{method}: {reason}" for method, reason in failed.items())
+    return TsgError(f"no method can predict beyond the measured range: {why}")
 
 
 def _trend(left_out: LeftOut) -> ErrorTrend:
@@ -205,25 +204,11 @@ def _trend(left_out: LeftOut) -> ErrorTrend:
     return replace(trend, power=power.clip(0.0, STEEPEST))
 
 
-def _pixel_errors(left_out: LeftOut, trend: ErrorTrend, most: float) -> PixelErrors:
-    def frames():
-        for k, distance in enumerate(left_out.spacing_deg):
-            weights = trend.blend(float(distance))[0]
-            expected = min(trend.blended(weights, float(distance)), most)
-            yield left_out.truth[k], *blended_frame(weights, left_out.predicted[:, k]), expected
-
-    return learn_pixel_errors(frames())
-
-
 def _table(series, trend: ErrorTrend, applying, failed, weights) -> pd.DataFrame:
     peak = max(series.intensity_scale, np.finfo(float).tiny)
-    rows = pd.DataFrame(
-        {
-            "method": applying,
-            "left_out_psnr_dB": psnr_dB(np.maximum(trend.mse, 1e-300), peak),
-            "power": trend.power,
-            "weight": weights,
-            "reason": "",
-        }
-    )
-    return pd.concat([rows, pd.DataFrame({"method": list(failed), "reason": list(failed.values())})], ignore_index=True)
+    columns = {
+        "left_out_psnr_dB": psnr_dB(np.maximum(trend.mse, 1e-300), peak),
+        "power": trend.power,
+        "weight": weights,
+    }
+    return method_table(applying, columns, failed)

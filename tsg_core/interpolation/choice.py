@@ -1,6 +1,6 @@
 """The method that best predicts the user's own measured frames, or a blend if that is better, with its uncertainty."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -101,10 +101,10 @@ def predict_automatically(
     frames = np.empty(shape, np.float32) if running is None else running.frames
     sigma = None if choice.errors is None else np.empty_like(frames) if running is None else running.squares
     for k, w in enumerate(weights):  # one frame at a time: only predictions and results are as large as the series
-        blend = (
-            blended_frame(w, [None if p is None else p[k] for p in predicted]) if running is None else running.frame(k)
-        )
-        frames[k], spread = blend
+        if running is None:
+            frames[k], spread = blended_frame(w, [None if p is None else p[k] for p in predicted])
+        else:
+            frames[k], spread = running.frame(k)
         if sigma is not None:
             sigma[k] = _sigma(choice, frames[k], spread, mse=choice.trend.blended(w, spacing_deg[k]))
     return AutomaticPrediction(frames=frames, sigma=sigma, choice=choice)
@@ -155,7 +155,7 @@ def choose(
         weights=dict(zip(applying, weights.tolist(), strict=True)),
         verdict=_verdict(method, alone, expected, weights.max(), trend.allowed == (suffices,)),
         trend=trend,
-        errors=_pixel_errors(left_out, trend),
+        errors=pixel_errors(left_out, trend),
         rows=rows,
     )
 
@@ -245,12 +245,14 @@ def _sigma(choice: Choice, frame: np.ndarray, spread: np.ndarray, *, mse: float)
     return sigma * np.float32(choice.errors.scale * np.sqrt(mse / found)) if found > 0 else sigma
 
 
-def _pixel_errors(left_out: LeftOut, trend: ErrorTrend) -> PixelErrors:
+def pixel_errors(left_out: LeftOut, trend: ErrorTrend, *, most: float = np.inf) -> PixelErrors:
+    """Where the errors of the blend lie in left-out frames; no expected squared error is above `most`."""
+
     def frames():
         for k in np.flatnonzero(left_out.near):
             spacing_deg = float(left_out.spacing_deg[k])
             weights = trend.blend(spacing_deg)[0]
-            expected = trend.blended(weights, spacing_deg)
+            expected = min(trend.blended(weights, spacing_deg), most)
             yield left_out.truth[k], *blended_frame(weights, left_out.predicted[:, k]), expected
 
     return learn_pixel_errors(frames())
@@ -258,18 +260,19 @@ def _pixel_errors(left_out: LeftOut, trend: ErrorTrend) -> PixelErrors:
 
 def _table(series, trend: ErrorTrend, applying, failed, weights, spacing_deg: float) -> pd.DataFrame:
     peak = max(series.intensity_scale, np.finfo(float).tiny)
+    columns = {
+        "left_out_mse": trend.mse,
+        "left_out_psnr_dB": psnr_dB(np.maximum(trend.mse, 1e-300), peak),
+        "power": trend.power,
+        "expected_psnr_dB": psnr_dB(np.maximum(trend.at(spacing_deg), 1e-300), peak),
+        "weight": weights,
+    }
+    return method_table(applying, columns, failed)
 
-    rows = pd.DataFrame(
-        {
-            "method": applying,
-            "left_out_mse": trend.mse,
-            "left_out_psnr_dB": psnr_dB(np.maximum(trend.mse, 1e-300), peak),
-            "power": trend.power,
-            "expected_psnr_dB": psnr_dB(np.maximum(trend.at(spacing_deg), 1e-300), peak),
-            "weight": weights,
-            "reason": "",
-        }
-    )
+
+def method_table(applying: Sequence[str], columns: Mapping[str, np.ndarray], failed: Mapping[str, str]) -> pd.DataFrame:
+    """A row for each method: numbers of those that apply, and the `reason` why others do not."""
+    rows = pd.DataFrame({"method": applying, **columns, "reason": ""})
     return pd.concat([rows, pd.DataFrame({"method": list(failed), "reason": list(failed.values())})], ignore_index=True)
 
 

@@ -12,7 +12,7 @@ from ..tilt_series import SAME_ANGLE_deg, TiltSeries
 from ..vacuum import less_offset, offset_of
 from .angles import between, nearest_frame
 from .beyond import Beyond, check_methods, predict_beyond
-from .choice import Choice, candidates_of, choose, predict_automatically
+from .choice import AutomaticPrediction, Choice, candidates_of, choose, predict_automatically
 from .fitted_series import FittedSeries
 from .large_series import hand_back_memory, is_large
 from .leave_out import Predict
@@ -126,26 +126,17 @@ def densify_with_uncertainty(
     on_zero, offsets = _on_zero(measured)
     posed = Posed.of(on_zero, fit_pose=fit_pose)
     on_zero = FittedSeries.of(posed.series)
+    methods = None if methods is None else tuple(methods)
     options: dict = {"methods": methods, "checkpoint": checkpoint, "predict_by": predict_by}
     inner = between(measured.tilt_deg, missing_deg)
-    frames = np.empty((len(missing_deg), *measured.frames.shape[1:]), np.float32)
-    sigma: np.ndarray | None = None
-    further = None
+    further = found = None
     if not inner.all():
-        able = check_methods(candidates_of(measured) if methods is None else methods, measured.tilt_deg[[0, -1]])
-        further = predict_beyond(on_zero, tilt_deg=missing_deg[~inner], methods=able, predict_by=predict_by)
-        frames[~inner] = further.frames
-        sigma = _spread(further.sigma, ~inner)
+        tried = candidates_of(on_zero) if methods is None else methods
+        further = predict_beyond(on_zero, tilt_deg=missing_deg[~inner], methods=tried, predict_by=predict_by)
     if inner.any():
         found = predict_automatically(on_zero, tilt_deg=posed.within(missing_deg[inner]), **options)
-        choice = found.choice
-        if further is None:
-            frames, sigma = found.frames, found.sigma
-        else:
-            frames[inner] = found.frames
-            sigma = None if found.sigma is None or sigma is None else sigma + _spread(found.sigma, inner)
-    else:
-        choice = choose(on_zero, **{**options, "methods": None if methods is None else tuple(methods)})
+    choice = choose(on_zero, **options) if found is None else found.choice
+    frames, sigma = _joined(found, further, inner)
     if is_large(measured.frames):
         hand_back_memory()
     method = "auto" if methods is None or len(methods) > 1 else methods[0]
@@ -164,11 +155,18 @@ def densify_with_uncertainty(
     )
 
 
-def _spread(frames: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """The frames at these of all places; 0 elsewhere."""
-    whole = np.zeros((len(places), *frames.shape[1:]), np.float32)
-    whole[places] = frames
-    return whole
+def _joined(
+    found: AutomaticPrediction | None, further: Beyond | None, inner: np.ndarray
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Frames and standard deviations in the measured range (`inner`) and beyond it, in the order of their angles."""
+    parts = [(made, where) for made, where in ((found, inner), (further, ~inner)) if made is not None]
+    if len(parts) == 1:
+        return parts[0][0].frames, parts[0][0].sigma
+    frames = np.empty((len(inner), *parts[0][0].frames.shape[1:]), np.float32)
+    sigma = np.empty_like(frames)
+    for made, where in parts:  # both state errors: where some frames lie beyond, five at least are measured
+        frames[where], sigma[where] = made.frames, made.sigma
+    return frames, sigma
 
 
 def with_elements(series: TiltSeries, names: str | Sequence[str] | None) -> TiltSeries:

@@ -144,15 +144,11 @@ def _left_out_examples(left_out: dict, measured: TiltSeries, *, method: str) -> 
 
 def _predicted_examples(found: Densified) -> str:
     series = found.series
-    predicted = np.flatnonzero(~series.measured)
+    predicted, measured = np.flatnonzero(~series.measured), np.flatnonzero(series.measured)
     rows = []
     for i in _evenly(predicted):
-        measured = np.flatnonzero(series.measured)
         upper = np.searchsorted(measured, i)
-        before, after = (
-            measured[max(upper - 1, 0)],
-            measured[min(upper, len(measured) - 1)],
-        )  # beyond the ends, one twice
+        before, after = measured[np.clip([upper - 1, upper], 0, len(measured) - 1)]  # beyond the ends, one twice
         row = [(f"{series.tilt_deg[k]:g}°, {what}", series.frames[k])
                for k, what in ((before, "measured"), (i, "predicted"), (after, "measured"))]  # fmt: skip
         if found.sigma is not None:

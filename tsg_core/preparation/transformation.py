@@ -11,14 +11,8 @@ across the axis of a cos(tilt) + b sin(tilt) only move the object by (a, b) in x
 import numpy as np
 from scipy.ndimage import affine_transform
 
-from ..geometry import tilted_positions
+from ..geometry import axis_rotation, tilted_positions, translation_of, translation_terms
 from ..tools.threads import in_threads
-
-
-def axis_rotation(axis_deg: float) -> np.ndarray:
-    """R (2, 2), which maps (y, x) of an aligned frame to (y, x) of the recorded one."""
-    cos, sin = np.cos(np.deg2rad(axis_deg)), np.sin(np.deg2rad(axis_deg))
-    return np.array([[cos, -sin], [sin, cos]])
 
 
 def recorded_positions(positions_A: np.ndarray, *, tilt_deg, shift_A: np.ndarray, axis_deg: float) -> np.ndarray:
@@ -74,18 +68,6 @@ def common_field(shape: tuple[int, int], *, shift_px: np.ndarray, axis_deg: floa
     return tuple(slice(int(a), max(int(a), int(b) + 1)) for a, b in zip(first, last, strict=True))
 
 
-def translation_of(shift_px: np.ndarray, *, tilt_deg, at_deg=None, offset: bool = False) -> np.ndarray:
-    """The part (n_tilt, 2) of shifts along and across the axis that is equivalent to a translation of the object.
-
-    It is constant along the axis and a cos(tilt) + b sin(tilt) across it, fitted by least squares. `offset` adds a
-    constant across the axis, the displacement of the axis itself. `at_deg` evaluates it at other angles.
-    """
-    along, across = np.asarray(shift_px, float).T
-    coefficients = np.linalg.lstsq(_terms(tilt_deg, offset=offset), across, rcond=None)[0]
-    fitted = _terms(tilt_deg if at_deg is None else at_deg, offset=offset) @ coefficients
-    return np.column_stack([np.full(len(fitted), along.mean()), fitted])
-
-
 def without_gauge(shift_px: np.ndarray, *, tilt_deg, axis_deg: float) -> np.ndarray:
     """Shifts (n_tilt, 2) along and across the axis, minus the part equivalent to a translation of the object."""
     shift_px = np.asarray(shift_px, float) @ axis_rotation(axis_deg)
@@ -101,12 +83,7 @@ def shift_error_px(found_px: np.ndarray, true_px: np.ndarray, *, tilt_deg, axis_
 def axis_offset_px(shift_px: np.ndarray, *, tilt_deg, axis_deg: float) -> float:
     """Common displacement of all frames across the axis: the constant in addition to a cos(tilt) + b sin(tilt)."""
     across = (np.asarray(shift_px, float) @ axis_rotation(axis_deg))[:, 1]
-    return float(np.linalg.lstsq(_terms(tilt_deg, offset=True), across, rcond=None)[0][-1])
-
-
-def _terms(tilt_deg, *, offset: bool) -> np.ndarray:
-    tilt = np.deg2rad(np.asarray(tilt_deg, float))
-    return np.column_stack([np.cos(tilt), np.sin(tilt), *([np.ones(len(tilt))] if offset else [])])
+    return float(np.linalg.lstsq(translation_terms(tilt_deg, offset=True), across, rcond=None)[0][-1])
 
 
 def _moved_whole_pixels(frame: np.ndarray, shift: np.ndarray, fill: float) -> np.ndarray:

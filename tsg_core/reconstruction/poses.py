@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.ndimage import affine_transform
 
-from ..geometry import binned_frames
+from ..geometry import axis_rotation, binned_frames, translation_of
 from ..tilt_series import TiltSeries
 from .expectation_maximisation import os_em
 from .extent import Extent, SEARCHED_px, damped_volume, extent_of, likely_extent
@@ -45,7 +45,7 @@ class Poses:
         """The series as it would have been recorded in perfect pose; pixels not recorded repeat the nearest ones."""
         frames = np.empty_like(series.frames)
         for i, (shift_y, shift_x, rotation_deg, _, gain, offset) in enumerate(self.values):
-            turn, middle = _rotation(rotation_deg), _middle(frames)
+            turn, middle = axis_rotation(rotation_deg), _middle(frames)
             start = middle + np.array([shift_y, shift_x]) - turn @ middle
             affine_transform((series.frames[i] - offset) / (1 + gain), turn, start, output=frames[i], mode="nearest")
         return replace(series, frames=frames, tilt_deg=series.tilt_deg + self.values[:, 3])
@@ -54,7 +54,7 @@ class Poses:
         """Frames (n_tilt, n_y, n_x) in perfect pose, as they are recorded in these poses."""
         recorded = np.empty_like(frames)
         for i, (shift_y, shift_x, rotation_deg, _, gain, offset) in enumerate(self.values):
-            back, middle = _rotation(rotation_deg).T, _middle(frames)
+            back, middle = axis_rotation(rotation_deg).T, _middle(frames)
             start = middle - back @ (middle + np.array([shift_y, shift_x]))
             affine_transform(frames[i], back, start, output=recorded[i], mode="nearest")
             recorded[i] = recorded[i] * (1 + gain) + offset
@@ -206,10 +206,8 @@ def _slopes(models: np.ndarray, mean: float) -> np.ndarray:
 def _without_gauge(values: np.ndarray, tilt_deg: np.ndarray) -> np.ndarray:
     """Poses without what is the same as another place, brightness or orientation of the object."""
     values = values.copy()
-    values[:, [0, 3, 4, 5]] -= values[:, [0, 3, 4, 5]].mean(axis=0)
-    tilt_rad = np.deg2rad(tilt_deg)
-    terms = np.column_stack([np.cos(tilt_rad), np.sin(tilt_rad)])
-    values[:, 1] -= terms @ np.linalg.lstsq(terms, values[:, 1], rcond=None)[0]
+    values[:, :2] -= translation_of(values[:, :2], tilt_deg=tilt_deg)
+    values[:, 3:] -= values[:, 3:].mean(axis=0)
     return values
 
 
@@ -235,11 +233,6 @@ def _gain_dB(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
     """Mean gain over frames and its standard error."""
     gain_dB = 10 * np.log10(before / after)
     return float(gain_dB.mean()), float(gain_dB.std(ddof=1) / np.sqrt(len(gain_dB)))
-
-
-def _rotation(degrees: float) -> np.ndarray:
-    cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
-    return np.array([[cos, -sin], [sin, cos]])
 
 
 def _middle(frames: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ The box must contain the particle, but not the probe. What passes beside the spe
 detector, so the incident wave is cut, smoothly, to the box: a probe twice as wide costs no more propagation.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -25,7 +26,7 @@ from ..optics.probe import source_transfer
 from ..optics.scattering import thermal_sigma_A
 from .matrix_scan import scan_spectrum
 from .plane_waves import Slices, fast_gpts, scattered, specimen_slices
-from .specimen import checked_sampling_A
+from .specimen import checked_sampling_A, reach_A
 
 FLANK_A = 2.0  # of the window, at each edge of the box
 MARGIN_A = 1.0  # between the atoms and the window's flanks
@@ -180,22 +181,27 @@ def box_of(atoms: Atoms, *, sampling_A: float) -> tuple[float, float]:
 
     The edges are whole numbers of grid points with fast transforms, so that frames at all tilts are sampled alike.
     """
-    edges_A = (2 * (reach + MARGIN_A + FLANK_A) for reach in _reach_A(atoms))
+    edges_A = (2 * (reach + MARGIN_A + FLANK_A) for reach in reach_A(atoms))
+    return on_grid(edges_A, sampling_A=sampling_A)
+
+
+def on_grid(edges_A: Iterable[float], *, sampling_A: float) -> tuple[float, float]:
+    """The edges of a box, enlarged to whole numbers of grid points with fast transforms."""
     return tuple(sampling_A * fast_gpts(edge, sampling_A=sampling_A) for edge in edges_A)
 
 
-def _reach_A(atoms: Atoms) -> tuple[float, float]:
-    x, y, z = atoms.positions.T
-    return float(np.abs(y).max()), float(np.hypot(x, z).max())
+def box_edges_A(box_A: float | tuple[float, float]) -> tuple[float, float]:
+    """Edges (y, x) of a box that is given by one edge or by both."""
+    return tuple(map(float, box_A)) if np.ndim(box_A) else (float(box_A),) * 2
 
 
 def _checked_box(box_A, atoms: Atoms) -> tuple[float, float]:
-    box_A = tuple(map(float, box_A)) if np.ndim(box_A) else (float(box_A),) * 2
-    for axis, edge_A, reach_A in zip("yx", box_A, _reach_A(atoms), strict=True):
-        if not edge_A / 2 - FLANK_A >= reach_A:
+    box_A = box_edges_A(box_A)
+    for axis, edge_A, far_A in zip("yx", box_A, reach_A(atoms), strict=True):
+        if not edge_A / 2 - FLANK_A >= far_A:
             raise TsgError(
-                f"a box of {edge_A:g} A along {axis} cuts the particle, whose atoms reach {reach_A:.1f} A from the "
-                f"tilt axis at one tilt or another; one of {2 * (reach_A + MARGIN_A + FLANK_A):.1f} A holds it"
+                f"a box of {edge_A:g} A along {axis} cuts the particle, whose atoms reach {far_A:.1f} A from the "
+                f"tilt axis at one tilt or another; one of {2 * (far_A + MARGIN_A + FLANK_A):.1f} A holds it"
             )
     return box_A
 

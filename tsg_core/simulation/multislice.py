@@ -7,8 +7,7 @@ from ..errors import TsgError
 from ..microscope import Microscope
 from ..optics.pixels import PaddedFrame
 from ..optics.probe import clear_padding_A
-from .detection_matrix import FLANK_A, detection_matrix
-from .plane_waves import fast_gpts
+from .detection_matrix import FLANK_A, box_edges_A, detection_matrix, on_grid
 from .specimen import checked_sampling_A, in_box, leaves
 
 
@@ -68,8 +67,8 @@ def _box_of_frame(frame: PaddedFrame, box_A, *, sampling_A: float) -> tuple[floa
     """Edges (y, x) of the box for a sample that goes on outside the frame; TsgError if those given are smaller."""
     least_A = tuple(n * frame.pixel_size_A + frame.padding_A + 2 * FLANK_A for n in frame.shape)
     if box_A is None:
-        return tuple(sampling_A * fast_gpts(edge, sampling_A=sampling_A) for edge in least_A)
-    box_A = tuple(map(float, box_A)) if np.ndim(box_A) else (float(box_A),) * 2
+        return on_grid(least_A, sampling_A=sampling_A)
+    box_A = box_edges_A(box_A)
     for axis, edge_A, needed_A in zip("yx", box_A, least_A, strict=True):
         if edge_A < needed_A:
             raise TsgError(

@@ -27,11 +27,17 @@ def checked_sampling_A(microscope: Microscope, sampling_A: float | None) -> floa
     return sampling_A
 
 
+def reach_A(atoms: Atoms) -> tuple[float, float]:
+    """How far (y, x) the atoms lie from the middle of the frames at one tilt or another."""
+    x, y, z = atoms.positions.T
+    return float(np.abs(y).max()), float(np.hypot(x, z).max())
+
+
 def leaves(atoms: Atoms, *, frame: PaddedFrame) -> bool:
     """Whether atoms lie outside the frame at one tilt or another, whichever tilts are asked for."""
     half_y_A, half_x_A = (n * frame.pixel_size_A / 2 for n in frame.shape)
-    x, y, z = atoms.positions.T
-    return bool(np.abs(y).max() > half_y_A or np.hypot(x, z).max() > half_x_A)
+    far_y_A, far_x_A = reach_A(atoms)
+    return far_y_A > half_y_A or far_x_A > half_x_A
 
 
 def in_box(atoms: Atoms, *, tilt_deg: float, extent_A: tuple[float, float]) -> Atoms:

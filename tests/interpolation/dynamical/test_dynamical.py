@@ -80,9 +80,9 @@ def test_elements_and_scale_are_found(truth, series):
 
 def test_no_frame_is_computed_twice(series, monkeypatch):
     made = []
-    whole = multislice_atoms.detection_matrix
+    whole = multislice_atoms.frames_of_microscopes
     monkeypatch.setattr(
-        multislice_atoms, "detection_matrix", lambda *args, **options: made.append(1) or whole(*args, **options)
+        multislice_atoms, "frames_of_microscopes", lambda *args, **options: made.append(1) or whole(*args, **options)
     )
     before = predict("dynamical", series, BETWEEN_deg)
     del made[:]
@@ -93,10 +93,10 @@ def test_no_frame_is_computed_twice(series, monkeypatch):
 def test_a_fold_computes_only_the_frames_left_out(series, monkeypatch):
     """Its atoms are its own, fitted without the frames left out, and its prediction is as good as one."""
     made = []
-    whole = multislice_atoms.detection_matrix
+    whole = multislice_atoms.frames_of_microscopes
     assert series.dynamical
     monkeypatch.setattr(
-        multislice_atoms, "detection_matrix", lambda *args, **options: made.append(1) or whole(*args, **options)
+        multislice_atoms, "frames_of_microscopes", lambda *args, **options: made.append(1) or whole(*args, **options)
     )
     out = np.array([4])
     fold = series.fold(np.setdiff1d(np.arange(len(series)), out))

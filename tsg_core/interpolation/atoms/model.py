@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from ase import Atoms
 
-from ...errors import TsgError
 from ...tilt_series import TiltSeries
+from ..angles import finite_angles
 from ..kriging import kriged
 from .elements import Elements, elements_of
 from .least_squares import AtomFrames, without_frames
@@ -56,9 +56,7 @@ class AtomModel:
         frequencies counts as far as it persists, so that noise does not come back.
         Raises TsgError for angles that are not finite.
         """
-        tilt_deg = np.atleast_1d(np.asarray(tilt_deg, float))
-        if tilt_deg.ndim != 1 or not np.isfinite(tilt_deg).all():
-            raise TsgError("tilt_deg must be a list of finite angles in degrees")
+        tilt_deg = finite_angles(tilt_deg)
         frames = self._rendered(replace(self._frames, tilt_deg=tilt_deg, frames=None))
         if residual:
             frames += kriged(self.residual, measured_deg=self.series.tilt_deg, tilt_deg=tilt_deg)

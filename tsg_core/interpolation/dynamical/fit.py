@@ -12,13 +12,13 @@ from functools import cached_property
 import numpy as np
 from ase import Atoms
 
-from ...errors import TsgError
-from ...tilt_series import TiltSeries, microscope_of
+from ...tilt_series import TiltSeries
+from ..angles import finite_angles
 from ..atoms.elements import Elements, rescaled
 from ..atoms.model import AtomModel
 from ..atoms.rendering import detail
 from ..kriging import kriged
-from .multislice_atoms import MultisliceAtoms, MultisliceSettings
+from .multislice_atoms import MultisliceAtoms, MultisliceSettings, needed_microscope
 from .scale import Scale, fitted_scale
 
 N_CALIBRATING = 3  # frames that show by how much the cross-sections of elements without names are wrong
@@ -48,9 +48,7 @@ class DynamicalModel:
         `residual` adds what the model leaves of the measured frames, kriged over the angle.
         Raises TsgError for angles that are not finite, and as `MultisliceAtoms.frames` does.
         """
-        tilt_deg = np.atleast_1d(np.asarray(tilt_deg, float))
-        if tilt_deg.ndim != 1 or not np.isfinite(tilt_deg).all():
-            raise TsgError("tilt_deg must be a list of finite angles in degrees")
+        tilt_deg = finite_angles(tilt_deg)
         frames = self.scale(self.multislice.frames(tilt_deg), pixel_size_A=self.series.pixel_size_A)
         if residual:
             frames = frames + kriged(self.residual, measured_deg=self.series.tilt_deg, tilt_deg=tilt_deg)
@@ -98,9 +96,7 @@ def fit_dynamical(
     Raises TsgError without a microscope, for elements that cannot be found (see `elements_of`), and as
     `MultisliceAtoms.frames` does.
     """
-    microscope = microscope_of(series)
-    if microscope is None:
-        raise TsgError("multislice needs the microscope, and none is recorded with the frames; take the method atoms")
+    microscope = needed_microscope(series)
     elements = spots.elements(names, strict=False)
     if names is None:
         some = series.subset(np.unique(np.linspace(0, len(series) - 1, N_CALIBRATING).round().astype(int)))
@@ -131,7 +127,7 @@ def _multislice(
 ) -> MultisliceAtoms:
     return MultisliceAtoms(
         atoms=Atoms(elements.symbols, positions=spots.positions_A),
-        microscope=microscope_of(series),
+        microscope=needed_microscope(series),
         shape=series.frames.shape[1:],
         pixel_size_A=series.pixel_size_A,
         settings=settings,

@@ -7,9 +7,9 @@ from ase import Atoms
 
 from ...errors import TsgError
 from ...microscope import Microscope
-from ...optics.pixels import PaddedFrame
 from ...optics.probe import clear_padding_A
-from ...simulation.detection_matrix import FLANK_A, MARGIN_A, box_of, detection_matrix
+from ...simulation.detection_matrix import FLANK_A, MARGIN_A, box_of
+from ...simulation.multislice import frames_of_microscopes
 from ...simulation.specimen import potential_sampling_A
 from ...tilt_series import TiltSeries, microscope_of
 
@@ -56,11 +56,12 @@ class MultisliceAtoms:
         return np.stack([self._kept[tilt] for tilt in tilts])
 
     def _frame(self, tilt_deg: float) -> np.ndarray:
-        matrix = detection_matrix(
+        frames = frames_of_microscopes(
             self.atoms,
-            microscope=self.microscope,
+            microscopes={"": self.microscope},
             tilt_deg=tilt_deg,
-            box_A=self.box_A,
+            shape=self.shape,
+            pixel_size_A=self.pixel_size_A,
             cone_mrad=self.microscope.convergence_mrad + self.settings.beyond_mrad,
             slice_thickness_A=self.settings.slice_thickness_A,
             parametrization=self.settings.parametrization,
@@ -68,13 +69,11 @@ class MultisliceAtoms:
             device=self.settings.device,
             memory_GB=self.settings.memory_GB,
         )
-        padding_A = clear_padding_A(self.microscope, field_A=min(self.shape) * self.pixel_size_A)
-        frame = PaddedFrame(shape=self.shape, pixel_size_A=self.pixel_size_A, padding_A=padding_A)
-        return matrix.frame(self.microscope, frame=frame)
+        return frames[""]
 
     @property
     def box_A(self) -> tuple[float, float]:
-        """Edges (y, x) of the box that holds the atoms at every tilt."""
+        """Edges (y, x) of the box that holds the atoms at every tilt, in which the engine computes the frames."""
         return box_of(self.atoms, sampling_A=potential_sampling_A(self.microscope))
 
     def _check_cost(self, n_tilt: int) -> None:
@@ -92,29 +91,33 @@ def seconds_in_field(series: TiltSeries, *, n_frames: int) -> float:
 
     Raises TsgError if no microscope is recorded.
     """
+    n_y, n_x = series.frames.shape[1:]
+    box_A = n_y * series.pixel_size_A, n_x * series.pixel_size_A
+    return n_frames * seconds_of_frame(needed_microscope(series), box_A=box_A)
+
+
+def needed_microscope(series: TiltSeries) -> Microscope:
+    """The microscope recorded with a series. Raises TsgError if there is none."""
     microscope = microscope_of(series)
     if microscope is None:
         raise TsgError("multislice needs the microscope, and none is recorded with the frames; take the method atoms")
-    n_y, n_x = series.frames.shape[1:]
-    box_A = n_y * series.pixel_size_A, n_x * series.pixel_size_A
-    return n_frames * seconds_of_frame(microscope, box_A=box_A)
+    return microscope
 
 
 def seconds_of_frame(
     microscope: Microscope,
     *,
     box_A: tuple[float, float],
-    thickness_A: float | None = None,
     settings: MultisliceSettings = MultisliceSettings(),
 ) -> float:
     """About how long one frame takes on one core: transforms of all waves, their products, and the scan.
 
-    The box is as thick as it is wide unless `thickness_A` is given.
+    The box is as thick as it is wide.
     """
     wavelength_A = microscope.wavelength_A
     sampling_A = potential_sampling_A(microscope)
     area_A2, side_A = float(np.prod(box_A)), float(np.sqrt(np.prod(box_A)))
-    thickness_A = max(box_A[1] - 2 * (FLANK_A + MARGIN_A), 1.0) if thickness_A is None else thickness_A
+    thickness_A = max(box_A[1] - 2 * (FLANK_A + MARGIN_A), 1.0)
 
     def waves_in(inner_mrad: float, outer_mrad: float) -> float:
         return np.pi * area_A2 * (outer_mrad**2 - inner_mrad**2) * 1e-6 / wavelength_A**2
