@@ -704,13 +704,23 @@ beyond_the_frame = {
     )
     for name, atoms in samples.items()
 }
-for name, sample_series in beyond_the_frame.items():
-    plotting.show_frames(
-        sample_series.frames,
-        [f"{name}, {tilt:.0f}°" for tilt in film_tilts_deg],
-        pixel_size_A=sample_series.pixel_size_A,
-    )
-plt.show()
+# %% tags=["hide-input"]
+figure = plotting.show_frames(
+    np.concatenate(
+        [s.frames / s.frames.max() for s in beyond_the_frame.values()]
+    ),
+    [f"{name}, {t:.0f}°" for name in samples for t in film_tilts_deg],
+    pixel_size_A=frame_A / 64,
+    columns=len(film_tilts_deg),
+)
+plotting.show(
+    figure,
+    "Samples that go on outside the frame, at three tilts, each from black "
+    "to its brightest pixel.",
+    alt="Rows of three grey frames: an amorphous film and a lamella that fill "
+    "the frame, a needle that crosses it from top to bottom, and a crystal "
+    "on the faint ground of a carbon film.",
+)
 
 # %% [markdown]
 # A film's mean intensity grows with the path of the beam through it, as $1/\cos\theta$. A needle along the tilt axis looks

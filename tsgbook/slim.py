@@ -48,6 +48,8 @@ def slim_pages(html: Path) -> None:
 def _slim(page: str, *, search: bool) -> str:
     # Sphinx writes a signature of several lines as a list of definitions without terms
     page = _PARAMETERS.sub(lambda m: re.sub(r"<(/?)dd>", r"<\1div>", f'<div class="sig-parts">{m[1]}</div>'), page)
+    # the entries of a list of references are no list items to a screen reader, so that their frame must be no list
+    page = page.replace('<div role="list" class="citation-list">', '<div class="citation-list">')
     page = _EMPTY_HEADER.sub(r"<td\1></td>", page)
     page = _UNNAMED.sub('<summary aria-label="Pages below this one">', _ICON_SCRIPT.sub("", page))
     return page if search else _SEARCH.sub("", page)

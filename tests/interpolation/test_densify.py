@@ -116,7 +116,7 @@ def test_no_prediction_is_darker_than_zero_unless_the_data_are():
         (
             {"method": "magic"},
             "nearest, linear, cubic, smooth, flow, sirt_reprojection, reprojection, kriging, tsgnet, informed, atoms, "
-            "auto",
+            "dynamical, auto",
         ),
         ({"method": "tsgnet", "checkpoint": "huge"}, "checkpoint huge is neither a file nor a shipped network .*small"),
         ({"tilt_deg": [-91.0, 0.0]}, "-91 deg, lie outside"),

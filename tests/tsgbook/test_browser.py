@@ -117,6 +117,7 @@ def visit(request, browser, address):
     with contextlib.suppress(sync_api.TimeoutError):
         page.wait_for_function(f"!document.querySelector('{UNDRAWN}')", timeout=PATIENCE_ms)
     page.evaluate("window.scrollTo(0, 0)")
+    page.add_style_tag(content="* { transition: none !important; }")  # colours in between are nobody's
     yield found
     context.close()
 

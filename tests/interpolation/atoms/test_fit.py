@@ -302,6 +302,16 @@ def test_objects_that_are_not_atoms_are_refused(shape):
         fit_atoms(TiltSeries(frames, tilt_deg, 0.5), settings=PLAIN)
 
 
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("distribution", ["random", "standard_normal"])
+def test_white_noise_is_refused_before_atoms_are_fitted_to_it(distribution, seed, monkeypatch):
+    """What atoms explain of it is the ratio of two chances, which may well be large."""
+    monkeypatch.setattr(AtomFrames, "fitted", None)
+    frames = getattr(np.random.default_rng(seed), distribution)((12, 32, 32))
+    with pytest.raises(NotAtoms, match="no detail of atomic size beyond noise"):
+        fit_atoms(TiltSeries(frames, np.arange(-90.0, 90.0, 15.0), 0.5), settings=PLAIN)
+
+
 def test_frames_that_are_not_finite_and_settings_that_make_no_sense_are_refused(model):
     with pytest.raises(TsgError, match="not finite"):
         TiltSeries(np.where(SERIES.frames > 0.01, np.nan, SERIES.frames), SERIES.tilt_deg, 0.3)

@@ -29,6 +29,8 @@ START_SIGMA_A = 0.15  # of an atom, in addition to the probe
 START_PROBE_SIGMA_A = 0.45  # of an unknown probe
 LARGEST_SIGMA_A = 0.8  # a wider spot is not an atom
 LEAST_EXPLAINED = 0.7  # of the variance of the frames' detail of atomic size
+NOISE_VALUES = 2**18  # made, to see how much of white noise has the size of atoms, at the frames' edges too
+BEYOND_NOISE = 4.0  # standard errors of that variance, and of the noise, by which it must exceed noise
 SPOT_SIGMA_A = 0.4  # about that of an atom's image
 WIDEST_SPOT = 0.42  # sigma over the distance between neighbours at which two Gaussians merge into one
 MAX_ROUNDS = 10  # of merging, dropping and adding
@@ -103,6 +105,7 @@ def fit_atoms(
     _check_device(settings.device)
     _check_frames(series)
     fit = _Fit.start(series, settings=settings, microscope=microscope or microscope_of(series))
+    fit.check_detail()
     fit = fit.refined(free=OBJECT, whitened=0, rough=True)
     fit = fit.searched(free=settings.free)
     fit.check()
@@ -242,13 +245,28 @@ class _Fit:
 
     def explained(self) -> float:
         """Fraction of the variance of the frames' detail explained, without white noise and detail finer than atoms."""
-        frames = self.frames.frames.cpu().numpy()
         rest = self.frames.residuals(self.p, features=self.features).cpu().numpy()
-        point = np.zeros_like(frames[:1])
-        point[0, point.shape[1] // 2, point.shape[2] // 2] = 1
-        noise = white_noise_bound(rest) * float((self._atomic(point) ** 2).sum())
-        unexplained, all_of_it = (float(self._atomic(a).var()) - noise for a in (rest, frames))
+        noise = white_noise_bound(rest) * self._noise_passed()
+        unexplained, all_of_it = (float(self._atomic(a).var()) - noise for a in (rest, self._measured()))
         return 1 - unexplained / max(all_of_it, 1e-30)
+
+    def check_detail(self) -> None:
+        """Refuse frames whose detail of atomic size is no more than white noise has by chance."""
+        frames, passed = self._measured(), self._noise_passed()
+        variance = float(self._atomic(frames).var())
+        noise = white_noise_bound(frames, standard_errors=BEYOND_NOISE) * passed
+        chance = variance * np.sqrt(2 / max(frames.size * passed, 1))
+        if variance - noise < BEYOND_NOISE * chance:
+            raise NotAtoms("the frames show no detail of atomic size beyond noise: the atoms' method does not apply")
+
+    def _measured(self) -> np.ndarray:
+        return self.frames.frames.cpu().numpy()
+
+    def _noise_passed(self) -> float:
+        """Fraction of the variance of white noise that has the size of atoms; so many pixels are independent in it."""
+        shape = self.series.frames.shape[1:]
+        n_frames = int(np.ceil(NOISE_VALUES / np.prod(shape)))
+        return float(self._atomic(np.random.default_rng(0).standard_normal((n_frames, *shape), np.float32)).var())
 
     def _atomic(self, frames: np.ndarray) -> np.ndarray:
         """The part of frames that has the size of atoms."""
