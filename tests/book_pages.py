@@ -1,15 +1,6 @@
-"""The pages of the book, and what HTML they are made of."""
+"""What HTML the pages of the book are made of."""
 
 from html.parser import HTMLParser
-
-import yaml
-from conftest import ROOT
-
-
-def pages_in_toc():
-    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
-    chapters = [chapter for part in toc["parts"] for chapter in part["chapters"]]
-    return [toc["root"], *(page["file"] for chapter in chapters for page in [chapter, *chapter.get("sections", [])])]
 
 
 class Tags(HTMLParser):

@@ -31,7 +31,8 @@ def run(profile: str, only: str | None, overrides: tuple[str, ...], force: bool,
 @click.command()
 @click.option("--profile", default="smoke", show_default=True, help=PROFILE_HELP)
 @click.option("-o", "--out", type=click.Path(path_type=Path), help="Folder for the pages; default _build.")
-def build(profile: str, out: Path | None) -> None:
+@click.option("--pdf", is_flag=True, help="Also print the pages to book.pdf, by the system's Chromium.")
+def build(profile: str, out: Path | None, pdf: bool) -> None:
     """Build the pages of the book from the chapters that were run."""
     from .build import build_book
     from .pipeline import Run
@@ -44,6 +45,10 @@ def build(profile: str, out: Path | None) -> None:
     artifacts = chapters.folder.parent
     html = build_book(profile=chapters.profile.name, artifacts=artifacts, out=out or chapters.root / "_build")
     click.echo(f"open {html / 'index.html'}")
+    if pdf:
+        from .pdf import print_book
+
+        click.echo(f"wrote {print_book(html, toc=chapters.root / '_toc.yml', out=html.parent / 'book.pdf')}")
 
 
 @click.command()

@@ -1,19 +1,17 @@
 """Every page in a real browser: drawn without errors, light, within the screen, and accessible in light and dark."""
 
 import contextlib
-import http.server
 import os
 import re
-import shutil
-import threading
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from book_pages import pages_in_toc
 from conftest import ROOT
+
+from tsg_core.errors import TsgError
+from tsgbook.pdf import chromium, pages_of, served
 
 SCREENSHOTS = ROOT / "artifacts" / "screenshots"
 WIDTHS = (1280, 390)
@@ -42,11 +40,10 @@ BROKEN_NUMBERS = (
 @pytest.fixture(scope="session")
 def browser():
     """The system's Chromium, driven by playwright."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    executable = os.environ.get("TSG_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
-    if executable is None:
-        reason = f"no browser found ({', '.join(names)}); name one by TSG_CHROMIUM"
-        pytest.fail(reason) if os.environ.get("TSG_REQUIRE_BROWSER") else pytest.skip(reason)
+    try:
+        executable = chromium()
+    except TsgError as error:
+        pytest.fail(str(error)) if os.environ.get("TSG_REQUIRE_BROWSER") else pytest.skip(str(error))
     sync_api = pytest.importorskip("playwright.sync_api")
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=CHROMIUM_OPTIONS)
@@ -58,14 +55,8 @@ def browser():
 def address(built_book):
     """The book, served on this machine."""
 
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(built_book))) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with served(built_book) as address:
+        yield address
 
 
 @dataclass
@@ -82,7 +73,7 @@ class Visit:
 
 @pytest.fixture(
     scope="module",
-    params=[(name, width) for name in [*pages_in_toc(), "search", "genindex"] for width in WIDTHS],
+    params=[(name, width) for name in [*pages_of(ROOT / "_toc.yml"), "search", "genindex"] for width in WIDTHS],
     ids=lambda param: f"{param[0]}-{param[1]}",
 )
 def visit(request, browser, address):

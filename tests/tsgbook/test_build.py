@@ -10,11 +10,12 @@ from urllib.parse import unquote, urlsplit
 import nbformat
 import pytest
 import yaml
-from book_pages import Tags, pages_in_toc
+from book_pages import Tags
 
 from tsg_core.errors import TsgError
 from tsgbook.build import ROOT, SERVICES, stage_book, with_launch_buttons
 from tsgbook.chapters import CHAPTERS
+from tsgbook.pdf import pages_of
 from tsgbook.sphinx_hooks import read_as_markdown
 
 # attributes whose target a browser loads by itself
@@ -33,7 +34,7 @@ def tags(built_book):
 
 
 def test_every_chapter_and_page_is_in_the_contents():
-    pages = pages_in_toc()
+    pages = pages_of(ROOT / "_toc.yml")
     assert [p for p in pages if p.startswith("notebooks/")] == [f"notebooks/{c.name}" for c in CHAPTERS]
     written = [file.relative_to(ROOT).with_suffix("").as_posix() for file in (ROOT / "book").rglob("*.md")]
     assert sorted(page for page in pages if page.startswith("book/")) == sorted(written)
@@ -41,7 +42,7 @@ def test_every_chapter_and_page_is_in_the_contents():
 
 def test_every_page_is_built(tags, built_book):
     built = {str(page.relative_to(built_book).with_suffix("")) for page in tags}
-    assert built >= set(pages_in_toc()) | {"index", "search", "genindex"}
+    assert built >= set(pages_of(ROOT / "_toc.yml")) | {"index", "search", "genindex"}
 
 
 def test_pages_load_nothing_from_other_hosts(tags):
@@ -154,7 +155,7 @@ def executed(tmp_path):
 
 def test_staging_brings_everything_and_no_paths(executed, tmp_path):
     stage = stage_book(profile="tiny", artifacts=executed, stage=tmp_path / "stage")
-    for page in pages_in_toc():
+    for page in pages_of(ROOT / "_toc.yml"):
         assert list(stage.glob(page + ".*")), page
     assert (stage / "book/_static/plotly-gl3d.min.js").stat().st_size > 1e6
     assert "someone" not in (stage / f"notebooks/{CHAPTERS[0].name}.ipynb").read_text()
