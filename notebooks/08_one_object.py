@@ -48,7 +48,9 @@ methods = [
 ]
 volume_gaps = [12]
 n_volume_particles = 1
+volume_methods = ["linear", "tsgnet", "atoms"]
 total_doses_per_A2 = [1e5]
+dose_methods = ["atoms"]
 seed = 1
 
 # %% tags=["hide-input"]
@@ -438,8 +440,8 @@ def recorded(tilt_deg):
     )
 
 
-cluster_measured = FittedSeries.of(recorded(np.arange(-60.0, 61.0, 12.0)))
-cluster_between = recorded(np.array([-30.0, 6.0]))
+cluster_measured = FittedSeries.of(recorded(np.arange(-48.0, 49.0, 12.0)))
+cluster_between = recorded(np.array([6.0]))
 
 # %%
 by_method = {
@@ -846,7 +848,7 @@ store.make(
         "data": test,
         "gaps": volume_gaps,
         "n_offsets": 1,
-        "mix_methods": ["linear", "tsgnet", "auto"],
+        "mix_methods": volume_methods,
         "n_iterations": 100,
         "n_points": 20_000,
         "n_particles": n_volume_particles,
@@ -889,7 +891,7 @@ results.show(
 )
 
 # %% [markdown]
-# The fair question is that of dose: should the same electrons go into few frames, from which `auto` predicts the others, or into
+# The fair question is that of dose: should the same electrons go into few frames, from which the others are predicted, or into
 # all frames? The table shows the distance of each volume from the Reference, minus that of all frames at the same total dose.
 # Negative is better than measuring everything.
 
@@ -901,7 +903,7 @@ store.make(
         "data": test,
         "total_doses_per_A2": total_doses_per_A2,
         "gaps": [1, *volume_gaps],
-        "mix_methods": ["auto"],
+        "mix_methods": dose_methods,
         "n_particles": n_volume_particles,
         "n_iterations": 100,
         "n_points": 20_000,
