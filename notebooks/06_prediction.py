@@ -40,7 +40,7 @@ methods = [
     "reprojection",
 ]
 networks = ["small"]
-rates = [1, 3, 6, 12]
+rates = [3, 12]
 n_offsets = 1
 seed = 1
 

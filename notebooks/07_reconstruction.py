@@ -30,14 +30,14 @@
 
 # %% tags=["parameters"]
 artifacts = "artifacts/smoke"
-gaps = [2, 6, 12]
+gaps = [2, 12]
 n_offsets = 1
 mix_methods = ["tsgnet"]
 n_iterations = 100
-n_points = 30000
-example_gaps = [1, 2, 6, 12]
+n_points = 15000
+example_gaps = [2, 12]
 total_doses_per_A2 = [1.0e6]
-dose_gaps = [1, 3, 6]
+dose_gaps = [1, 6]
 dose_methods = ["tsgnet"]
 dose_particles = 2
 seed = 1
