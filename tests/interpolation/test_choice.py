@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from phantoms import spot_series
+from phantoms import film, spot_series
+from scipy.ndimage import gaussian_filter
 
 from tsg_core.errors import TsgError
 from tsg_core.interpolation import densify, methods
@@ -119,6 +120,21 @@ def test_densify_records_the_choice():
     again = densify(series.subset(np.arange(len(series))), tilt_deg=TILT_deg[::3], method="auto")
     np.testing.assert_array_equal(dense.frames, again.frames)
     assert again.metadata["choice"] == choice
+
+
+def test_noise_that_is_blurred_is_not_expected_to_fall_with_the_spacing():
+    """It is not white, as that of recorded frames; what is expected at the real spacing is what comes true."""
+    tilt_deg = np.arange(-60.0, 60.1, 2.0)
+    clean = film(tilt_deg)
+    noise = gaussian_filter(np.random.default_rng(0).standard_normal(clean.frames.shape), (0, 1.5, 1.5))
+    noise *= 0.5 * clean.frames.std() / noise.std()
+    noisy = replace(clean, frames=clean.frames + noise)
+    measured = noisy.subset(np.arange(0, len(noisy), 2))
+    left_out, applying, _ = leave_out(measured, ("linear", "cubic", "smooth"), methods.predict)
+    trend = error_trend(left_out)
+    assert trend.floor == pytest.approx(noise.var(), rel=0.2)
+    true = [mse(methods.predict(m, measured, tilt_deg[1::2]), noisy.frames[1::2]) for m in applying]
+    np.testing.assert_allclose(10 * np.log10(trend.at(4.0) / true), 0, atol=1.0)
 
 
 def test_two_frames_leave_nothing_to_learn_from():

@@ -187,7 +187,8 @@ def error_trend(left_out: LeftOut) -> ErrorTrend:
 
     Levels are geometric means over the frames, like a mean of PSNR. Otherwise a single frame along a zone axis, which
     no method can predict, would dominate. For the same reason every frame has equal weight in the correlations. The
-    noise in the left-out frames themselves is excluded from the law, and no error falls below it.
+    noise in the left-out frames themselves is excluded from the law, and no error falls below it. That noise is at
+    least as strong as white noise may be, and as what would remain of the errors at no spacing at all.
     """
     near = left_out.near
     n_method, n_out = left_out.predicted.shape[:2]
@@ -198,7 +199,8 @@ def error_trend(left_out: LeftOut) -> ErrorTrend:
         if near[k]:
             shared += np.einsum("iyx,jyx->ij", error, error) / (mse[:, k].mean() or 1.0)
     level = _typical(mse[:, near])
-    floor = min([_noise(left_out, i) for i in range(n_method)] + level.tolist())
+    white = min(_noise(left_out, i) for i in range(n_method))
+    floor = min(max(white, _remaining(left_out, mse)), *level)
     size = np.sqrt(np.diag(shared))
     correlation = np.divide(shared, size[:, None] * size, out=np.eye(len(size)), where=size[:, None] * size > 0)
     return ErrorTrend(
@@ -253,7 +255,7 @@ def _powers(left_out: LeftOut, mse: np.ndarray, floor: float) -> np.ndarray:
     usual = np.full(len(mse), USUAL)
     if len(near) < LEAST_PAIRS:
         return usual
-    step = np.log(left_out.spacing_deg[far].clip(1e-6) / left_out.spacing_deg[near].clip(1e-6)).mean()
+    step = _step(left_out, near, far)
     above, beyond = ((_typical(mse[:, of]) - floor).clip(0) for of in (near, far))
     ratio = np.divide(beyond, above, out=np.ones(len(mse)), where=above > 0)
     found = (np.log(ratio.clip(1e-12)) / step).clip(0, STEEPEST)
@@ -263,6 +265,28 @@ def _powers(left_out: LeftOut, mse: np.ndarray, floor: float) -> np.ndarray:
     if left_out.of_object is not None:
         share[left_out.of_object] = share[left_out.of_object].clip(max=len(near) / (len(near) + LIKE_PAIRS))
     return np.where(np.isfinite(found), share * found + (1 - share) * usual, usual)
+
+
+def _remaining(left_out: LeftOut, mse: np.ndarray) -> float:
+    """What remains at no spacing at all of the errors (n_method, n), in the method with least of it.
+
+    Recorded noise is rarely white: the scan, the detector and the alignment blur it. But it is the same at every
+    spacing, while the error of a method falls at least with the usual power. Where the errors of far frames exceed
+    those of near ones by less, the rest was not caused by the spacing.
+    """
+    near, far = _pairs(left_out)
+    if len(near) < LEAST_PAIRS:
+        return 0.0
+    growth = np.exp(USUAL * _step(left_out, near, far))
+    above, beyond = (_typical(mse[:, of]) for of in (near, far))
+    rest = (growth * above - beyond) / (growth - 1)
+    told = rest[np.isfinite(rest)]
+    return max(0.0, float(told.min())) if len(told) else 0.0
+
+
+def _step(left_out: LeftOut, near: np.ndarray, far: np.ndarray) -> float:
+    """Logarithm of how many times further away the neighbours of the far frames are."""
+    return float(np.log(left_out.spacing_deg[far].clip(1e-6) / left_out.spacing_deg[near].clip(1e-6)).mean())
 
 
 def _noise(left_out: LeftOut, method: int) -> float:
