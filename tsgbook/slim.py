@@ -2,9 +2,11 @@
 
 The theme loads 1.5 MB of JavaScript that draws each icon as SVG, and fonts that draw the same icons: the pages keep the
 fonts, with the icons in use. It loads the index of the search on every page, for a search while typing that this book
-does not use: only the page of the search keeps it.
+does not use: only the page of the search keeps it. Plotly is compressed; `book.js` unpacks it.
 """
 
+import base64
+import gzip
 import re
 from pathlib import Path
 
@@ -43,6 +45,10 @@ def slim_pages(html: Path) -> None:
         page.write_text(_slim(text, search=page.name == "search.html"), encoding="utf-8")
     for leftover in (static / "scripts").glob("fontawesome.js*"):
         leftover.unlink()
+    for library in static.glob("plotly-*.min.js"):
+        packed = base64.b64encode(gzip.compress(library.read_bytes(), mtime=0)).decode()
+        library.with_name(library.name.replace(".min.", ".packed.")).write_text(f'tsgUnpack("{packed}")', "ascii")
+        library.unlink()
 
 
 def _slim(page: str, *, search: bool) -> str:

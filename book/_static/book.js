@@ -5,18 +5,28 @@
   const root = document.documentElement.dataset.content_root || "./";
   const loaded = new Map();
 
+  function run(address) {
+    return new Promise((done, failed) => {
+      const script = document.createElement("script");
+      script.src = address;
+      script.onload = done;
+      script.onerror = failed;
+      document.head.append(script);
+    });
+  }
+
   function load(path) {
-    if (!loaded.has(path)) {
-      loaded.set(path, new Promise((done, failed) => {
-        const script = document.createElement("script");
-        script.src = `${root}_static/${path}`;
-        script.onload = done;
-        script.onerror = failed;
-        document.head.append(script);
-      }));
-    }
+    if (!loaded.has(path)) loaded.set(path, run(`${root}_static/${path}`));
     return loaded.get(path);
   }
+
+  // plotly arrives compressed, in a script that calls this function: pages opened from a folder may load scripts alone
+  let plotly = null;
+  window.tsgUnpack = (text) => {
+    const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+    const unpacked = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    plotly = new Response(unpacked).blob().then((code) => run(URL.createObjectURL(code)));
+  };
 
   // the data of a figure arrive by a script that calls this function
   window.tsgFigure = (name, kind, data) => {
@@ -62,7 +72,7 @@
 
   function draw(figure) {
     const data = () => load(`figures/${figure.id}.js`);
-    return figure.classList.contains("tsg-plotly") ? load("plotly-gl3d.min.js").then(data) : data();
+    return figure.classList.contains("tsg-plotly") ? load("plotly-gl3d.packed.js").then(() => plotly).then(data) : data();
   }
 
   function watchFigures() {
@@ -74,7 +84,8 @@
         }
       }
     }, { rootMargin: "300px" });
-    document.querySelectorAll("figure.tsg-plotly, figure.tsg-slider").forEach((figure) => near.observe(figure));
+    const able = window.DecompressionStream ? "figure.tsg-plotly, figure.tsg-slider" : "figure.tsg-slider";
+    document.querySelectorAll(able).forEach((figure) => near.observe(figure));
   }
 
   // a box that scrolls must be reachable by keyboard, and be named

@@ -93,7 +93,8 @@ def visit(request, browser, address):
             route.abort()
 
     def weigh(response):
-        found.loaded += int(response.headers.get("content-length", 0))
+        if not response.url.startswith("blob:"):  # unpacked by the page itself
+            found.loaded += int(response.headers.get("content-length", 0))
 
     context.route("**/*", within)
     page.on("response", weigh)

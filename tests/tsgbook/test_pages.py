@@ -1,6 +1,7 @@
 """From a chapter's outputs to its page: numbered figures, tabs, tables; and the hooks that finish the pages."""
 
 import base64
+import gzip
 import json
 from types import SimpleNamespace
 
@@ -129,7 +130,11 @@ def test_pages_keep_the_icons_in_use_and_no_others(tmp_path):
     page = '<script src="_static/scripts/fontawesome.js?digest=1"></script><script src="searchindex.js"></script>'
     for name in ("index.html", "search.html"):
         (tmp_path / name).write_text(f'{page}<i class="fa-solid fa-download"></i>')
+    (tmp_path / "_static" / "plotly-gl3d.min.js").write_text("draws();" * 1000)
     slim_pages(tmp_path)
+    packed = (tmp_path / "_static" / "plotly-gl3d.packed.js").read_text()
+    assert gzip.decompress(base64.b64decode(packed.split('"')[1])) == b"draws();" * 1000 and len(packed) < 200
+    assert not (tmp_path / "_static" / "plotly-gl3d.min.js").exists()
     assert "fontawesome.js" not in (tmp_path / "index.html").read_text()
     assert "searchindex" not in (tmp_path / "index.html").read_text()
     assert "searchindex" in (tmp_path / "search.html").read_text()

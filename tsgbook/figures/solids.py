@@ -21,6 +21,7 @@ from .plotting import COLOURS
 # looks down on x and y from the front, slightly lowered so that the axis labels stay in the picture
 CAMERA = {"eye": {"x": 1.2, "y": -1.6, "z": 0.65}, "center": {"x": 0, "y": 0, "z": -0.15}}
 STILL = {"elev": 18, "azim": -53}  # the same for Matplotlib
+MOST_TRIANGLES = 20_000  # of a surface: noise has many more, and every reader of the page loads them
 GRID = 48  # about the number of voxels along each side of which a surface is made
 
 
@@ -160,7 +161,10 @@ def _draw_atoms(axis, atoms: Atoms, positions_A, *, size: float = 130) -> None:
 
 def _surface(volume: np.ndarray, level: float, voxel_size_A: float) -> tuple[np.ndarray, np.ndarray]:
     """Points (n, 3) as x, y, z in angstrom, and triangles of them (m, 3)."""
-    vertices, faces, *_ = marching_cubes(volume, level, step_size=max(1, volume.shape[0] // GRID))
+    for step in range(max(1, volume.shape[0] // GRID), max(volume.shape)):
+        vertices, faces, *_ = marching_cubes(volume, level, step_size=step)
+        if len(faces) <= MOST_TRIANGLES:
+            break
     y, z, x = (
         pixel_centres_A(n, pixel_size_A=voxel_size_A)[0] + v * voxel_size_A
         for n, v in zip(volume.shape, vertices.T, strict=True)

@@ -60,6 +60,12 @@ def test_a_particle_turns_from_zero_and_has_a_still(displayed):
     assert "image/png" in bundle
 
 
+def test_surfaces_of_noise_are_coarse_enough_to_load():
+    volume = np.random.default_rng(0).random((48, 48, 48))
+    points_A, triangles = solids._surface(volume, 0.5, 0.5)
+    assert 1000 < len(triangles) <= solids.MOST_TRIANGLES and np.ptp(points_A, axis=0).min() > 20
+
+
 def test_surfaces_have_a_menu_and_a_still(displayed):
     grid = np.indices((20, 20, 20)) - 9.5
     ball = np.exp(-((grid**2).sum(0)) / 20)
