@@ -9,7 +9,7 @@ from phantoms import film, spot_series
 from scipy.ndimage import gaussian_filter
 
 from tsg_core.errors import TsgError
-from tsg_core.interpolation import densify, methods
+from tsg_core.interpolation import densify, densify_with_uncertainty, methods
 from tsg_core.interpolation.choice import choose, predict_automatically
 from tsg_core.interpolation.leave_out import (
     ErrorTrend,
@@ -111,15 +111,20 @@ def test_a_gain_is_carried_to_smaller_spacings_as_far_as_frames_agree():
 
 
 def test_densify_records_the_choice():
-    series = waves(TILT_deg[::6])
-    dense = densify(series, tilt_deg=TILT_deg[::3], method="auto")
+    series = waves(TILT_deg[::12])
+    dense = densify(series, tilt_deg=TILT_deg[::6], method="auto")
     choice = dense.metadata["choice"]
     assert dense.metadata["method"] == "auto" and choice["method"] in choice["weights"]
     assert {row["method"] for row in choice["left_out"]} >= {"linear", "cubic", "reprojection"}
     json.dumps(choice, allow_nan=False)
-    again = densify(series.subset(np.arange(len(series))), tilt_deg=TILT_deg[::3], method="auto")
-    np.testing.assert_array_equal(dense.frames, again.frames)
-    assert again.metadata["choice"] == choice
+
+
+def test_the_same_frames_make_the_same_choice():
+    series = waves(TILT_deg[::6])
+    copies = (series, series.subset(np.arange(len(series))))
+    first, again = (densify_with_uncertainty(s, tilt_deg=TILT_deg[::3], methods=METHODS).series for s in copies)
+    np.testing.assert_array_equal(first.frames, again.frames)
+    assert first.metadata["choice"] == again.metadata["choice"]
 
 
 def test_noise_that_is_blurred_is_not_expected_to_fall_with_the_spacing():
