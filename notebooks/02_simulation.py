@@ -679,18 +679,26 @@ plotting.show(
 
 # %%
 frame_A, film_tilts_deg = 16.0, np.array([0.0, 30.0, 60.0])
-reach = {"field_of_view_A": frame_A, "tilt_deg": film_tilts_deg, "margin_A": 6.0}
+reach = {
+    "field_of_view_A": frame_A,
+    "tilt_deg": film_tilts_deg,
+    "margin_A": 6.0,
+}
 size = {
     "thickness_A": 15.0,
     "width_A": structures.width_seen_A(thickness_A=50.0, **reach),
     "height_A": frame_A + 12.0,
     "seed": seed,
 }
-seed_crystal = structures.needle("Ag", diameter_A=8.0, length_A=8.0, seed=seed)
+seed_crystal = structures.needle(
+    "Ag", diameter_A=8.0, length_A=8.0, seed=seed
+)
 samples = {
     "amorphous Ta film": structures.film("Ta", **size),
     "Au lamella": structures.lamella("Au", **size),
-    "W needle": structures.needle("W", diameter_A=9.0, length_A=28.0, seed=seed),
+    "W needle": structures.needle(
+        "W", diameter_A=9.0, length_A=28.0, seed=seed
+    ),
     "Ag on carbon": structures.on_carbon(seed_crystal, **size),
 }
 # %%
@@ -746,6 +754,11 @@ SPLITS = {
     "validation": names.VALIDATION_PARTICLES,
     "test": names.TEST_PARTICLES,
 }
+store.make(
+    names.SIMULATED_MICROSCOPES,
+    write_microscopes,
+    parameters={"microscopes": chosen_microscopes},
+)
 for split, particle_file in SPLITS.items():
     split_particles = ase.io.read(store.path(particle_file), index=":")
     for name, microscope in chosen_microscopes.items():
@@ -759,11 +772,6 @@ for split, particle_file in SPLITS.items():
                 **settings,
             },
         )
-store.make(
-    names.SIMULATED_MICROSCOPES,
-    write_microscopes,
-    parameters={"microscopes": chosen_microscopes},
-)
 
 # %%
 rows = []

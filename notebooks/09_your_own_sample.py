@@ -484,9 +484,17 @@ else:
 if needle_file is not None:
     known = needle.subset(np.arange(0, len(needle), 2))
     at_needle = {"tilt_deg": needle.tilt_deg}
-    recorded_methods = ["linear", "cubic", "smooth", "reprojection", "kriging"]
+    recorded_methods = [
+        "linear",
+        "cubic",
+        "smooth",
+        "reprojection",
+        "kriging",
+    ]
     denser = {
-        "linear": interpolation.densify(known, method="linear", **at_needle),
+        "linear": interpolation.densify(
+            known, method="linear", **at_needle
+        ),
         "auto": interpolation.densify_with_uncertainty(
             known, methods=recorded_methods, **at_needle
         ).series,
