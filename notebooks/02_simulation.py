@@ -701,6 +701,7 @@ samples = {
     ),
     "Ag on carbon": structures.on_carbon(seed_crystal, **size),
 }
+
 # %%
 beyond_the_frame = {
     name: simulation.simulate_tilt_series(
@@ -712,13 +713,14 @@ beyond_the_frame = {
     )
     for name, atoms in samples.items()
 }
+
 # %% tags=["hide-input"]
 figure = plotting.show_frames(
     np.concatenate(
         [s.frames / s.frames.max() for s in beyond_the_frame.values()]
     ),
     [f"{name}, {t:.0f}°" for name in samples for t in film_tilts_deg],
-    pixel_size_A=frame_A / 64,
+    pixel_size_A=beyond_the_frame["W needle"].pixel_size_A,
     columns=len(film_tilts_deg),
 )
 plotting.show(

@@ -1,5 +1,6 @@
 """The chapters with the profile smoke, and the book built from them: done once for all test files."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,18 @@ def pytest_collection_modifyitems(items):
         if shared & set(getattr(item, "fixturenames", ())):
             item.add_marker("chapters")
     items.sort(key=lambda item: len(shared & set(getattr(item, "fixturenames", ()))))
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """Path of the system's Chromium; without one the test is skipped, or fails where TSG_REQUIRE_BROWSER is set."""
+    from tsg_core.errors import TsgError
+    from tsgbook import pdf
+
+    try:
+        return pdf.chromium()
+    except TsgError as error:
+        pytest.fail(str(error)) if os.environ.get("TSG_REQUIRE_BROWSER") else pytest.skip(str(error))
 
 
 @pytest.fixture(scope="session")

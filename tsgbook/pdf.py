@@ -67,7 +67,7 @@ def print_book(html: Path, *, toc: Path, out: Path) -> Path:
             writer.append(PdfReader(BytesIO(page.pdf(**PAPER))), outline_item=heading)
         browser.close()
     for sheet in writer.pages:
-        _link_within(sheet, first, writer)
+        _link_within(sheet, first, writer, address=address)
     with replaced_when_whole(out, overwrite=True) as (partial,):
         writer.write(partial)
     return out
@@ -96,19 +96,16 @@ def served(folder: Path) -> Iterator[str]:
         server.shutdown()
 
 
-def _link_within(sheet: Any, first: dict[str, int], writer: Any) -> None:
+def _link_within(sheet: Any, first: dict[str, int], writer: Any, *, address: str) -> None:
     """Lead links to other pages of the book to where these begin; those to files that are not in it lead nowhere."""
-    from pypdf.generic import ArrayObject, Fit, NameObject
+    from pypdf.generic import ArrayObject, NameObject
 
-    here = next(iter(first)).rsplit("/book/", 1)[0]
     for note in (reference.get_object() for reference in sheet.get("/Annots", [])):
-        action = note.get("/A", {})
-        address = str(action.get("/URI", ""))
-        if not address.startswith(here):
+        target = str(note.get("/A", {}).get("/URI", ""))
+        if not target.startswith(address):
             continue
         del note[NameObject("/A")]
-        place = first.get(address.split("#")[0])
+        place = first.get(target.split("#")[0])
         if place is not None:
-            fit = Fit.fit()
-            target = [writer.pages[place].indirect_reference, NameObject(fit.fit_type), *fit.fit_args]
-            note[NameObject("/Dest")] = ArrayObject(target)
+            whole_sheet = [writer.pages[place].indirect_reference, NameObject("/Fit")]
+            note[NameObject("/Dest")] = ArrayObject(whole_sheet)

@@ -5,8 +5,7 @@ import pytest
 from phantoms import spot_series
 
 from tsg_core.errors import TsgError
-from tsg_core.interpolation import METHODS, densify
-from tsg_core.interpolation.densify import densify_with_uncertainty
+from tsg_core.interpolation import METHODS, densify, densify_with_uncertainty
 from tsg_core.tilt_series import TiltSeries
 
 ANYWHERE = [method for method in METHODS if method != "dynamical"]  # which needs a microscope

@@ -1,7 +1,6 @@
 """Every page in a real browser: drawn without errors, light, within the screen, and accessible in light and dark."""
 
 import contextlib
-import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,8 +9,7 @@ from typing import Any
 import pytest
 from conftest import ROOT
 
-from tsg_core.errors import TsgError
-from tsgbook.pdf import chromium, pages_of, served
+from tsgbook.pdf import pages_of, served
 
 SCREENSHOTS = ROOT / "artifacts" / "screenshots"
 WIDTHS = (1280, 390)
@@ -38,15 +36,11 @@ BROKEN_NUMBERS = (
 
 
 @pytest.fixture(scope="session")
-def browser():
+def browser(chromium):
     """The system's Chromium, driven by playwright."""
-    try:
-        executable = chromium()
-    except TsgError as error:
-        pytest.fail(str(error)) if os.environ.get("TSG_REQUIRE_BROWSER") else pytest.skip(str(error))
     sync_api = pytest.importorskip("playwright.sync_api")
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=CHROMIUM_OPTIONS)
+        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_OPTIONS)
         yield browser
         browser.close()
 

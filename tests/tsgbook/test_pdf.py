@@ -1,6 +1,5 @@
 """Pages printed to one file: all of them, in order, with an outline, pictures, and links that lead within the file."""
 
-import os
 import sys
 
 import pytest
@@ -30,13 +29,9 @@ def html(tmp_path):
 
 
 @pytest.mark.browser
-def test_pages_are_printed_in_order_with_outline_pictures_and_links(html, tmp_path):
+def test_pages_are_printed_in_order_with_outline_pictures_and_links(chromium, html, tmp_path):
     from pypdf import PdfReader
 
-    try:
-        pdf.chromium()
-    except TsgError as error:
-        pytest.fail(str(error)) if os.environ.get("TSG_REQUIRE_BROWSER") else pytest.skip(str(error))
     book = PdfReader(pdf.print_book(html, toc=tmp_path / "_toc.yml", out=tmp_path / "book.pdf"))
     starts = {item.title: book.get_destination_page_number(item) for item in book.outline}
     assert starts == {"Start": 0, "First": 1, "Last": 3}

@@ -5,6 +5,7 @@ each atom to a frame for the effect of the atoms above and below it. Frames at o
 """
 
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -104,8 +105,8 @@ def fit_atoms(
     series = series.measured_only()
     _check_device(settings.device)
     _check_frames(series)
+    _check_detail(series)
     fit = _Fit.start(series, settings=settings, microscope=microscope or microscope_of(series))
-    fit.check_detail()
     fit = fit.refined(free=OBJECT, whitened=0, rough=True)
     fit = fit.searched(free=settings.free)
     fit.check()
@@ -245,34 +246,12 @@ class _Fit:
 
     def explained(self) -> float:
         """Fraction of the variance of the frames' detail explained, without white noise and detail finer than atoms."""
+        pixel_size_A = self.series.pixel_size_A
+        frames = self.frames.frames.cpu().numpy()
         rest = self.frames.residuals(self.p, features=self.features).cpu().numpy()
-        noise = white_noise_bound(rest) * self._noise_passed()
-        unexplained, all_of_it = (float(self._atomic(a).var()) - noise for a in (rest, self._measured()))
+        noise = white_noise_bound(rest) * _noise_passed(frames.shape[1:], pixel_size_A)
+        unexplained, all_of_it = (float(_atomic(a, pixel_size_A).var()) - noise for a in (rest, frames))
         return 1 - unexplained / max(all_of_it, 1e-30)
-
-    def check_detail(self) -> None:
-        """Refuse frames whose detail of atomic size is no more than white noise has by chance."""
-        frames, passed = self._measured(), self._noise_passed()
-        variance = float(self._atomic(frames).var())
-        noise = white_noise_bound(frames, standard_errors=BEYOND_NOISE) * passed
-        chance = variance * np.sqrt(2 / max(frames.size * passed, 1))
-        if variance - noise < BEYOND_NOISE * chance:
-            raise NotAtoms("the frames show no detail of atomic size beyond noise: the atoms' method does not apply")
-
-    def _measured(self) -> np.ndarray:
-        return self.frames.frames.cpu().numpy()
-
-    def _noise_passed(self) -> float:
-        """Fraction of the variance of white noise that has the size of atoms; so many pixels are independent in it."""
-        shape = self.series.frames.shape[1:]
-        n_frames = int(np.ceil(NOISE_VALUES / np.prod(shape)))
-        return float(self._atomic(np.random.default_rng(0).standard_normal((n_frames, *shape), np.float32)).var())
-
-    def _atomic(self, frames: np.ndarray) -> np.ndarray:
-        """The part of frames that has the size of atoms."""
-        sigma_px = SPOT_SIGMA_A / self.series.pixel_size_A
-        narrow = detail(frames, pixel_size_A=self.series.pixel_size_A)
-        return gaussian_filter(narrow, (0, sigma_px, sigma_px))
 
     def check(self) -> None:
         sigma_A = float(self.p["sigma_A"])
@@ -332,3 +311,29 @@ def _check_frames(series: TiltSeries) -> None:
         )
     if np.ptp(series.frames) <= 1e-6 * np.abs(series.frames).max(initial=0.0):
         raise NotAtoms("the frames are empty or constant: they show no atoms")
+
+
+def _check_detail(series: TiltSeries) -> None:
+    """Refuse frames whose detail of atomic size is no more than white noise has by chance."""
+    frames = series.frames / np.ptp(series.frames)  # whose squares no unit makes too small for single precision
+    pixel_size_A = series.pixel_size_A
+    passed = _noise_passed(frames.shape[1:], pixel_size_A)
+    variance = float(_atomic(frames, pixel_size_A).var())
+    noise = white_noise_bound(frames, standard_errors=BEYOND_NOISE) * passed
+    chance = variance * np.sqrt(2 / max(frames.size * passed, 1))
+    if variance - noise < BEYOND_NOISE * chance:
+        raise NotAtoms("the frames show no detail of atomic size beyond noise: the atoms' method does not apply")
+
+
+@lru_cache
+def _noise_passed(shape: tuple[int, int], pixel_size_A: float) -> float:
+    """Fraction of the variance of white noise that has the size of atoms; so many pixels are independent in it."""
+    n_frames = int(np.ceil(NOISE_VALUES / np.prod(shape)))
+    noise = np.random.default_rng(0).standard_normal((n_frames, *shape), np.float32)
+    return float(_atomic(noise, pixel_size_A).var())
+
+
+def _atomic(frames: np.ndarray, pixel_size_A: float) -> np.ndarray:
+    """The part of frames (n, n_y, n_x) that has the size of atoms."""
+    sigma_px = SPOT_SIGMA_A / pixel_size_A
+    return gaussian_filter(detail(frames, pixel_size_A=pixel_size_A), (0, sigma_px, sigma_px))
