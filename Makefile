@@ -1,6 +1,7 @@
 # make book   runs the chapters (PROFILE=smoke unless told otherwise) and builds the pages
 # make lab    opens the chapters in JupyterLab, which the first call installs
 # make test   runs every test
+# make covered   runs every test and lists the lines of code that none of them reached
 # make lint   checks style and the types of the public faces
 # make clean  removes what was built; artifacts and the environment stay
 # make lock   writes constraints.txt from the environment
@@ -11,7 +12,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 
-.PHONY: book lab test lint clean lock
+.PHONY: book lab test covered lint clean lock
 
 book: $(READY)
 	$(BIN)/tsg run --profile "$(PROFILE)"
@@ -24,6 +25,11 @@ lab: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# functions that numba compiles cannot be watched
+covered: $(READY)
+	$(BIN)/python -m slipcover --source tsg_core,tsgbook --omit tsg_core/reconstruction/ray_sums.py \
+	  --skip-covered --missing-width 60 -m pytest $(PYTEST_ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check tsg_core tsgbook tests benchmarks

@@ -1,6 +1,6 @@
 """The automatic choice tested against the truth: does leaving out measured frames find the method that is best between?
 
-    python benchmarks/verdicts.py                 all cases, about half an hour
+    python benchmarks/verdicts.py                 all cases, half an hour
     python benchmarks/verdicts.py --only blobs    cases whose name contains a word
 
 What is finished is kept in a file, so that the same command continues after an interruption; other code starts again.
@@ -258,7 +258,7 @@ def main() -> None:
     options = parser.parse_args()
     finished = Finished(options.kept)
     methods = [*CANDIDATES, "auto"]
-    head = " ".join(f"{m[:8]:>8}" for m in methods)
+    head = " ".join(f"{m[:9]:>9}" for m in methods)
     print(
         f"{'case':26} {'frames':>6} {head} {'best':>12} {'chosen':>12} {'lost':>5} {'agrees':>6} {'blend':>6} {'s':>5}"
     )
@@ -270,7 +270,7 @@ def main() -> None:
         lost_dB.append(single[best] - single[chosen])
         beaten_dB.append(found["auto"] - single[best])
         agreed.append(lost_dB[-1] <= AGREES_dB)
-        cells = " ".join(f"{found[m]:8.2f}" if m in found else f"{'-':>8}" for m in methods)
+        cells = " ".join(f"{found[m]:9.2f}" if m in found else f"{'-':>9}" for m in methods)
         print(
             f"{case.name:26} {len(case.measured_deg):6} {cells} {best:>12} {chosen:>12} {lost_dB[-1]:5.2f} "
             f"{'yes' if agreed[-1] else 'no':>6} {beaten_dB[-1]:+6.2f} {seconds:5.1f}",
