@@ -8,7 +8,7 @@ from phantoms import spots
 
 from tsg_core.interpolation import densify_with_uncertainty, kriging, large_series
 from tsg_core.interpolation.choice import candidates_of, choose, predict_automatically
-from tsg_core.interpolation.informed import network
+from tsg_core.interpolation.informed import network, views
 from tsg_core.interpolation.informed.network import InformedNet, predict_informed
 from tsg_core.interpolation.large_series import N_JUDGED
 from tsg_core.interpolation.methods import predict
@@ -38,18 +38,23 @@ def large(monkeypatch):
     monkeypatch.setattr(large_series, "LARGE_px", 100_000)
 
 
+@pytest.fixture
+def without_atoms(monkeypatch):
+    """As for series that are too large to fit atoms; here it would take minutes."""
+    monkeypatch.setattr(views, "AFFORDABLE_px", 0)
+
+
 @pytest.mark.parametrize("method", ["reprojection", "kriging", "informed"])
-def test_large_series_are_predicted_as_others_are(monkeypatch, method):
-    wanted_deg = WANTED_deg[:1] if method == "informed" else WANTED_deg[::5]  # the network takes a minute a frame
+def test_large_series_are_predicted_as_others_are(monkeypatch, without_atoms, method):
     found = {}
     for limit in (10**9, 100_000):
         monkeypatch.setattr(large_series, "LARGE_px", limit)
-        found[limit] = predict(method, MEASURED, wanted_deg)
+        found[limit] = predict(method, MEASURED, WANTED_deg[::5])
     assert found[100_000].dtype == np.float32
     np.testing.assert_allclose(found[100_000], found[10**9], atol=1e-3 * FULL.frames.max())
 
 
-def test_strips_are_what_the_network_says_of_whole_frames(monkeypatch, large):
+def test_strips_are_what_the_network_says_of_whole_frames(monkeypatch, large, without_atoms):
     net = InformedNet()
     for parameter in net.parameters():
         parameter.data.normal_(0, 0.05)
