@@ -48,7 +48,7 @@ tilts_path = ""
 pixel_size_A = 0.0
 step_deg = 2.0
 method = "auto"
-candidates = ["linear", "cubic", "tsgnet", "atoms"]
+candidates = ["linear", "cubic", "tsgnet", "kriging"]
 n_iterations = 100
 recording = False
 
