@@ -282,14 +282,14 @@ def test_missing_folder(series, tmp_path):
         series.write(tmp_path / "nowhere" / "a.npz")
 
 
-@pytest.mark.parametrize("suffix", [".mrc", ".rec", ".npz"])
+@pytest.mark.parametrize("suffix", [".mrc", ".rec", ".npz", ".zarr"])
 def test_volumes_return_with_their_axes(tmp_path, suffix):
     volume = np.random.default_rng(1).random((3, 4, 5), dtype=np.float32)
     path = write_volume(volume, tmp_path / f"v{suffix}", voxel_size_A=0.7)
     again, voxel_size_A = read_volume(path)
     np.testing.assert_array_equal(again, volume)
     assert voxel_size_A == pytest.approx(0.7, rel=1e-6)
-    if suffix != ".npz":
+    if suffix in (".mrc", ".rec"):
         with mrcfile.open(path) as file:
             assert file.is_volume() and file.data[3, 2, 4] == volume[2, 3, 4]  # (z, y, x) in the file
 
@@ -306,7 +306,7 @@ def test_volume_of_another_axis_order_is_turned(tmp_path):
 def test_volumes_that_cannot_be(tmp_path):
     with pytest.raises(TsgError, match="must have the axes"):
         write_volume(np.ones((3, 3)), tmp_path / "v.mrc", voxel_size_A=1)
-    with pytest.raises(TsgError, match="those known are .npz, .mrc"):
+    with pytest.raises(TsgError, match="those known are .npz, .zarr, .mrc"):
         write_volume(np.ones((3, 3, 3)), tmp_path / "v.tif", voxel_size_A=1)
     (tmp_path / "v.npz").write_bytes(b"no")
     with pytest.raises(TsgError, match="truncated or not a .npz file"):

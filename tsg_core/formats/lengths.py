@@ -10,6 +10,7 @@ _ANGSTROM = {
     "angstroms": 1.0,
     "ångström": 1.0,
     "pm": 0.01,
+    "picometer": 0.01,
     "nm": 10.0,
     "nanometer": 10.0,
     "nanometers": 10.0,
@@ -19,7 +20,9 @@ _ANGSTROM = {
     "microns": 1e4,
     "micrometer": 1e4,
     "mm": 1e7,
+    "millimeter": 1e7,
     "cm": 1e8,
+    "centimeter": 1e8,
     "m": 1e10,
     "meter": 1e10,
 }
