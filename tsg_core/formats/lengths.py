@@ -12,6 +12,7 @@ _ANGSTROM = {
     "pm": 0.01,
     "picometer": 0.01,
     "nm": 10.0,
+    "n_m": 10.0,
     "nanometer": 10.0,
     "nanometers": 10.0,
     "um": 1e4,
