@@ -10,6 +10,7 @@ from tsg_command import one_line, tsg  # noqa: F401
 
 from tsg_core.errors import TsgError
 from tsg_core.formats import read_alignment, read_series
+from tsg_core.pictures.preparation import step_figures
 from tsg_core.preparation.alignment import AlignmentSettings, align
 from tsg_core.preparation.common_lines import centre_of_mass_shifts
 from tsg_core.preparation.framing import bin_pixels, turn
@@ -134,6 +135,7 @@ def test_steps_take_a_known_alignment_with_flipped_angles():
     )
     prepared = prepare(recorded, settings=settings)
     assert [step.name for step in prepared.steps] == ["flip angles", "known alignment", "gain"]
+    assert set(step_figures(prepared)) == {"alignment", "gain"}
     check_against_truth(TiltSeries(prepared.steps[1].after.frames[::-1], TILT_deg, 5.0), 4.0)
 
 
