@@ -25,7 +25,7 @@ import tifffile
 from tsg_core.formats import read_series, write_series
 from tsg_core.tilt_series import TiltSeries
 
-WRITTEN = (".npz", ".zarr", ".mrc", ".tif", ".hspy", ".zspy")
+WRITTEN = (".npz", ".zarr", ".mrc", ".tif", ".hspy", ".zspy", ".emd")
 
 
 def example(n_frames: int, n_pixels: int) -> TiltSeries:

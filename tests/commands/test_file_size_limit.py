@@ -15,7 +15,7 @@ resource = pytest.importorskip("resource")
 TILT_deg = np.arange(-30.0, 31.0, 10.0)
 QUICK = ("--align", "none", "--background", "none")
 LINEAR = ("--method", "linear", "--step", 5, "--background", "none")
-SUFFIXES = ("npz", "mrc", "tif", "hspy", "zspy", "zarr")
+SUFFIXES = ("npz", "mrc", "tif", "hspy", "zspy", "zarr", "emd")
 CALLS = {
     **{f"prepare {s}": ("prepare", "in.npz", "-o", f"out.{s}", *QUICK) for s in SUFFIXES},
     **{f"densify {s}": ("densify", "in.npz", "-o", f"out.{s}", *LINEAR) for s in ("npz", "hspy", "tif")},

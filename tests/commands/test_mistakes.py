@@ -184,7 +184,7 @@ def test_a_disk_that_fills_up_leaves_nothing_half_written(tsg, tmp_path, monkeyp
 
 @pytest.mark.parametrize(
     ("command", "out"),
-    [("densify", "out.emd"), ("densify", "out.jpg"), ("reconstruct", "out.tif"), ("show", "out.mrc")],
+    [("densify", "out.dm4"), ("densify", "out.jpg"), ("reconstruct", "out.tif"), ("show", "out.mrc")],
 )
 def test_formats_that_cannot_be_written_are_refused_before_the_work(tsg, tmp_path, monkeypatch, command, out):
     source = mrc(tmp_path)

@@ -193,7 +193,7 @@ def test_numpy_files_need_angles_and_pixel_size(tmp_path):
     refused(r"c.npz has no array named frames; it holds images \(3, 4, 5\)", tmp_path / "c.npz")
 
 
-@pytest.mark.parametrize("suffix", [".dm4", ".emd", ".npy"])
+@pytest.mark.parametrize("suffix", [".dm4", ".h5", ".npy"])
 def test_formats_that_are_only_read_say_what_to_write(tmp_path, suffix):
     with pytest.raises(TsgError, match=f"the format {suffix} can only be read; write .mrc or .hspy instead"):
         TiltSeries(FRAMES, [0, 1, 2], 1).write(tmp_path / f"a{suffix}")

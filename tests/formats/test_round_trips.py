@@ -136,7 +136,7 @@ def test_numpy(tmp_path, recording):
 @SETTINGS
 @given(
     recording=recordings(["f4", "i2", "u2"]),
-    suffix=st.sampled_from([".mrc", ".st", ".tif", ".npz", ".zarr", ".hspy", ".zspy"]),
+    suffix=st.sampled_from([".mrc", ".st", ".tif", ".npz", ".zarr", ".hspy", ".zspy", ".emd"]),
 )
 def test_written_series(tmp_path_factory, recording, suffix):
     frames, tilt_deg, size_A = recording

@@ -15,7 +15,7 @@ from tsg_core.formats import read_angles, read_series, read_volume, write_series
 from tsg_core.microscope import ABERRATED
 from tsg_core.tilt_series import TiltSeries
 
-SUFFIXES = [".npz", ".zarr", ".mrc", ".st", ".ali", ".rec", ".tif", ".tiff", ".hspy", ".zspy"]
+SUFFIXES = [".npz", ".zarr", ".mrc", ".st", ".ali", ".rec", ".tif", ".tiff", ".hspy", ".zspy", ".emd"]
 MRC_SUFFIXES = (".mrc", ".st", ".ali", ".rec")
 
 
@@ -207,7 +207,7 @@ def test_truncated_files(series, tmp_path, suffix):
     refused("is truncated or not a", path)
 
 
-@pytest.mark.parametrize("suffix", [*(s for s in SUFFIXES if s != ".zarr"), ".npy", ".dm3", ".dm4", ".emd"])
+@pytest.mark.parametrize("suffix", [*(s for s in SUFFIXES if s != ".zarr"), ".npy", ".dm3", ".dm4"])
 def test_foreign_and_empty_files(tmp_path, suffix):
     for content in (b"", b"not microscopy at all " * 200):
         path = tmp_path / f"a{suffix}"
@@ -258,6 +258,7 @@ def test_a_write_that_fails_leaves_nothing_and_keeps_the_old(series, tmp_path, s
         "mrcfile.mrcfile.MrcFile.set_data",
         "tifffile.imwrite",
         "rsciio.hspy.file_writer",
+        "h5py.File.create_group",
     ):
         monkeypatch.setattr(name, full)
     with pytest.raises(TsgError, match="No space left on device; free some space"):
@@ -282,14 +283,14 @@ def test_missing_folder(series, tmp_path):
         series.write(tmp_path / "nowhere" / "a.npz")
 
 
-@pytest.mark.parametrize("suffix", [".mrc", ".rec", ".npz"])
+@pytest.mark.parametrize("suffix", [".mrc", ".rec", ".npz", ".zarr", ".emd"])
 def test_volumes_return_with_their_axes(tmp_path, suffix):
     volume = np.random.default_rng(1).random((3, 4, 5), dtype=np.float32)
     path = write_volume(volume, tmp_path / f"v{suffix}", voxel_size_A=0.7)
     again, voxel_size_A = read_volume(path)
     np.testing.assert_array_equal(again, volume)
     assert voxel_size_A == pytest.approx(0.7, rel=1e-6)
-    if suffix != ".npz":
+    if suffix in (".mrc", ".rec"):
         with mrcfile.open(path) as file:
             assert file.is_volume() and file.data[3, 2, 4] == volume[2, 3, 4]  # (z, y, x) in the file
 
@@ -306,7 +307,7 @@ def test_volume_of_another_axis_order_is_turned(tmp_path):
 def test_volumes_that_cannot_be(tmp_path):
     with pytest.raises(TsgError, match="must have the axes"):
         write_volume(np.ones((3, 3)), tmp_path / "v.mrc", voxel_size_A=1)
-    with pytest.raises(TsgError, match="those known are .npz, .mrc"):
+    with pytest.raises(TsgError, match="those known are .npz, .zarr, .emd, .mrc"):
         write_volume(np.ones((3, 3, 3)), tmp_path / "v.tif", voxel_size_A=1)
     (tmp_path / "v.npz").write_bytes(b"no")
     with pytest.raises(TsgError, match="truncated or not a .npz file"):

@@ -52,7 +52,7 @@ def test_parts_and_bins(tmp_path):
             stored.load(**options)
 
 
-@pytest.mark.parametrize("suffix", [".npz", ".zarr", ".mrc", ".tif", ".hspy", ".zspy"])
+@pytest.mark.parametrize("suffix", [".npz", ".zarr", ".mrc", ".tif", ".hspy", ".zspy", ".emd"])
 def test_every_format_reads_parts(tmp_path, suffix):
     series = TiltSeries(SORTED, np.sort(ANGLES), 2, [True, False, True, True, True])
     stored = open_series(series.write(tmp_path / f"a{suffix}"))
@@ -154,7 +154,7 @@ def test_no_input_is_ever_touched(tmp_path):
     assert state() == before
 
 
-@pytest.mark.parametrize("suffix", [".npz", ".zarr", ".mrc", ".tif", ".hspy", ".zspy"])
+@pytest.mark.parametrize("suffix", [".npz", ".zarr", ".mrc", ".tif", ".hspy", ".zspy", ".emd"])
 def test_a_folder_that_refuses_to_be_written(tmp_path, suffix, monkeypatch):
     def refuse(*_, **__):
         raise PermissionError(13, "Permission denied")

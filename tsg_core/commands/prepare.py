@@ -2,6 +2,7 @@
 
 import click
 
+from ..errors import TsgError
 from .options import PATH, Background, check_output, file_output, numbers, read_with_contrast, say_history, series_input
 
 ALIGNMENTS = ("none", "correlation", "centre-of-mass", "full")
@@ -24,13 +25,21 @@ ALIGNMENTS = ("none", "correlation", "centre-of-mass", "full")
     "--bin", "binning", type=click.IntRange(min=1), default=1, show_default=True, help="Pixels that become one."
 )
 @click.option("--align", type=click.Choice(ALIGNMENTS), default="full", show_default=True, help="How to align.")
+@click.option(
+    "--alignment",
+    "alignment_file",
+    type=PATH,
+    metavar="FILE",
+    help="Take this alignment: .xf (IMOD) or .aln (AreTomo).",
+)
+@click.option("--write-alignment", type=PATH, metavar="FILE", help="Also write the alignment of IN, as .xf or .aln.")
 @click.option("--axis", "axis_deg", type=float, metavar="DEG", help="Take this inclination of the tilt axis.")
 @click.option("--gain", is_flag=True, help="Even the trend of the frames' brightness.")
 @click.option("--crop", type=click.IntRange(min=2), metavar="N", help="Keep N x N pixels about the middle.")
 @click.option("--report", type=PATH, metavar="FOLDER", help="Folder for figures of the steps, before and after.")
 def prepare(
     source, reading, output, overwrite, invert, rotate, flip_angles, exclude_angles, hot_pixels,
-    background, binning, align, axis_deg, gain, crop, report,
+    background, binning, align, alignment_file, write_alignment, axis_deg, gain, crop, report,
 ) -> None:  # fmt: skip
     """Correct and align the frames of a recorded series.
 
@@ -39,12 +48,29 @@ def prepare(
     left out, and the frames are aligned; they are turned first if the tilt axis clearly lies along x. Other steps run
     on request.
     """
-    check_output(output, *([report] if report else []), sources=(source,), overwrite=overwrite)
+    if alignment_file and (align != "full" or axis_deg is not None or rotate):
+        other = "--axis" if axis_deg is not None else "--rotate" if rotate else f"--align {align}"
+        raise TsgError(f"{other} and --alignment {alignment_file} both say how the frames lie; give one of them")
+    if write_alignment and align == "none":
+        raise TsgError(f"--align none finds no alignment to write to {write_alignment}; leave it out")
+    outputs = [path for path in (report, write_alignment) if path]
+    check_output(output, *outputs, sources=(source, *filter(None, [alignment_file])), overwrite=overwrite)
+    from ..formats import open_series
+    from ..formats.alignments import check_alignment_suffix
     from ..preparation.alignment import AlignmentSettings
+    from ..preparation.known_alignment import as_recorded
     from ..preparation.steps import PreparationSettings
     from ..preparation.steps import prepare as prepare_series
+    from .alignment_files import known_alignment, write_known
 
     axis = {} if axis_deg is None else {"axis_deg": axis_deg, "axis_reach_deg": 0.0}
+    alignment = None if align == "none" else AlignmentSettings(method=align, **axis)
+    if write_alignment:
+        check_alignment_suffix(write_alignment)
+    if alignment_file or write_alignment:
+        stored = open_series(source, **reading)
+    if alignment_file:
+        alignment = known_alignment(alignment_file, stored)
     settings = PreparationSettings(
         invert=invert,
         turn=rotate,
@@ -53,7 +79,7 @@ def prepare(
         hot_pixels=hot_pixels,
         background=None if background == "none" else background,
         binning=binning,
-        alignment=None if align == "none" else AlignmentSettings(method=align, **axis),
+        alignment=alignment,
         gain=gain,
         crop_px=crop,
     )
@@ -62,6 +88,16 @@ def prepare(
     prepared = prepare_series(series, settings=settings, say=click.echo)
     prepared.series.write(output, overwrite=overwrite)
     click.echo(f"wrote {output}: {len(prepared.series)} frames")
+    if write_alignment:
+        if not alignment_file:
+            alignment = as_recorded(
+                prepared.alignment,
+                recording=series,
+                binning=binning,
+                is_turned="turn" in (step.name for step in prepared.steps),
+                are_angles_flipped=flip_angles,
+            )
+        write_known(alignment, write_alignment, stored, overwrite=overwrite)
     if report:
         from ..pictures.preparation import step_figures
         from ..tools.files import replaced_when_whole

@@ -6,19 +6,23 @@ x. If a microscope counts the other way, change the sign of the angles; otherwis
 on formats says for each format what is read from where, and what is written.
 """
 
+from .alignments import StoredAlignment, read_alignment, write_alignment
 from .angles import read_angles
 from .series import check_writable, open_series, read_series, write_series
 from .stored import StoredSeries
 from .volumes import check_volume_writable, read_volume, write_volume
 
 __all__ = [
+    "StoredAlignment",
     "StoredSeries",
     "check_volume_writable",
     "check_writable",
     "open_series",
+    "read_alignment",
     "read_angles",
     "read_series",
     "read_volume",
+    "write_alignment",
     "write_series",
     "write_volume",
 ]

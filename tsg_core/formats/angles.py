@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import TsgError
+from .alignments import read_aln
 from .mdoc import read_mdoc
 from .texts import number_of, read_text
 
@@ -17,14 +18,16 @@ _MANY = 4  # frames of one angle that a message lists
 
 
 def read_angles(path: str | Path) -> np.ndarray:
-    """Tilt angles in degrees, in file order, from a .mdoc or a text file with one angle per line (# starts a comment).
+    """Tilt angles in degrees, in file order, from a .mdoc, AreTomo's .aln, or a text file with one angle per line.
 
-    Understands UTF-8, UTF-16 (with or without a byte-order mark) and Latin-1, any minus sign, a decimal comma, a unit
-    of degrees and a heading. Raises TsgError if a line holds anything but one angle.
+    In text # starts a comment. Understands UTF-8, UTF-16 (with or without a byte-order mark) and Latin-1, any minus
+    sign, a decimal comma, a unit of degrees and a heading. Raises TsgError if a line holds anything but one angle.
     """
     path = Path(path)
     if path.suffix.lower() == ".mdoc":
         return read_mdoc(path).tilt_deg
+    if path.suffix.lower() == ".aln":
+        return read_aln(path).tilt_deg
     lines = [
         (number, line.split("#")[0].strip().rstrip(",;").strip())
         for number, line in enumerate(read_text(path).splitlines(), start=1)

@@ -1,5 +1,10 @@
 """HDF5 files of no particular layout, such as those of TomoPy's data exchange: one stack of several, and its angles."""
 
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,13 +13,14 @@ import h5py
 import numpy as np
 
 from ..errors import TsgError
-from ..tools.files import readable
+from ..tools.files import largest_file, readable
 from .choice import Picture, chosen_number
 from .frames import ALL_ROWS
 from .lengths import in_degrees
 from .stack import Stack
 
 SUFFIXES = (".h5", ".hdf5")
+_OVERHEAD = 2**17  # bytes of metadata and of the tree that holds them
 _NAMES_OF_ANGLES = ("theta", "angle", "angles", "tilt", "tilts", "tilt_angles", "tilt_deg")
 
 
@@ -52,6 +58,20 @@ def read_hdf5(path: Path, *, image: str | None = None) -> Stack:
             stack, {key: angles for key, item in vectors.items() if (angles := _angles(key, item)) is not None}
         )
     return stack
+
+
+@contextmanager
+def written_to_hdf5(path: Path, *, n_bytes: int) -> Iterator[None]:
+    """Refuse what has no room before it is written: HDF5 has no clean way to end where a disk or a limit ends it."""
+    n_bytes += _OVERHEAD
+    if shutil.disk_usage(path.parent).free < n_bytes:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    if largest_file() < n_bytes:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno or errno.EIO, os.strerror(error.errno or errno.EIO)) from error
 
 
 def _angles(name: str, vector: h5py.Dataset) -> np.ndarray | None:

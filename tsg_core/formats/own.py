@@ -13,6 +13,7 @@ from ..errors import TsgError
 from ..tilt_series import TiltSeries
 from ..tools.files import readable
 from .frames import ArrayFrames, RawFrames
+from .ome_zarr import SERIES_AXES, read_foreign_series, series_attributes
 from .stack import Stack
 
 _ZARR_CHUNK_BYTES = 4 * 2**20
@@ -71,22 +72,25 @@ def write_npz(series: TiltSeries, path: Path) -> None:
 def read_zarr(path: Path) -> Stack:
     with readable(path):
         group = zarr.open_group(path, mode="r")
+        if "frames" not in group:
+            return read_foreign_series(path, group)
         incomplete = [name for name, array in group.arrays() if array.nchunks_initialized < array.nchunks]
         if incomplete:  # zarr itself would read zeros in their place
             raise ValueError(f"chunks of {', '.join(sorted(incomplete))} are missing")
-        if "frames" not in group:
-            raise TsgError(f"{path} has no array named frames; it holds {', '.join(sorted(group)) or 'nothing'}")
         small = {name: array[...] for name, array in group.arrays() if name != "frames"}
         frames = ArrayFrames(group["frames"], step=group["frames"].chunks[0])
         return _own_stack(frames, small | dict(group.attrs), "Zarr group")
 
 
 def write_zarr(series: TiltSeries, path: Path) -> None:
-    group = zarr.create_group(path, attributes={"metadata": to_json(series.metadata)})
-    for name, array in _own_arrays(series).items():
-        array = np.asarray(array)
-        chunks = chunks_of(array) if array.ndim == 3 else array.shape
-        group.create_array(name, data=array, chunks=chunks, config={"write_empty_chunks": True})
+    """An image of OME-Zarr whose attributes keep the rest; the frames are written a chunk, some of them, at a time."""
+    shape = series.frames.shape[1:]
+    stated = series_attributes(series.tilt_deg, series.pixel_size_A, shape=shape, path="frames")
+    kept = {"tilt_deg": series.tilt_deg.tolist(), "measured": series.measured.tolist()}
+    own = kept | {"pixel_size_A": series.pixel_size_A, "metadata": to_json(series.metadata)}
+    group = zarr.create_group(path, attributes=stated | own)
+    options = {"chunks": chunks_of(series.frames), "dimension_names": SERIES_AXES}
+    group.create_array("frames", data=series.frames, config={"write_empty_chunks": True}, **options)
 
 
 def chunks_of(frames: np.ndarray) -> tuple[int, ...]:

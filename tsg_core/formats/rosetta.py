@@ -4,11 +4,8 @@ A file may hold several datasets. The only stack among them is taken; where ther
 `PATH::NUMBER` chooses.
 """
 
-import errno
 import importlib
 import math
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +13,12 @@ import numpy as np
 
 from ..errors import TsgError
 from ..tilt_series import TiltSeries
-from ..tools.files import largest_file, readable
+from ..tools.files import readable
+from . import tomviz
 from .calibration import calibrate
 from .emd import read_emd_angles, tilt_first
 from .frames import RawFrames
+from .hdf5 import written_to_hdf5
 from .own import chunks_of
 from .quiet import quiet
 from .signals import signal_dict, stack_of
@@ -32,7 +31,6 @@ _PLUGINS = {
     ".hspy": "hspy",
     ".zspy": "zspy",
 }
-_HDF5_OVERHEAD = 2**17  # bytes of metadata and of the tree that holds them
 SUFFIXES = tuple(_PLUGINS)
 _OPTIONS = {
     ".zspy": {"mode": "r"},
@@ -64,6 +62,7 @@ def read_rosetta(path: Path, *, dataset: str | None = None, n_dimensions: int = 
         _read_tags(stack, signal, path)
         if path.suffix.lower() == ".emd":
             read_emd_angles(stack, path, image=chosen, title=_title(signal))
+            tomviz.read_kept(stack, path)
     return stack
 
 
@@ -156,15 +155,8 @@ def _tag(tags: dict, names: tuple[str, ...]):
 def write_hspy(series: TiltSeries, path: Path) -> None:
     from rsciio.hspy import file_writer
 
-    n_bytes = series.frames.nbytes + _HDF5_OVERHEAD  # HDF5 has no clean way to end where a disk or a limit ends it
-    if shutil.disk_usage(path.parent).free < n_bytes:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    if largest_file() < n_bytes:
-        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
-    try:
+    with written_to_hdf5(path, n_bytes=series.frames.nbytes):
         file_writer(str(path), signal_dict(series), show_progressbar=False)
-    except OSError as error:
-        raise OSError(error.errno or errno.EIO, os.strerror(error.errno or errno.EIO)) from error
 
 
 def write_zspy(series: TiltSeries, path: Path) -> None:

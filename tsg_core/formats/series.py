@@ -6,7 +6,7 @@ from pathlib import Path
 from ..errors import TsgError
 from ..tilt_series import TiltSeries
 from ..tools.files import existing, replaced_when_whole
-from . import hdf5, mrc, own, rosetta, tiff
+from . import hdf5, mrc, own, rosetta, tiff, tomviz
 from .choice import choose_stack
 from .folder import read_folder, read_frames_of_mdoc
 from .stack import Stack
@@ -29,6 +29,7 @@ _WRITERS = {
     **dict.fromkeys(tiff.SUFFIXES, tiff.write_tiff),
     ".hspy": rosetta.write_hspy,
     ".zspy": rosetta.write_zspy,
+    ".emd": tomviz.write_series_emd,
 }
 _WITH_ANGLES_BESIDE = mrc.SUFFIXES + tiff.SUFFIXES
 _MAY_NEED_THEM = (*_WITH_ANGLES_BESIDE, ".npy", ".dm3", ".dm4", *hdf5.SUFFIXES)
@@ -76,9 +77,9 @@ def read_series(
 def write_series(series: TiltSeries, path: str | Path, *, overwrite: bool = False) -> Path:
     """Write a series whole or not at all, in the format that the suffix names.
 
-    .npz, .zarr, .hspy, .zspy and TIFF keep everything (metadata as JSON, so tuples but the history return as lists).
-    MRC and TIFF get the angles in a .rawtlt beside them; MRC also gets a .mdoc with flags and history. Raises TsgError
-    if a file exists (unless `overwrite`), the folder does not, the disk is full, or the format can only be read.
+    All but MRC keep everything (metadata as JSON, so tuples but the history return as lists). MRC and TIFF get the
+    angles in a .rawtlt beside them; MRC also gets a .mdoc with flags and history. Raises TsgError if a file exists
+    (unless `overwrite`), the folder does not, the disk is full, or the format can only be read.
     """
     path = Path(path)
     check_writable(path)

@@ -40,11 +40,22 @@ class StoredSeries:
     metadata: Mapping[str, Any]
     _frames: Frames = field(repr=False)
     _order: np.ndarray = field(repr=False)  # where in the file the frames lie
+    _tilt_in_file_deg: np.ndarray = field(repr=False)
     _is_foreign: bool = field(repr=False)
     _are_angles_given: bool = field(repr=False)
 
     def __len__(self) -> int:
         return len(self.tilt_deg)
+
+    @property
+    def places(self) -> np.ndarray:
+        """(n_tilt,) number of each frame in the file, from 0."""
+        return self._order.copy()
+
+    @property
+    def tilt_in_file_deg(self) -> np.ndarray:
+        """(n_in_file,) the angles in the order of the frames in the file, also of those left out."""
+        return self._tilt_in_file_deg.copy()
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -194,6 +205,7 @@ def stored_series(
         metadata=_metadata(stack, path, sources, told, is_given=tilts is not None or pixel_size_A is not None),
         _frames=stack.frames,
         _order=order,
+        _tilt_in_file_deg=tilt_deg,
         _is_foreign=stack.metadata is None,
         _are_angles_given=tilts is not None,
     )

@@ -4,9 +4,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..preparation.alignment import Alignment
+from ..preparation.alignment import Alignment, AlignmentReport
 from ..preparation.gain import GainReport
 from ..preparation.hot_pixels import HotPixelReport
+from ..preparation.known_alignment import KnownAlignmentReport
 from ..preparation.steps import Preparation, Step
 from ..preparation.transformation import moved_back, without_gauge
 from ..reconstruction import sirt
@@ -58,11 +59,12 @@ def gain_figure(before: TiltSeries, after: TiltSeries, *, report: GainReport) ->
     return figure
 
 
-def alignment_figure(before: TiltSeries, alignment: Alignment) -> Figure:
+def alignment_figure(
+    before: TiltSeries, after: TiltSeries, *, report: AlignmentReport | KnownAlignmentReport
+) -> Figure:
     """The sinogram of the middle row and the mean over all tilts, before and after."""
     figure, axes = _row(4)
-    report = alignment.report
-    states = ((before, "before", report.residual_before), (alignment.series, "after", report.residual_after))
+    states = ((before, "before", report.residual_before), (after, "after", report.residual_after))
     for pair, (series, label, residual) in zip((axes[:2], axes[2:]), states, strict=True):
         pair[0].set_axis_on()
         show_sinogram(series, axis=pair[0], title=f"{label}: residual {residual:.3f}")
@@ -109,8 +111,9 @@ def step_figures(preparation: Preparation) -> dict[str, Figure]:
     """The figures of those steps that have one, by name."""
     figures: dict[str, Figure] = {}
     for step in preparation.steps:
+        if step.name in ("align", "known alignment"):
+            figures["alignment"] = alignment_figure(step.before, step.after, report=step.report)
         if step.name == "align":
-            figures["alignment"] = alignment_figure(step.before, preparation.alignment)
             figures["shifts"] = shift_figure(preparation.alignment)
             figures["axis"] = axis_figure(step.before, preparation.alignment)
         elif draw := _of(step):

@@ -182,6 +182,11 @@ def coarse_residual(series: TiltSeries, *, n_rounds: int = 2) -> float:
     return level.residual(level.refined(level.with_offset(shift_px, 0.0), 0.0, n_rounds=n_rounds), 0.0)
 
 
+def residual_of(series: TiltSeries) -> float:
+    """The reprojection residual of a series as it lies, about a vertical middle axis, at the coarsest binning."""
+    return _levels(series, finest_px=COARSEST_px)[0].residual(np.zeros((len(series), 2)), 0.0)
+
+
 def _undone(frames: np.ndarray, *, shift_px: np.ndarray, axis_deg: float) -> np.ndarray:
     """Recorded frames, moved back and clipped at the darkest recorded value: a spline rings around outlying pixels."""
     return np.maximum(moved_back(frames, shift_px=shift_px, axis_deg=axis_deg), frames.min())

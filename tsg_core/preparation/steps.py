@@ -19,6 +19,7 @@ from .contrast import invert
 from .framing import bin_pixels, crop, turn
 from .gain import even_gain
 from .hot_pixels import replace_hot_pixels
+from .known_alignment import KnownAlignment, align_as_known
 from .orientation import orientation
 from .selection import exclude, flip_angles, leave_out_empty
 
@@ -34,7 +35,7 @@ class PreparationSettings:
     hot_pixels         replace single outlying pixels
     background         "auto" estimates the level; a number is the level; None leaves the background
     binning            number of pixels, along each direction, that become one
-    alignment          None leaves the frames where they are
+    alignment          how it is found, or a known one of the recording; None leaves the frames where they are
     gain               remove the trend of the frames' totals
     crop_px            edge of the square to keep around the middle
     """
@@ -47,7 +48,7 @@ class PreparationSettings:
     hot_pixels: bool = False
     background: str | float | None = "auto"
     binning: int = 1
-    alignment: AlignmentSettings | None = field(default_factory=AlignmentSettings)
+    alignment: AlignmentSettings | KnownAlignment | None = field(default_factory=AlignmentSettings)
     gain: bool = False
     crop_px: int | None = None
 
@@ -64,7 +65,7 @@ class Step:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Preparation:
-    """The prepared series, its steps in order, and the alignment, if there was one."""
+    """The prepared series, its steps in order, and the alignment, if one was found."""
 
     series: TiltSeries
     steps: tuple[Step, ...]
@@ -81,7 +82,10 @@ def prepare(
 
     Raises TsgError as the steps do.
     """
-    steps, alignment = [], None
+    steps, alignment, shared = [], None, None
+    known = settings.alignment if isinstance(settings.alignment, KnownAlignment) else None
+    if known and settings.turn:
+        raise TsgError(f"{known.source} turns the frames itself, from how they were recorded: leave out --rotate")
 
     def done(name: str, after: TiltSeries, report: Any) -> None:
         nonlocal series
@@ -96,7 +100,7 @@ def prepare(
         )
     if settings.invert:
         done("invert", *invert(series))
-    searched = settings.alignment is not None and settings.alignment.axis_reach_deg > 0
+    searched = isinstance(settings.alignment, AlignmentSettings) and settings.alignment.axis_reach_deg > 0
     if settings.turn or (settings.turn is None and searched and _along_x(series, settings, say)):
         done("turn", *turn(series))
     if settings.flip_angles:
@@ -113,11 +117,15 @@ def prepare(
         done("background", *subtract_background(series, level=level))
     if settings.binning > 1:
         done("bin", *bin_pixels(series, factor=settings.binning))
-    if settings.alignment is not None:
+    if known:
+        done("known alignment", *align_as_known(series, known, are_angles_flipped=settings.flip_angles))
+        shared = steps[-1].report.field
+    elif settings.alignment is not None:
         alignment = align(series, settings=settings.alignment)
         done("align", alignment.series, alignment.report)
+        shared = alignment.report.field
     if settings.gain:
-        done("gain", *even_gain(series, field=alignment and alignment.report.field))
+        done("gain", *even_gain(series, field=shared))
     if settings.crop_px is not None:
         done("crop", *crop(series, size=settings.crop_px))
     return Preparation(series=series, steps=tuple(steps), alignment=alignment)

@@ -28,19 +28,24 @@ def moved_back(frames: np.ndarray, *, shift_px: np.ndarray, axis_deg: float = 0.
     Each frame is resampled once, by a spline of this `order`; shifts by whole pixels keep values bit for bit. What was
     not recorded is filled with the median of the frame's border.
     """
+    return resampled(frames, matrix=axis_rotation(axis_deg), shift_px=shift_px, order=order)
+
+
+def resampled(frames: np.ndarray, *, matrix: np.ndarray, shift_px: np.ndarray, order: int = 5) -> np.ndarray:
+    """As `moved_back`, where points (y, x) were recorded at matrix (2, 2) or (n_tilt, 2, 2) @ (y, x) + shift."""
     shift_px = np.asarray(shift_px, float)
-    rotation = axis_rotation(axis_deg)
+    matrix = np.broadcast_to(matrix, (len(frames), 2, 2))
     middle = (np.array(frames.shape[1:]) - 1) / 2
     moved = np.empty(frames.shape, np.float32)
     fill = border_level(frames)
 
     def move(i: int) -> None:
-        if axis_deg == 0 and (shift_px[i] == np.round(shift_px[i])).all():
+        if (matrix[i] == np.eye(2)).all() and (shift_px[i] == np.round(shift_px[i])).all():
             moved[i] = _moved_whole_pixels(frames[i], shift_px[i].astype(int), fill[i])
         else:
-            offset = middle + shift_px[i] - rotation @ middle
+            offset = middle + shift_px[i] - matrix[i] @ middle
             affine_transform(
-                frames[i], rotation, offset, output=moved[i], order=order, mode="grid-constant", cval=float(fill[i])
+                frames[i], matrix[i], offset, output=moved[i], order=order, mode="grid-constant", cval=float(fill[i])
             )
 
     in_threads(move, range(len(frames)))
@@ -58,12 +63,18 @@ def border_level(frames: np.ndarray) -> np.ndarray:
 
 def common_field(shape: tuple[int, int], *, shift_px: np.ndarray, axis_deg: float) -> tuple[slice, slice]:
     """Rows and columns of the aligned frames in which every pixel was recorded at every tilt."""
+    return recorded_field(shape, matrix=axis_rotation(axis_deg), shift_px=shift_px)
+
+
+def recorded_field(shape: tuple[int, int], *, matrix: np.ndarray, shift_px: np.ndarray) -> tuple[slice, slice]:
+    """As `common_field`, where points (y, x) were recorded at matrix (2, 2) or (n_tilt, 2, 2) @ (y, x) + shift."""
     half = (np.array(shape) - 1) / 2
-    corners = np.array([[y, x] for y in (-half[0], half[0]) for x in (-half[1], half[1])])
-    aligned = (corners - np.asarray(shift_px)[:, None]) @ axis_rotation(axis_deg)  # R is orthogonal: this is R^-1
-    low = aligned.reshape(-1, 2, 2, 2)
-    first = np.array([low[:, 0, :, 0].max(), low[:, :, 0, 1].max()]) + half
-    last = np.array([low[:, 1, :, 0].min(), low[:, :, 1, 1].min()]) + half
+    to_aligned = np.linalg.inv(np.broadcast_to(matrix, (len(shift_px), 2, 2)))
+    centre = -(to_aligned @ np.asarray(shift_px, float)[..., None])[..., 0]
+    (yy, yx), (xy, xx) = (np.abs(to_aligned) * half).transpose(1, 2, 0)  # how far the frame's half edges reach in y, x
+    is_upright = yy * xx >= yx * xy  # else its columns have become rows
+    reach = np.where(is_upright, [yy - yx, xx - xy], [yx - yy, xy - xx]).T
+    first, last = (centre - reach).max(axis=0) + half, (centre + reach).min(axis=0) + half
     first, last = np.ceil(first.clip(0) - 1e-6).astype(int), np.floor(last.clip(max=2 * half) + 1e-6).astype(int)
     return tuple(slice(int(a), max(int(a), int(b) + 1)) for a, b in zip(first, last, strict=True))
 
