@@ -5,6 +5,7 @@
 # make lint   checks style and the types of the public faces
 # make clean  removes what was built; artifacts and the environment stay
 # make lock   writes constraints.txt from the environment
+# make cells  writes the first cell of every chapter, for the address in _config.yml
 
 PROFILE ?= smoke
 PYTHON ?= python3
@@ -12,7 +13,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 
-.PHONY: book lab test covered lint clean lock
+.PHONY: book lab test covered lint clean lock cells
 
 book: $(READY)
 	$(BIN)/tsg run --profile "$(PROFILE)"
@@ -44,6 +45,9 @@ lock: $(READY)
 	$(BIN)/python -m pip freeze --exclude-editable --exclude tsg \
 	  | grep -v -i -E '^(nvidia-|cuda-|triton==)|@ ' | sed -E 's/\+[A-Za-z0-9.]+$$//' > constraints.txt.partial
 	mv constraints.txt.partial constraints.txt
+
+cells: $(READY)
+	$(BIN)/python -m tsgbook.first_cell
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' || { \

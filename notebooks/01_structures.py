@@ -28,6 +28,16 @@
 # | **You learn** | how multiply twinned and single-crystal particles differ, why the test set shares neither element nor shape with the training set, what a uniform random rotation is |
 # | **Next** | [Chapter 2](02_simulation.ipynb) turns each particle into a tilt series |
 
+# %% tags=["remove-cell"]
+# Stops where the project is missing.
+from importlib.util import find_spec
+
+if find_spec("tsg_core") is None:
+    raise ModuleNotFoundError(
+        "tsg_core is missing in this kernel; in a copy of the repository "
+        "run: pip install -e .[book] -c constraints.txt"
+    )
+
 # %% [markdown]
 # The next cell holds this chapter's parameters. A profile (`smoke`, `book` or `paper`) replaces their values when the
 # book is run; change them here when you run the notebook by hand. Elements, shapes and sizes are those of the test particles;

@@ -29,6 +29,16 @@
 # | **You learn** | how the probe, the scattering power of the atoms and their thermal motion make an image; what the fast model leaves out; how dose affects the image |
 # | **Next** | [Chapter 3](03_sparsity.ipynb) leaves most frames out |
 
+# %% tags=["remove-cell"]
+# Stops where the project is missing.
+from importlib.util import find_spec
+
+if find_spec("tsg_core") is None:
+    raise ModuleNotFoundError(
+        "tsg_core is missing in this kernel; in a copy of the repository "
+        "run: pip install -e .[book] -c constraints.txt"
+    )
+
 # %% tags=["parameters"]
 artifacts = "artifacts/smoke"
 n_pixels = 48

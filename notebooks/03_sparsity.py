@@ -28,6 +28,16 @@
 # | **You learn** | gap, offset and rate; why an atom's path in a sinogram is a sine curve; the angular sampling criterion; why linear interpolation makes ghosts |
 # | **Next** | [Chapter 4](04_model.ipynb) introduces a network that predicts the frames between |
 
+# %% tags=["remove-cell"]
+# Stops where the project is missing.
+from importlib.util import find_spec
+
+if find_spec("tsg_core") is None:
+    raise ModuleNotFoundError(
+        "tsg_core is missing in this kernel; in a copy of the repository "
+        "run: pip install -e .[book] -c constraints.txt"
+    )
+
 # %% tags=["parameters"]
 artifacts = "artifacts/smoke"
 gap = 3

@@ -29,6 +29,16 @@
 # | **You learn** | how features, flows, mask and residual work together; why a correction should grow with the motion; why a transparent object is a hard case for flow; what the paper's loss rewards |
 # | **Next** | [Chapter 5](05_training.ipynb) trains it |
 
+# %% tags=["remove-cell"]
+# Stops where the project is missing.
+from importlib.util import find_spec
+
+if find_spec("tsg_core") is None:
+    raise ModuleNotFoundError(
+        "tsg_core is missing in this kernel; in a copy of the repository "
+        "run: pip install -e .[book] -c constraints.txt"
+    )
+
 # %% tags=["parameters"]
 artifacts = "artifacts/smoke"
 channels = [16, 24, 36, 48]

@@ -28,6 +28,16 @@
 # | **You learn** | what a training sample is; which symmetries of a tilt series may be used; which loss weights all gaps equally; how to read a training curve, and which data may be used to choose a model |
 # | **Next** | [Chapter 6](06_prediction.ipynb) predicts the frames that were left out |
 
+# %% tags=["remove-cell"]
+# Stops where the project is missing.
+from importlib.util import find_spec
+
+if find_spec("tsg_core") is None:
+    raise ModuleNotFoundError(
+        "tsg_core is missing in this kernel; in a copy of the repository "
+        "run: pip install -e .[book] -c constraints.txt"
+    )
+
 # %% tags=["parameters"]
 artifacts = "artifacts/smoke"
 channels = [16, 24, 36, 48]

@@ -29,6 +29,16 @@
 # | **You learn** | what each method assumes; how to compare methods fairly; what an interval over particles means; where a network loses |
 # | **Next** | [Chapter 7](07_reconstruction.ipynb) asks what better frames do for the volume |
 
+# %% tags=["remove-cell"]
+# Stops where the project is missing.
+from importlib.util import find_spec
+
+if find_spec("tsg_core") is None:
+    raise ModuleNotFoundError(
+        "tsg_core is missing in this kernel; in a copy of the repository "
+        "run: pip install -e .[book] -c constraints.txt"
+    )
+
 # %% tags=["parameters"]
 artifacts = "artifacts/smoke"
 methods = [

@@ -28,6 +28,16 @@
 # | **You learn** | how SIRT works; Reference, Sparse and Mix; how to compare objects, densities and atoms; what such a comparison can prove; whether few good frames beat many noisy ones |
 # | **Next** | [Chapter 8](08_one_object.ipynb) follows the methods from two frames to the one object that all frames show |
 
+# %% tags=["remove-cell"]
+# Stops where the project is missing.
+from importlib.util import find_spec
+
+if find_spec("tsg_core") is None:
+    raise ModuleNotFoundError(
+        "tsg_core is missing in this kernel; in a copy of the repository "
+        "run: pip install -e .[book] -c constraints.txt"
+    )
+
 # %% tags=["parameters"]
 artifacts = "artifacts/smoke"
 gaps = [2, 12]

@@ -28,6 +28,16 @@
 # | **You learn** | what each method assumes and how it fails; why the residual of an object cannot always be carried over; how much an inverse crime flatters a method; when fitted atoms can be trusted; whether stated uncertainties hold |
 # | **Next** | [Chapter 9](09_your_own_sample.ipynb) does all this with a series of your own |
 
+# %% tags=["remove-cell"]
+# Stops where the project is missing.
+from importlib.util import find_spec
+
+if find_spec("tsg_core") is None:
+    raise ModuleNotFoundError(
+        "tsg_core is missing in this kernel; in a copy of the repository "
+        "run: pip install -e .[book] -c constraints.txt"
+    )
+
 # %% tags=["parameters"]
 artifacts = "artifacts/smoke"
 particles = ["Ag 75, decahedron"]

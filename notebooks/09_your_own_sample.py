@@ -41,6 +41,16 @@
 # **Three things to change for your own file**, marked below by *Yours*: the path in the next cell, the settings of the
 # preparation, and the methods that compete.
 
+# %% tags=["remove-cell"]
+# Stops where the project is missing.
+from importlib.util import find_spec
+
+if find_spec("tsg_core") is None:
+    raise ModuleNotFoundError(
+        "tsg_core is missing in this kernel; in a copy of the repository "
+        "run: pip install -e .[book] -c constraints.txt"
+    )
+
 # %% tags=["parameters"]
 artifacts = "artifacts/smoke"
 series_path = ""

@@ -27,6 +27,16 @@
 # | **You need** | the chapter to which an exercise belongs; for the solutions, nothing that other chapters compute |
 # | **You learn** | whether your own answer was right, and a way to find out without asking |
 
+# %% tags=["remove-cell"]
+# Stops where the project is missing.
+from importlib.util import find_spec
+
+if find_spec("tsg_core") is None:
+    raise ModuleNotFoundError(
+        "tsg_core is missing in this kernel; in a copy of the repository "
+        "run: pip install -e .[book] -c constraints.txt"
+    )
+
 # %% tags=["parameters"]
 artifacts = "artifacts/smoke"
 n_steps = 40
