@@ -286,7 +286,8 @@ plotting.show_tilts(
 # frames beside them. Their potential is sampled as coarsely as the outer angle of the detector allows. A finer sampling
 # (`sampling_A`) changes the totals by some per cent and leaves the pattern unchanged.
 #
-# Here are two orientations of one gold icosahedron: along a two-fold axis, where atoms form columns, and turned off it.
+# Here are two orientations of one gold icosahedron: along a two-fold axis, where atoms form columns, and turned off it. The number
+# $r$ is Pearson's coefficient of correlation with the PRISM frame.
 
 # %% tags=["hide-input"]
 cases = {case.name: case for case in multislice_frames.CASES}

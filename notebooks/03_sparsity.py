@@ -133,8 +133,8 @@ plotting.show(
 # ## How dense must a series be?
 #
 # Two neighbouring projections at tilts $\Delta\theta$ apart sample the object's Fourier transform on two lines through the origin.
-# At the spatial frequency $1/d$ these are $\Delta\theta / d$ apart, while an object of diameter $D$ needs samples no
-# farther apart than $1/D$. This is Crowther's criterion:
+# At the spatial frequency $1/d$, that of details of size $d$, these are $\Delta\theta / d$ apart ($\Delta\theta$ in radians), while
+# an object of diameter $D$ needs samples no farther apart than $1/D$. This is Crowther's criterion:
 #
 # $$ \Delta\theta \le \frac{d}{D} . $$ (crowther)
 
@@ -156,8 +156,8 @@ plotting.say(
 #
 # ## Between two frames
 #
-# In the midpoint protocol of the paper, at **rate** $r$ the frames $i$ and $i + 2r$ are measured and the frame $i + r$ is
-# to be predicted. The obvious guess is the mean of the two, linear interpolation. Watch what it does to atoms that moved.
+# In the midpoint protocol of the paper, at **rate** $r$ the frames $i$ and $i + 2r$ are measured (a gap of $2r$) and the frame
+# $i + r$ is to be predicted. The obvious guess is the mean of the two, linear interpolation. Watch what it does to atoms that moved.
 
 # %%
 rate = 6

@@ -352,7 +352,7 @@ plotting.show(
 # %% [markdown]
 # The census distance penalises a shift by a pixel far more than a change of brightness by several per cent. In tomography
 # the position of an atom matters more than its exact grey value, which is why the term is there. Both terms are absolute,
-# though. Errors at large gaps are a hundred times those at small gaps, so a network for all rates learns from the large
+# though. Errors at large gaps are tens of times those at small gaps, so a network for all rates learns from the large
 # gaps alone. [Chapter 5](05_training.ipynb) trains with a loss that gives every rate equal weight.
 
 # %% [markdown]

@@ -123,7 +123,7 @@ plotting.show(
 # %% [markdown]
 # ## A loss that weights all gaps equally
 #
-# The error of linear interpolation at a small gap is a thousandth of that at a large gap. In a mean of squared or absolute
+# The squared error of linear interpolation at a small gap is a thousandth of that at a large gap. In a mean of squared or absolute
 # errors, only the large gaps count. We therefore compare every sample with linear interpolation *of the same frames*, and
 # take the logarithm:
 #
@@ -363,7 +363,7 @@ for name in shipped.shipped():
     plotting.say(f"“{name}”: {sentence(long)}")
 
 # %% [markdown]
-# The gain over linear interpolation on its own validation particles, rate by rate. These particles have the elements and
+# Now the gain of each over linear interpolation on its own validation particles, rate by rate. These particles have the elements and
 # shapes of the training, but the network was never trained with them. Bands and brackets are 95 % intervals over particles.
 
 

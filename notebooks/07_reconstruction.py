@@ -205,7 +205,8 @@ for surface in (False, True):
 # %% [markdown]
 # ## The experiment
 #
-# We reconstruct every arm of every test particle and measure each volume with both yardsticks. A series that belongs to two
+# The sections called *Figure 3* and *Figure 4* repeat those figures of the TSGNet paper. We reconstruct every arm of every test
+# particle and measure each volume with both yardsticks. A series that belongs to two
 # arms is reconstructed once.
 
 # %%
@@ -600,9 +601,9 @@ plotting.show(
 #
 # | method | what it assumes about the wedge |
 # |---|---|
-# | FBP | nothing: the frequencies are zero |
+# | FBP, filtered back-projection | nothing: the frequencies are zero |
 # | SIRT | density is not negative |
-# | TV | density is not negative, and flat in patches |
+# | TV, total variation | density is not negative, and flat in patches |
 # | Mix | as SIRT; predicted frames lie *between* measured ones and do not touch the wedge |
 # | atoms | the object is a set of atoms. Those that were found give frames at *all* angles, from which SIRT makes the volume |
 
@@ -749,7 +750,7 @@ results.show(
 # %% [markdown]
 # ## Take away
 #
-# - A volume is judged against the truth if there is one, and then also against the Reference.
+# - Judge a volume by the truth where it is known. The Reference has errors of its own.
 # - At equal dose, few good frames can beat many noisy ones. Part of that gain is denoising.
 # - The number of iterations is a setting, not a detail: SIRT fits noise if you let it.
 #

@@ -127,6 +127,7 @@ def psnr_dB(frames, targets, peak):
 # | informed | a network corrects the reprojection, and weights the fitted atoms if there are any, as in training | samples and microscopes unlike those of the training |
 # | atoms | the object is a set of atoms | a sample without atoms, frames that do not resolve them, light atoms beside heavy ones |
 # | dynamical | the same, and their elements and the microscope are known | the same, or a wrong microscope; large particles take hours |
+# | auto | measured frames that are left out show how far to trust each of the others; it blends the best | too few frames to leave any out |
 #
 # The frames in this chapter are multislice frames: electrons pass the potential of every atom, slice by slice. Only `dynamical`
 # uses that model, and with another potential and other slices. Here is one frame half-way between two measured ones, and below it where each method is too high (red) or too low
@@ -361,8 +362,8 @@ for (microscope, band), (as_it_is, less_mean) in correlations.items():
     )
 
 # %% [markdown]
-# The residual of the sharp probe is forgotten about as fast, because its cone is as wide. But it is a much smaller part of its
-# frames: see the first column of the table below.
+# The residual of the sharp probe is forgotten about as fast, because its cone is even wider. But it is a much smaller part of its
+# frames: see the column *not at all* of the table below.
 #
 # If frames share only the mean, the mean is the best guess. A spline through the values is a worse guess, because it follows
 # what will not come back. `kriging` asks the measured frames themselves. For each band of frequencies it finds how long values
@@ -972,6 +973,9 @@ show_runs(
 )
 
 # %% [markdown]
+# A fraction above the stated one means that the method is more careful than necessary; a fraction below it means that the
+# intervals are too narrow. Means over cases hide that single series can be far off.
+#
 # `informed` was trained on incoherent frames of twenty particles with gaps of 2° to 24° (`benchmarks/train_informed.py`). Half of
 # the series have a random part of the channelling correction, half have noise, and a third are alloys. The network sees the
 # reprojection, what the object misses in the four nearest measured frames, the interpolated frames and, if atoms can be fitted,
@@ -1002,9 +1006,6 @@ for (microscope, with_atoms), of_both in gains.groupby(
             )
 
 # %% [markdown]
-# A fraction above the stated one means that the method is more careful than necessary; a fraction below it means that the
-# intervals are too narrow. Means over cases hide that single series can be far off.
-#
 # ## When to trust which method
 #
 # | your series | trust | because |

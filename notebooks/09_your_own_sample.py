@@ -38,7 +38,7 @@
 # tsg reconstruct dense.mrc -o volume.mrc
 # ```
 #
-# **Three things to change for your own file**, marked below by *Yours*: the path in the next cell, the settings of the
+# **Three things to change for your own file**, marked below by *Yours*: the path among the parameters, the settings of the
 # preparation, and the methods that compete.
 
 # %% tags=["remove-cell"]
@@ -473,8 +473,8 @@ plotting.say(
 # %% [markdown]
 # ## A real recording
 #
-# The shipped series is simulated; does the same hold for a recording? The package ETSpy brings a HAADF series of a needle
-# along: 77 raw frames, one every two degrees, with the tilt axis along x. If ETSpy is installed and `recording` is true, the
+# The shipped series is simulated; does the same hold for a recording? The package ETSpy includes a HAADF series of a
+# needle: 77 raw frames, one every two degrees, with the tilt axis along x. If ETSpy is installed and `recording` is true, the
 # steps of this chapter run on that file. Every second frame counts as measured. The others are the judges, whichever way
 # their verdict falls.
 

@@ -26,6 +26,7 @@
 # |---|---|
 # | **You need** | the chapter to which an exercise belongs; for the solutions, nothing that other chapters compute |
 # | **You learn** | whether your own answer was right, and a way to find out without asking |
+# | **Next** | a study of your own: with [another crystal](../book/another_crystal.md) or [your own sample](09_your_own_sample.ipynb) |
 
 # %% tags=["remove-cell"]
 # Stops where the project is missing.
@@ -1220,5 +1221,5 @@ assert (
 both.style.format("{:.2f}")
 
 # %% [markdown]
-# The order agrees, but for methods that are nearly equal. Left-out frames carry noise and have twice the spacing, so their
-# scores bound nothing; the order, and large differences, are what one needs from them.
+# The order agrees, except for methods that are nearly equal. Left-out frames carry noise and have twice the spacing. Trust their
+# order and large differences, not their values.
