@@ -235,6 +235,7 @@ plotting.show(
 
 # %% [markdown]
 # One particle proves nothing; [Chapter 6](06_prediction.ipynb) does this for all test particles and both microscopes, with intervals.
+# On the page [Live](../book/live.md) you set spacing and noise yourself.
 #
 # ## What the gap does to a volume
 

@@ -15,6 +15,7 @@ import yaml
 from tsg_core.errors import TsgError
 
 from .chapters import CHAPTERS
+from .live import write_live_data
 from .notebook import INJECTED, tags
 from .pages import for_pages, without_bars
 from .status import PLACE, recorded_durations, status_tables, with_cost
@@ -73,6 +74,7 @@ def stage_book(*, profile: str, artifacts: str | Path, stage: Path) -> Path:
     for table in (stage / "book" / "speed").glob("*.txt"):
         table.write_text(without_bars(table.read_text(encoding="utf-8")), encoding="utf-8")
     shutil.copy(ROOT / "_toc.yml", stage / "_toc.yml")
+    write_live_data(stage / STATIC / "live_data.js")
     config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
     (stage / "_config.yml").write_text(yaml.safe_dump(with_launch_buttons(config), sort_keys=False), encoding="utf-8")
     pages, downloads = stage / "notebooks", stage / DOWNLOADS
