@@ -13,6 +13,7 @@ from scipy import stats
 
 from .least_squares import AtomFrames, Parameters
 
+MIN_FRAMES = 5  # fewer leave positions along the beam open, and ghosts where rays of all frames seem to meet
 PRIOR = 3  # weight of the usual variance, relative to the atom's own
 MOST_LEVERAGE = 0.9
 
@@ -41,30 +42,46 @@ def atom_errors(frames: AtomFrames, p: Parameters, *, features=None) -> AtomErro
     them less. Its pulls are therefore divided by one minus its leverage (MacKinnon and White, J. Econometrics 29, 305,
     1985, HC3).
     """
-    pulls = frames.scores(p, features=features).cpu().double().numpy()
-    spot, slope = frames.overlap(p)
+    seen = frames.seen(p)
+    judged = seen.sum(axis=0) >= MIN_FRAMES
     weight = p["log_weight"].exp().cpu().double().numpy()
-    n_tilt, tilt_rad = len(frames), np.deg2rad(frames.tilt_deg)
-    cos, sin, one = np.cos(tilt_rad), np.sin(tilt_rad), np.ones(n_tilt)
+    pulls = frames.scores(p, features=features).cpu().double().numpy() * seen[..., None]
+    position_A, log_weight = np.full((len(weight), 3), np.inf), np.full(len(weight), np.inf)
+    if judged.any():
+        spot, slope = frames.overlap(p)
+        seen, pulls, weight = seen[:, judged], pulls[:, judged], weight[judged]
+        n_seen = seen.sum(axis=0)
+        inverse, shares = _shares(pulls[..., :2], seen, np.deg2rad(frames.tilt_deg))
+        geometry = np.einsum("njj->nj", inverse)
+        own = _moderated((shares**2).sum(axis=0) / geometry / (slope * weight[:, None]) ** 2)
+        position_A[judged] = np.sqrt(own * geometry) / weight[:, None]
+        asked = pulls[..., 2] / (spot * weight)  # by how much each frame would lower the weight
+        scatter = ((asked - asked.sum(axis=0) / n_seen) ** 2 * seen).sum(axis=0) / (n_seen - 1)
+        log_weight[judged] = np.sqrt(_moderated(scatter) / n_seen) / weight
+    return AtomErrors(position_A=position_A, log_weight=log_weight)
+
+
+def _shares(pulls: np.ndarray, seen: np.ndarray, tilt_rad: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Inverse curvatures (n, 3, 3) of places, and the steps (n_tilt, n, 3) to which pulls (n_tilt, n, 2) add up."""
+    cos, sin, one = np.cos(tilt_rad), np.sin(tilt_rad), np.ones(len(tilt_rad))
     # from column and row to x, y, z
     axes = np.stack([np.stack([cos, 0 * one, sin]), np.stack([0 * one, one, 0 * one])])
-    inverse = np.linalg.pinv(np.einsum("ait,ajt->ij", axes, axes))
-    leverage = np.einsum("ait,ij,ajt->ta", axes, inverse, axes).clip(max=MOST_LEVERAGE)
-    shares = np.einsum("tna,ta,ait,ij->tnj", pulls[..., :2], 1 / (1 - leverage), axes, inverse)
-    variance = _moderated((shares**2).sum(axis=0) / (slope * weight[:, None]) ** 2)
-    asked = pulls[..., 2] / (spot * weight)  # by how much each frame would lower the weight
-    own = _moderated(asked.var(axis=0, ddof=1) / n_tilt)
-    return AtomErrors(position_A=np.sqrt(variance) / weight[:, None], log_weight=np.sqrt(own) / weight)
+    products = np.einsum("ait,ajt->tij", axes, axes)
+    inverse = np.linalg.pinv(np.einsum("tn,tij->nij", seen.astype(float), products))
+    leverage = np.einsum("ait,nij,ajt->tna", axes, inverse, axes, optimize=True).clip(max=MOST_LEVERAGE)
+    return inverse, np.einsum("tna,ait,nij->tnj", pulls / (1 - leverage), axes, inverse, optimize=True)
 
 
-def least_agreement(n_frames: int, *, n_places: int, false_alarms: float) -> float:
-    """The agreement that chance reaches `false_alarms` times among so many places: Student's t with Bonferroni.
+def least_agreement(n_frames: int | np.ndarray, *, n_places: int, false_alarms: float) -> np.ndarray:
+    """The agreement of so many frames that chance reaches `false_alarms` times among so many places.
+
+    Student's t with Bonferroni's correction.
 
     The usual variance adds its degrees of freedom to those of the atom (Smyth, Stat. Appl. Genet. Mol. Biol. 3, 3,
     2004).
     """
     chance = min(false_alarms / max(n_places, 1), 1.0)
-    return float(stats.t.isf(chance, df=(1 + PRIOR) * max(n_frames - 1, 1)))
+    return stats.t.isf(chance, df=(1 + PRIOR) * np.maximum(np.asarray(n_frames) - 1, 1))
 
 
 def _moderated(variance: np.ndarray) -> np.ndarray:

@@ -14,17 +14,16 @@ from scipy.spatial import cKDTree
 
 from ...errors import TsgError
 from ...microscope import Microscope
-from ...reconstruction.extent import extent_of
+from ...reconstruction.extent import Extent, extent_of, likely_extent
 from ...tilt_series import TiltSeries, microscope_of
 from ..residual import white_noise_bound
-from .errors import AtomErrors, atom_errors, least_agreement
+from .errors import MIN_FRAMES, AtomErrors, atom_errors, least_agreement
 from .least_squares import OBJECT, AtomFrames, start_parameters
 from .model import AtomModel
 from .rendering import AtomRenderer, detail
 from .search import candidates, kept, merged, places_around, start_atoms
 from .whitening import Whitening
 
-MIN_FRAMES = 5  # fewer leave positions along the beam open, and ghosts where rays of all frames seem to meet
 COARSEST_PIXEL_A = 1.0  # larger pixels hold several atoms
 START_SIGMA_A = 0.15  # of an atom, in addition to the probe
 START_PROBE_SIGMA_A = 0.45  # of an unknown probe
@@ -35,6 +34,7 @@ BEYOND_NOISE = 4.0  # standard errors of that variance, and of the noise, by whi
 SPOT_SIGMA_A = 0.4  # about that of an atom's image
 WIDEST_SPOT = 0.42  # sigma over the distance between neighbours at which two Gaussians merge into one
 MAX_ROUNDS = 10  # of merging, dropping and adding
+FEW = 0.01  # of the atoms of an extended object, near whose sides a few come and go in every round
 ENOUGH_TO_STAY, ENOUGH_TO_ADD = 0.5, 0.75  # during the search, as a fraction of the agreement required in the end
 BRIGHTNESS = ("log_weight", "sigma_A", "offset", "log_gain", "channelling")
 WHITENED = 0.5  # part of the whitening during the search, when atoms are still too far off for all of it
@@ -131,19 +131,24 @@ class _Fit:
     @classmethod
     def start(cls, series: TiltSeries, *, settings: AtomSettings, microscope: Microscope | None) -> "_Fit":
         sigma_A = START_PROBE_SIGMA_A if microscope is None else START_SIGMA_A
-        found = start_atoms(series, microscope=microscope, sigma_A=sigma_A, min_distance_A=settings.min_distance_A)
+        extent = extent_of(series) or likely_extent(series)
+        series = replace(series, metadata={**series.metadata, "extent": extent})
+        found = start_atoms(
+            series, microscope=microscope, sigma_A=sigma_A, min_distance_A=settings.min_distance_A, extent=extent
+        )
         if len(found.height) == 0:
             raise NotAtoms("the volume of these frames has no peaks: the atoms' method does not apply")
-        background = float(np.percentile(series.frames, 1))
-        unit = float((series.frames - background).sum(axis=(1, 2)).mean()) / len(found.height)
-        reach_A = np.hypot(found.positions_A[:, 0], found.positions_A[:, 2]).max() + 2.0
         renderer = AtomRenderer(
             shape=series.frames.shape[1:],
             pixel_size_A=series.pixel_size_A,
             microscope=microscope,
-            depth_A=float(reach_A),
+            extended=extent is not None,
             device=settings.device,
         )
+        seen, reach_A = renderer.seen(found.positions_A, tilt_deg=series.tilt_deg)
+        renderer = replace(renderer, depth_A=reach_A + 2.0)
+        background = float(np.percentile(series.frames, 1))
+        unit = float((series.frames - background).sum(axis=(1, 2)).mean()) / (seen.sum() / len(series))
         scaled = torch.from_numpy(series.frames / np.float32(unit)).to(settings.device)
         plain = Whitening.of(scaled, scaled, part=0)
         frames = AtomFrames(renderer=renderer, tilt_deg=series.tilt_deg, frames=scaled, whitening=plain)
@@ -151,6 +156,10 @@ class _Fit:
             found.positions_A, sigma_A=sigma_A, offset=background / unit, n_tilt=len(series), device=settings.device
         )
         return cls(series=series, settings=settings, frames=frames, p=p, unit=unit)
+
+    @property
+    def extent(self) -> Extent | None:
+        return extent_of(self.series)
 
     @property
     def positions_A(self) -> np.ndarray:
@@ -187,22 +196,28 @@ class _Fit:
         """Atoms (n,) that do not reach this fraction of the agreement that rules out chance."""
         n_places = places_around(self.positions_A, min_distance_A=self.settings.min_distance_A)
         alarms = self.settings.false_alarms
-        least = share * least_agreement(len(self.series), n_places=n_places, false_alarms=alarms)
-        agreement = self.errors().agreement
+        n_seen = self.frames.seen(self.p).sum(axis=0)
+        least = share * least_agreement(n_seen, n_places=n_places, false_alarms=alarms)
+        agreement = np.where(n_seen < MIN_FRAMES, np.inf, self.errors().agreement)
         return ~kept(self.weights, agreement, least_weight=self.settings.least_weight, least_agreement=least)
 
     def searched(self, *, free: tuple[str, ...], channelling: bool = False) -> "_Fit":
-        """Revise and refine in turn until nothing changes."""
+        """Revise and refine in turn until nothing changes, or little in an extended object."""
         fit = self.refined(free=free, channelling=channelling, whitened=WHITENED)
         for _ in range(MAX_ROUNDS):
-            revised = fit.revised()
-            if revised is fit:
+            revised, n_changed = fit.revised()
+            if n_changed <= self.few(len(fit.weights)):
                 break
-            fit = revised.refined(free=free, channelling=channelling, whitened=WHITENED)
+            rough = self.extent is not None
+            fit = revised.refined(free=free, channelling=channelling, whitened=WHITENED, rough=rough)
         return replace(fit, dropped_A=NOWHERE)
 
-    def revised(self) -> "_Fit":
-        """Merge atoms, drop hopeless ones, and add those that the residuals show; returns itself if nothing changes.
+    def few(self, n_atoms: int) -> float:
+        """So many atoms of this number may come and go when the search ends."""
+        return 0 if self.extent is None else FEW * n_atoms
+
+    def revised(self) -> tuple["_Fit", int]:
+        """Merge atoms, drop hopeless ones, and add those that the residuals show; and how many these were.
 
         Without the channelling term the frames agree less, so half the agreement is enough to stay. A dropped atom is
         not added again.
@@ -223,11 +238,10 @@ class _Fit:
             least_weight=self.settings.least_weight * float(np.median(weights)),
             false_alarms=self.settings.false_alarms,
             share=ENOUGH_TO_ADD,
+            extent=self.extent,
         )
-        if len(more) == 0 and len(weights) == len(hopeless):
-            return self
         changed = self.with_atoms(np.concatenate([positions_A, more_A]), np.concatenate([weights, more]))
-        return replace(changed, dropped_A=dropped_A)
+        return replace(changed, dropped_A=dropped_A), len(more) + len(hopeless) - len(weights)
 
     def settled(self) -> "_Fit":
         """Drop atoms until the frames agree on all of them; then fit everything except positions once more.
@@ -239,6 +253,8 @@ class _Fit:
         while (doubtful := fit.doubtful(share=1.0)).any():
             fit = fit.with_atoms(fit.positions_A[~doubtful], fit.weights[~doubtful])
             fit = fit.refined(free=self.free, channelling=channelling)
+            if doubtful.sum() <= self.few(len(doubtful)):
+                break
         bright = tuple(name for name in self.free if name in BRIGHTNESS)
         fit = fit.refined(free=bright, channelling=channelling, whitened=WHITENED, rough=True)
         fit.check()
@@ -266,20 +282,21 @@ class _Fit:
                 )
         explained = self.explained()
         if explained < LEAST_EXPLAINED:
-            outside = "; the object goes on outside the frames, where no atoms are fitted"
+            outside = "; the object goes on outside the frames" if self.extent else ""
             raise NotAtoms(
                 f"{len(self.weights)} atoms explain {explained:.0%} of the frames' detail, less than "
-                f"{LEAST_EXPLAINED:.0%}: the atoms' method does not apply{outside if extent_of(self.series) else ''}"
+                f"{LEAST_EXPLAINED:.0%}: the atoms' method does not apply{outside}"
             )
 
     def model(self) -> AtomModel:
         errors, p = (self.errors(), {name: value.cpu().double().numpy() for name, value in self.p.items()})
-        cross_section_A2 = self.weights * self.unit * self.series.pixel_size_A**2
+        fixed = self.frames.seen(self.p).sum(axis=0) >= MIN_FRAMES
+        cross_section_A2 = (self.weights * self.unit * self.series.pixel_size_A**2)[fixed]
         return AtomModel(
-            positions_A=p["positions_A"],
-            position_error_A=errors.position_A,
+            positions_A=p["positions_A"][fixed],
+            position_error_A=errors.position_A[fixed],
             cross_section_A2=cross_section_A2,
-            cross_section_error_A2=cross_section_A2 * errors.log_weight,
+            cross_section_error_A2=cross_section_A2 * errors.log_weight[fixed],
             sigma_A=max(float(p["sigma_A"]), self.frames.renderer.least_sigma_A),
             offset=float(p["offset"]) * self.unit,
             channelling=None if self.features is None else p["channelling"],
@@ -288,6 +305,7 @@ class _Fit:
             tilt_error_deg=np.rad2deg(p["tilt_error_rad"]),
             explained=self.explained(),
             series=self.series,
+            _fixed=fixed,
             _frames=self.frames,
             _parameters=self.p,
             _unit=self.unit,

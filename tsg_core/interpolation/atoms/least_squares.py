@@ -142,6 +142,10 @@ class AtomFrames:
             tilts.append(TERMS.features(np.stack([column_A, y, depth_A], axis=1), strengths).astype(np.float32))
         return torch.from_numpy(np.stack(tilts)).to(p["offset"].device)
 
+    def seen(self, p: Parameters) -> np.ndarray:
+        """Whether each frame shows the middle of each atom (n_tilt, n_atoms)."""
+        return self.renderer.seen(p["positions_A"].detach().cpu().double().numpy(), tilt_deg=self.tilt_deg)[0]
+
     def spots(self, sigma_A: float) -> tuple[Tensor, Tensor]:
         """Image (n_y, n_x) of one atom of weight 1 in the middle of a frame, and its slope along x (per angstrom)."""
         columns_A = torch.tensor([[0.0], [-STEP_A], [STEP_A]], device=self.renderer.device)

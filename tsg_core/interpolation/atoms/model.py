@@ -8,8 +8,11 @@ import numpy as np
 import torch
 from ase import Atoms
 
+from ...reconstruction.blocks import StoredObject
+from ...reconstruction.extent import extent_of, with_noise_of
 from ...tilt_series import TiltSeries
 from ..angles import finite_angles
+from ..fitted_object import FittedObject, fitted_object
 from ..kriging import kriged
 from .elements import Elements, elements_of
 from .least_squares import AtomFrames, without_frames
@@ -17,7 +20,9 @@ from .least_squares import AtomFrames, without_frames
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AtomModel:
-    """The atoms found in a series.
+    """The atoms found in a series: those whose middle enough frames show to fix them in space.
+
+    Frames are rendered with the others, too, which lie near or outside the sides of an extended object.
 
     positions_A         (n, 3): x, y, z from the tilt axis and the middle of the frames
     cross_section_A2    (n,): sum over pixels of an atom's contribution, times the area of a pixel; if frames are
@@ -42,6 +47,7 @@ class AtomModel:
     tilt_error_deg: np.ndarray
     explained: float
     series: TiltSeries
+    _fixed: np.ndarray
     _frames: AtomFrames
     _parameters: Mapping[str, torch.Tensor]
     _unit: float
@@ -53,13 +59,16 @@ class AtomModel:
         """Frames (n, n_y, n_x) float32 at the angles `tilt_deg` (n,), in the unit of the series.
 
         `residual` adds what the atoms leave of the measured frames, kriged over the angle: each band of spatial
-        frequencies counts as far as it persists, so that noise does not come back.
+        frequencies counts as far as it persists, so that noise does not come back. Of an extended object, a volume in
+        its box is fitted to the residual first, since what lies outside moves with the angle.
         Raises TsgError for angles that are not finite.
         """
         tilt_deg = finite_angles(tilt_deg)
         frames = self._rendered(replace(self._frames, tilt_deg=tilt_deg, frames=None))
         if residual:
-            frames += kriged(self.residual, measured_deg=self.series.tilt_deg, tilt_deg=tilt_deg)
+            if self._rest is not None:
+                frames += self._rest.frames(tilt_deg)
+            frames += kriged(self._missed, measured_deg=self.series.tilt_deg, tilt_deg=tilt_deg)
         return frames.astype(np.float32)
 
     def as_ase(self, *, elements: str | Sequence[str] | None = None) -> Atoms:
@@ -98,7 +107,8 @@ class AtomModel:
         features = None if self.channelling is None else frames.features(p)
         parts = []
         for group in range(int(np.max(groups)) + 1):
-            gone = torch.as_tensor(np.where(groups == group, 0.0, -np.inf), dtype=torch.float32)
+            gone = torch.full(self._fixed.shape, -torch.inf)
+            gone[np.flatnonzero(self._fixed)[np.asarray(groups) == group]] = 0.0
             alone = p | {"log_weight": p["log_weight"] + gone.to(p["log_weight"].device)}
             parts.append(frames.whole(alone | {"offset": 0 * p["offset"]}, features=features).cpu().numpy())
         return np.stack(parts) * np.float32(self._unit)
@@ -107,6 +117,18 @@ class AtomModel:
     def residual(self) -> np.ndarray:
         """Measured frames minus rendered ones (n_tilt, n_y, n_x)."""
         return self.series.frames - self.rendered()
+
+    @cached_property
+    def _rest(self) -> FittedObject | StoredObject | None:
+        """What the atoms leave of an extended object."""
+        if (extent := extent_of(self.series)) is None:
+            return None
+        return fitted_object(with_noise_of(replace(self.series, frames=self.residual), extent))
+
+    @cached_property
+    def _missed(self) -> np.ndarray:
+        """What the atoms and the rest leave of the measured frames (n_tilt, n_y, n_x)."""
+        return self.residual if self._rest is None else self.residual - self._rest.frames(self.series.tilt_deg)
 
     def _rendered(self, frames: AtomFrames, *, per_frame: bool = False) -> np.ndarray:
         p = self._parameters if per_frame else without_frames(self._parameters, n_tilt=len(frames))

@@ -17,6 +17,7 @@ from scipy.fft import next_fast_len
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
+from ...geometry import rotate_about_y
 from ...microscope import Microscope
 from ...optics.pixels import PaddedFrame
 from ...optics.probe import probe_radius_A, transfer_function
@@ -49,6 +50,7 @@ class AtomRenderer:
     pixel_size_A  edge of a pixel, over which the image is averaged
     microscope    whose probe blurs the atoms; with None only the Gaussian of `sigma_A` does
     depth_A       largest distance of an atom from the tilt axis along the beam; 0 means the same focus for all
+    extended      whether atoms may lie outside the frame; those whose probe does not reach it are not drawn
     device        PyTorch device
 
     The Gaussian is at least 0.1 A wide, or 0.3 A if it is the whole probe; smaller values count as these.
@@ -58,6 +60,7 @@ class AtomRenderer:
     pixel_size_A: float
     microscope: Microscope | None = None
     depth_A: float = 0.0
+    extended: bool = False
     device: str = "cpu"
 
     def __call__(
@@ -78,6 +81,21 @@ class AtomRenderer:
         spectrum = (_Spectrum.apply(grids, self.band) * self._transfers).sum(1) * blur
         return torch.func.vmap(self.frame.image)(spectrum)
 
+    def seen(self, positions_A: np.ndarray, *, tilt_deg: np.ndarray) -> tuple[np.ndarray, float]:
+        """Whether each frame shows the middle of each atom (n_tilt, n_atoms), and the depth that those reach at most.
+
+        All frames show all atoms unless these may lie outside; an object is then as deep as it is far from the axis.
+        """
+        x, y, z = positions_A.T
+        if not self.extended:
+            return np.ones((len(tilt_deg), len(x)), bool), float(np.hypot(x, z).max(initial=0.0))
+        tilt_rad = np.deg2rad(tilt_deg)[:, None]
+        columns_A, depths_A = rotate_about_y(x, z, np.cos(tilt_rad), np.sin(tilt_rad))
+        n_y, n_x = self.shape
+        edge_y_A, edge_x_A = n_y * self.pixel_size_A / 2, n_x * self.pixel_size_A / 2
+        seen = (np.abs(columns_A) <= edge_x_A) & (np.abs(y) <= edge_y_A)
+        return seen, float(np.abs(depths_A[seen]).max(initial=0.0))
+
     @property
     def least_sigma_A(self) -> float:
         return LEAST_SIGMA_A if self.microscope else LEAST_PROBE_SIGMA_A
@@ -88,6 +106,8 @@ class AtomRenderer:
         if self.microscope is not None:
             radius_A = probe_radius_A(self.microscope, fraction=PROBE_FRACTION)
             padding_A = max(radius_A, 2 * radius_A - min(self.shape) * self.pixel_size_A)
+            if self.extended:
+                padding_A = 2 * radius_A  # the probe of an atom outside one side must not reach the other
         return PaddedFrame(shape=tuple(self.shape), pixel_size_A=self.pixel_size_A, padding_A=padding_A)
 
     @cached_property
@@ -159,11 +179,16 @@ class AtomRenderer:
     def _spread(self, columns_A: Tensor, rows_A: Tensor, weights: Tensor) -> Tensor:
         """Grids (n_tilt, n_channels, grid_y, grid_x) of atoms with weights (n_tilt, n_atoms, n_channels)."""
         n_tilt, _, n_channels = weights.shape
+        tilt = torch.arange(n_tilt, device=weights.device)[:, None]
+        if self.extended:
+            rows_A, columns_A = torch.broadcast_tensors(rows_A, columns_A)
+            tilt, atom = torch.nonzero(self._drawn(rows_A, columns_A), as_tuple=True)
+            rows_A, columns_A, weights = rows_A[tilt, atom], columns_A[tilt, atom], weights[tilt, atom]
         (along_y, y), (along_x, x) = (self._window(places_A, axis) for axis, places_A in enumerate((rows_A, columns_A)))
         grid_y, grid_x = self._grid
-        place = (y[..., :, None] * grid_x + x[..., None, :]).expand(n_tilt, -1, -1, -1)
+        place = y[..., :, None] * grid_x + x[..., None, :]
         value = along_y[..., :, None] * along_x[..., None, :]
-        place = place + grid_y * grid_x * torch.arange(n_tilt, device=place.device)[:, None, None, None]
+        place = place + grid_y * grid_x * tilt[..., None, None]
         grids = [
             torch.zeros(n_tilt * grid_y * grid_x, device=value.device, dtype=value.dtype).index_add(
                 0, place.reshape(-1), (value * weights[..., c, None, None]).reshape(-1)
@@ -171,6 +196,11 @@ class AtomRenderer:
             for c in range(n_channels)
         ]
         return torch.stack([grid.reshape(n_tilt, grid_y, grid_x) for grid in grids], dim=1)
+
+    def _drawn(self, rows_A: Tensor, columns_A: Tensor) -> Tensor:
+        """Whether places (...) lie in the half of the periodic box's margin that is next to the frame."""
+        edge_y_A, edge_x_A = self.frame.extent_A
+        return (rows_A.abs() < edge_y_A / 2) & (columns_A.abs() < edge_x_A / 2)
 
     def _window(self, places_A: Tensor, axis: int) -> tuple[Tensor, Tensor]:
         """Values (..., WINDOW_PX) of the window at the grid points around each place, and indices of these points."""

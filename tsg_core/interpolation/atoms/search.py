@@ -14,14 +14,16 @@ from scipy.signal import oaconvolve
 from scipy.spatial import cKDTree
 
 from ...evaluation.atom_peaks import FoundAtoms, find_atoms
+from ...evaluation.metrics import otsu_threshold
 from ...geometry import binned_frames, pixel_centres_A
 from ...microscope import Microscope
 from ...optics.probe import probe_radius_A
 from ...reconstruction.expectation_maximisation import os_em
-from ...reconstruction.projection import frame_columns, system_matrix
+from ...reconstruction.extent import Extent, cropped
+from ...reconstruction.projection import Box, frame_columns, system_matrix
 from ...tilt_series import TiltSeries
 from ..fitted_object import ReprojectionSettings, fitted_object
-from .errors import least_agreement
+from .errors import MIN_FRAMES, least_agreement
 from .whitening import Whitening
 
 START_ITERATIONS = 20
@@ -31,13 +33,19 @@ WIDE_PROBE_A = 1.0  # radius that contains half of the probe
 
 
 def start_atoms(
-    series: TiltSeries, *, microscope: Microscope | None, sigma_A: float, min_distance_A: float
+    series: TiltSeries,
+    *,
+    microscope: Microscope | None,
+    sigma_A: float,
+    min_distance_A: float,
+    extent: Extent | None = None,
 ) -> FoundAtoms:
     """Peaks of a volume by ordered-subset expectation maximisation with the probe inside, from binned frames.
 
-    A wide probe is undone step by step, as `fitted_object` does.
+    A wide probe is undone step by step, as `fitted_object` does. An object that goes on outside the frames has atoms
+    in the whole box of its extent.
     """
-    wide = microscope is not None and probe_radius_A(microscope, fraction=0.5) > WIDE_PROBE_A
+    wide = microscope is not None and extent is None and probe_radius_A(microscope, fraction=0.5) > WIDE_PROBE_A
     times = _binning(series)
     if wide and series.frames.shape[2] % times:
         times = 1  # it needs the tilt axis in the middle
@@ -55,10 +63,13 @@ def start_atoms(
             background=float(np.percentile(coarse.frames, 1).clip(0)),
             axis_shift_px=-moved_x_A / coarse.pixel_size_A,
             allow_negative=True,
+            box=None if extent is None else extent.box(coarse),
         )
     volume = gaussian_filter(volume, SMOOTHING_A / coarse.pixel_size_A)
     apart_A = max(min_distance_A, coarse.pixel_size_A)
-    found = find_atoms(volume, voxel_size_A=coarse.pixel_size_A, min_distance_A=apart_A)
+    # farther out, the little that frames see piles up, and would raise the threshold
+    level = None if extent is None else otsu_threshold(cropped(volume, n_x=coarse.frames.shape[2]))
+    found = find_atoms(volume, voxel_size_A=coarse.pixel_size_A, min_distance_A=apart_A, threshold=level)
     return replace(found, positions_A=found.positions_A + np.array([0.0, moved_y_A, 0.0]))
 
 
@@ -91,7 +102,7 @@ def merged(positions_A: np.ndarray, weights: np.ndarray, *, within_A: float) -> 
     return np.array(places).reshape(-1, 3), np.array(sums)
 
 
-def kept(weights: np.ndarray, agreement: np.ndarray, *, least_weight: float, least_agreement: float) -> np.ndarray:
+def kept(weights: np.ndarray, agreement: np.ndarray, *, least_weight: float, least_agreement: np.ndarray) -> np.ndarray:
     """Which atoms stay (n,): those with at least `least_weight` of the median weight on which the frames agree."""
     return (weights >= least_weight * np.median(weights)) & (agreement >= least_agreement)
 
@@ -112,13 +123,15 @@ def candidates(
     least_weight: float,
     false_alarms: float,
     share: float = 1.0,
+    extent: Extent | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Positions (n, 3) and weights (n,) of atoms on which the residuals (n_tilt, n_y, n_x) agree.
 
     `spot` is the image of an atom of weight 1 in the middle of a frame. Its whitened correlation with each residual is
     the weight that an atom would have there. For every voxel, the mean along its path through the frames and the
     standard error of this mean are compared with a `share` of the agreement that rules out chance. Candidates keep a
-    distance from one another and from the atoms at `positions_A`.
+    distance from one another and from the atoms at `positions_A`. In the box of an `extent`, only the frames that see a
+    place are asked about it, and there must be enough of them.
     """
     whitened = whitening.weighted(residuals).cpu().numpy()
     template = spot.cpu().numpy()[None, ::-1, ::-1]
@@ -127,18 +140,21 @@ def candidates(
     n_tilt, n_y, n_x = coarse.frames.shape
     columns = frame_columns(coarse.frames)
     axis_shift_px = -moved_x_A / coarse.pixel_size_A
-    paths = system_matrix(tilt_deg=series.tilt_deg, n_x=n_x, axis_shift_px=axis_shift_px).T
-    inside = np.maximum(paths.sum(axis=1), 1e-6)[:, None]
-    mean, square = ((paths @ values / inside).T.reshape(n_y, n_x, n_x) for values in (columns, columns**2))
-    error = np.sqrt(np.maximum(square - mean**2, 1e-12) / max(n_tilt - 1, 1))
+    box = Box(n_x, n_x) if extent is None else extent.box(coarse)
+    paths = system_matrix(tilt_deg=series.tilt_deg, n_x=n_x, axis_shift_px=axis_shift_px, box=box).T
+    inside = np.maximum(paths.sum(axis=1), 1e-6)
+    mean, square = ((paths @ values / inside[:, None]).T.reshape(n_y, box.n_z, box.n_x)
+                    for values in (columns, columns**2))  # fmt: skip
+    n_seen = np.float64(n_tilt) if extent is None else inside.reshape(box.n_z, box.n_x)
+    error = np.sqrt(np.maximum(square - mean**2, 1e-12) / np.maximum(n_seen - 1, 1))
     n_places = places_around(positions_A, min_distance_A=min_distance_A)
-    least = share * least_agreement(n_tilt, n_places=n_places, false_alarms=false_alarms)
-    chosen = (mean > least_weight) & (mean > least * error)
+    least = share * least_agreement(n_seen, n_places=n_places, false_alarms=false_alarms)
+    chosen = (mean > least_weight) & (mean > least * error) & (n_seen >= MIN_FRAMES)
     chosen &= mean == maximum_filter(mean, size=2 * max(1, round(min_distance_A / coarse.pixel_size_A)) + 1)
     y, z, x = np.nonzero(chosen)
-    place_x, place_y = (pixel_centres_A(n, pixel_size_A=coarse.pixel_size_A) for n in (n_x, n_y))
+    place_x, place_y, place_z = (pixel_centres_A(n, pixel_size_A=coarse.pixel_size_A) for n in (box.n_x, n_y, box.n_z))
     off_y, off_z, off_x = (_offsets(mean, (y, z, x), axis) * coarse.pixel_size_A for axis in range(3))
-    places = np.stack([place_x[x] + off_x, place_y[y] + off_y + moved_y_A, place_x[z] + off_z], axis=1)
+    places = np.stack([place_x[x] + off_x, place_y[y] + off_y + moved_y_A, place_z[z] + off_z], axis=1)
     free = cKDTree(positions_A).query(places)[0] > min_distance_A
     return places[free], mean[chosen][free].astype(float)
 
