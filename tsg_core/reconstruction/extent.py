@@ -134,13 +134,6 @@ def likely_extent(series: TiltSeries) -> Extent | None:
     return search.with_noise(Extent(thickness_A=search.best_thickness_A()[0]))
 
 
-def with_noise_of(series: TiltSeries, extent: Extent) -> TiltSeries:
-    """The series with this extent, but with the noise of its own frames, as left-out ones show it."""
-    if len(series) >= FEWEST:
-        extent = _Search.of(series, width_A=extent.width_A).with_noise(extent)
-    return replace(series, metadata={**series.metadata, "extent": extent})
-
-
 def bright_sides(series: TiltSeries) -> bool:
     """Whether frames are bright at their left and right sides, as they are if the object goes on outside."""
     n_side = max(1, round(SIDE * series.frames.shape[2]))

@@ -9,13 +9,15 @@ import torch
 from ase import Atoms
 
 from ...reconstruction.blocks import StoredObject
-from ...reconstruction.extent import extent_of, with_noise_of
+from ...reconstruction.extent import extent_of
 from ...tilt_series import TiltSeries
 from ..angles import finite_angles
 from ..fitted_object import FittedObject, fitted_object
 from ..kriging import kriged
 from .elements import Elements, elements_of
 from .least_squares import AtomFrames, without_frames
+
+LESS_INSIDE = 4.0  # about; variance of what atoms leave, over that where all frames look
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -120,10 +122,13 @@ class AtomModel:
 
     @cached_property
     def _rest(self) -> FittedObject | StoredObject | None:
-        """What the atoms leave of an extended object."""
+        """What the atoms leave of an extended object: less signal in the same noise."""
         if (extent := extent_of(self.series)) is None:
             return None
-        return fitted_object(with_noise_of(replace(self.series, frames=self.residual), extent))
+        fainter = float(self.series.frames.var() / max(self.residual.var(), 1e-30))
+        extent = replace(extent, noise=extent.noise * fainter * LESS_INSIDE)
+        metadata = {**self.series.metadata, "extent": extent}
+        return fitted_object(replace(self.series, frames=self.residual, metadata=metadata))
 
     @cached_property
     def _missed(self) -> np.ndarray:
