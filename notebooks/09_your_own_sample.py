@@ -566,7 +566,7 @@ if needle_file is not None:
 #   and what is wrong with the object along the beam stays wrong.
 # - No number above tells a volume from its mirror image. You must know which way your microscope counts angles, or measure it
 #   once with an object of known handedness.
-# - An object that leaves the frames at some tilts, or a film that fills them, cannot be aligned as well as the shipped one.
+# - An object that leaves the frames at some tilts, or a film that fills them, is aligned less accurately than the shipped one.
 #   The sentence on the alignment says when this is in doubt.
 
 # %% [markdown]

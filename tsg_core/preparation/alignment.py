@@ -7,6 +7,7 @@ import numpy as np
 from ..errors import TsgError
 from ..geometry import binned_frames
 from ..tilt_series import TiltSeries
+from .beyond_frames import BeyondFrames
 from .common_lines import centre_of_mass_shifts, common_line_shifts
 from .correlation import correlation_shifts
 from .refinement import best_axis_deg, best_offset_px, refined_shifts, reprojection_residual
@@ -58,9 +59,9 @@ class AlignmentSettings:
 class AlignmentReport:
     """Numbers of an alignment.
 
-    start            start of the search: "correlation" or "centre-of-mass"
+    start            start of the search: "correlation", "centre-of-mass" or "as recorded"
     residual_before  reprojection residual of the frames as recorded
-    residual_after   and as aligned, both at the coarsest binning
+    residual_after   and as aligned, both at the coarsest binning and not counting the final centring
     kept             whether the frames were left as recorded, because no shifts or axis lower the residual
     field            rows and columns in which every aligned pixel was recorded at every tilt
     at_sides         mean intensity at the left and right sides of the frames, relative to that of whole frames
@@ -86,7 +87,7 @@ class AlignmentReport:
             )
         doubt = (
             f" The frames' sides are {self.at_sides:.0%} as bright as the frames: an object that reaches beyond them, "
-            "or a background, makes shifts and axis uncertain."
+            "or a background, makes shifts and axis less certain."
         )
         return (
             f"Aligned by {self.method}: shifts of {np.hypot(*self.shift_px.T).mean():.2f} pixels on average, tilt axis "
@@ -133,27 +134,33 @@ class Alignment:
 def align(series: TiltSeries, *, settings: AlignmentSettings = AlignmentSettings()) -> Alignment:
     """Find the shifts and the tilt axis of a recorded series, and undo them in one resampling.
 
-    Frames should be free of background and hot pixels, and the object should lie inside them at all tilts. Reprojection
-    mistakes anything beyond the frames for misalignment; it is then better to give the axis than to search for it. The
-    report says when this is in doubt, and `benchmarks/alignment.py` measures it. Raises TsgError for fewer than three
-    frames.
+    Frames should be free of background and hot pixels. If their sides are bright, the object goes on outside them, and
+    shifts, axis and an object in a wider box are fitted together; see `joint_fit`. Otherwise the object must lie inside
+    at all tilts. `benchmarks/alignment.py` measures both. Raises TsgError for fewer than three frames.
     """
     if len(series) < 3:
         raise TsgError(f"{len(series)} frames cannot be aligned: three are needed")
-    levels = _levels(series, finest_px=settings.finest_px)
-    coarse, axis_deg = levels[0], settings.axis_deg
+    levels, axis_deg = _levels(series, finest_px=settings.finest_px), settings.axis_deg
+    at_sides, full = _at_sides(series.frames), settings.method == "full"
+    beyond = full and at_sides > DOUBTFUL
+    judge = BeyondFrames(series) if beyond else levels[0]
     starts = {name: _start(levels[-1], name, settings) for name in STARTS if settings.method in (name, "full")}
-    residuals = {name: coarse.residual(shift_px, axis_deg) for name, shift_px in starts.items()}
+    if beyond:
+        starts["as recorded"] = np.zeros((len(series), 2))
+    residuals = {name: judge.residual(shift_px, axis_deg) for name, shift_px in starts.items()}
     start = min(residuals, key=residuals.get)
     shift_px = starts[start]
-    if settings.method == "full":
-        of_mass = start == "centre-of-mass"  # it locates the axis; correlation does not
+    of_mass = start == "centre-of-mass"  # it locates the axis; correlation does not
+    if beyond:
+        shift_px, axis_deg = judge.refined(shift_px, axis_deg, fit_axis=settings.axis_reach_deg > 0)
+    elif full:
         if not of_mass:
-            shift_px = coarse.with_offset(shift_px, axis_deg)
+            shift_px = levels[0].with_offset(shift_px, axis_deg)
         shift_px, axis_deg = _refined(levels, shift_px, settings=settings)
-        shift_px = levels[-1].centred(shift_px, axis_deg, offset=of_mass)
-    before, after = coarse.residual(np.zeros_like(shift_px), 0.0), coarse.residual(shift_px, axis_deg)
-    kept = settings.method == "full" and after >= before
+    before, after = judge.residual(np.zeros_like(shift_px), 0.0), judge.residual(shift_px, axis_deg)
+    if full:
+        shift_px = levels[-1].centred(shift_px, axis_deg, offset=of_mass and not beyond)
+    kept = full and after >= before
     if kept:
         shift_px, axis_deg, after = np.zeros_like(shift_px), 0.0, before
     report = AlignmentReport(
@@ -166,7 +173,7 @@ def align(series: TiltSeries, *, settings: AlignmentSettings = AlignmentSettings
         residual_after=after,
         kept=kept,
         field=common_field(series.frames.shape[1:], shift_px=shift_px, axis_deg=axis_deg),
-        at_sides=_at_sides(series.frames),
+        at_sides=at_sides,
     )
     frames = _undone(series.frames, shift_px=shift_px, axis_deg=axis_deg)
     return Alignment(
