@@ -21,6 +21,7 @@ SPREAD = np.array([1.0, 1.0, 0.5, 0.5, 0.1, 0.1])  # usual size: px, px, degrees
 GROUPS = {"shifts": (0, 1), "brightness": (4, 5), "tilt errors and rotations": (2, 3)}  # tried in this order
 SETTLED = np.array([0.1, 0.1, 0.15, 0.15, 0.02, 0.02])  # a last step below this has settled
 N_ROUNDS, N_FOLDS = 8, 3
+PART = 0.6  # of each step: frames whose neighbours move, too, would overshoot and swing about their place
 EVERY = 3  # of the frames one takes no part in the fit, to judge it
 FEWEST = 9  # frames
 START_THICK, START_NOISE = 0.6, 0.4  # widths of the frame, and `Extent.noise`, while shifts are large
@@ -146,7 +147,7 @@ def _alternated(
     for _ in range(N_ROUNDS):
         current = Poses(values=values).undone(series)
         step = _without_gauge(_steps(current, _models(current, extent), free), current.tilt_deg)
-        values = values + step
+        values = values + PART * step
         if (np.diff(series.tilt_deg + values[:, 3]) <= 0).any() or not np.isfinite(values).all():
             return start, False
         if (_size(step) < SETTLED / 4).all():
