@@ -13,6 +13,7 @@ import numpy as np
 import tifffile
 from microscope_files import write_dm, write_mrc, write_velox
 
+from tsg_core.formats import write_volume
 from tsg_core.tilt_series import TiltSeries
 
 FRAMES = np.random.default_rng(0).random((5, 8, 8), dtype=np.float32)
@@ -203,6 +204,22 @@ def claiming_zarr(path: Path, *, chunk) -> Path:
     content["shape"] = [5, 400_000, 400_000]
     content["chunk_grid"]["configuration"]["chunk_shape"] = list(chunk)
     description.write_text(json.dumps(content))
+    return path
+
+
+def claiming_volume(path: Path) -> Path:
+    """A volume of terabytes, of which nothing, or one chunk, was ever written."""
+    write_volume(FRAMES, path, voxel_size_A=2.0)
+    n = 40_000
+    if path.suffix == ".zarr":
+        description = path / "0" / "zarr.json"
+        content = json.loads(description.read_text())
+        content["shape"] = content["chunk_grid"]["configuration"]["chunk_shape"] = [n, n, n]
+        description.write_text(json.dumps(content))
+    else:
+        with h5py.File(path, "a") as file:
+            del file["data/tomography/data"]
+            file["data/tomography"].create_dataset("data", (n, n, n), "f4", chunks=(1000, 1000, 1000))
     return path
 
 

@@ -89,6 +89,8 @@ SERIES |= {
     "NPZ whose metadata expand": series_by(hostile.metadata_bomb, "in.npz"),
     "ZSPY whose frames expand": series_by(hostile.zspy_bomb, "in.zspy"),
     "volume that expands": lambda f: ("evaluate", *[hostile.bomb(f / "in.npz", "volume.npy")] * 2),
+    "tomviz volume without data": lambda f: ("evaluate", *[hostile.claiming_volume(f / "in.emd")] * 2),
+    "OME-Zarr volume of one huge chunk": lambda f: ("evaluate", *[hostile.claiming_volume(f / "in.zarr")] * 2),
     "NPZ of objects": series_by(hostile.npz, "in.npz", frames=np.array([None] * 5, object)),
     "NPZ with metadata that are an object": series_by(hostile.npz, "in.npz", metadata=np.array({}, object)),
     "NPZ with metadata that are a list": series_by(hostile.npz, "in.npz", metadata="[1, 2]"),

@@ -14,8 +14,20 @@ import h5py
 import numpy as np
 import zarr
 
+from ..tools.memory import check_memory
+
 EXPANSION = 100  # recorded frames, with their noise, are compressed by a factor of 10 at most
 _SMALL_BYTES = 100 * 2**20
+
+
+def check_volume(shape: tuple[int, ...], itemsize: int, path: Path) -> None:
+    """Raise TsgError if a volume of this shape in a file does not fit into memory beside its float32 copy."""
+    what = f"{path}: a volume of {' x '.join(map(str, shape))} voxels"
+    check_memory(
+        (itemsize + 4) * math.prod(shape),
+        what,
+        remedy="close other programs, or make it of fewer voxels (--voxel-size)",
+    )
 
 
 def check_archive(path: Path) -> None:
