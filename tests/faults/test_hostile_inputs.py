@@ -147,7 +147,7 @@ PARAMETERS = {
     "microscope with a tag of Python": microscope(f"convergence_mrad: {TAG}"),
     "microscope with an alias bomb": microscope(f"{LAUGHS}convergence_mrad: *a11\n"),
     "microscope that contains itself": microscope("convergence_mrad: &a [*a]\n"),
-    "microscope nested deeply": microscope("convergence_mrad: " + "[" * 5000),
+    "microscope nested deeply": microscope("convergence_mrad: " + "[" * 1500),
     "microscope of bytes": microscope(bytes(range(256))),
     "microscope of nothing": microscope(""),
     "microscope of NaN": microscope("convergence_mrad: .nan\n"),
@@ -156,10 +156,10 @@ PARAMETERS = {
     "profile with a tag of Python": profile(f"chapters: {TAG}"),
     "profile with an alias bomb": profile(f"{LAUGHS}chapters: {{01_structures: {{n_test: *a11}}}}\n"),
     "profile that contains itself": profile("chapters: &a {01_structures: *a}\n"),
-    "profile nested deeply": profile("chapters: " + "[" * 5000),
+    "profile nested deeply": profile("chapters: " + "[" * 1500),
     "recipe with a tag of Python": recipe(f"network: {TAG}"),
     "recipe with an alias bomb": recipe(f"{LAUGHS}network: *a11\n"),
-    "recipe nested deeply": recipe("network: " + "[" * 5000),
+    "recipe nested deeply": recipe("network: " + "[" * 1500),
     "recipe of bytes": recipe(bytes(range(256))),
 }
 

@@ -29,7 +29,7 @@ def reconstructed() -> np.ndarray:
 
 
 def densified() -> np.ndarray:
-    return densify(SERIES[0], tilt_deg=[-12.5, 2.5, 17.5], method="reprojection").frames
+    return densify(SERIES[0], tilt_deg=[2.5], method="reprojection").frames
 
 
 def trained(folder: Path) -> np.ndarray:

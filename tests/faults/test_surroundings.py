@@ -115,8 +115,13 @@ def small_disk(tmp_path):
 
 @pytest.mark.long
 @pytest.mark.parametrize("suffix", [".npz", ".mrc", ".tif", ".hspy", ".zspy", ".zarr"])
-def test_a_disk_that_is_full(tsg, small_disk, tmp_path, suffix):
-    """The result is larger than the disk: one line, and nothing of it there."""
+@pytest.mark.parametrize("is_foreseen", [True, False])
+def test_a_disk_that_is_full(tsg, small_disk, tmp_path, monkeypatch, suffix, is_foreseen):
+    """The result is larger than the disk, which shows before the work or in writing: one line, nothing of it there."""
+    if not is_foreseen:
+        if suffix == ".hspy":
+            pytest.skip("HDF5 has no clean way to end on a full disk, so that room is asked for right before it writes")
+        monkeypatch.setattr("tsg_core.commands.densify.check_space", lambda *_, **__: None)
     frames = np.random.default_rng(0).random((7, 160, 160), dtype=np.float32)
     source = TiltSeries(frames, np.arange(-30.0, 31.0, 10.0), 0.5).write(tmp_path / "in.npz")
     options = ("--method", "linear", "--step", 5, "--background", "none", "-o", small_disk / f"out{suffix}")
