@@ -2,6 +2,7 @@
 # make lab    opens the chapters in JupyterLab, which the first call installs
 # make test   runs every test
 # make covered   runs every test and lists the lines of code that none of them reached
+# make faults   kills runs, trainings and predictions at random moments, fills disks, and compares what is resumed
 # make lint   checks style and the types of the public faces
 # make clean  removes what was built; artifacts and the environment stay
 # make lock   writes constraints.txt from the environment
@@ -13,7 +14,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 
-.PHONY: book lab test covered lint clean lock cells
+.PHONY: book lab test covered faults lint clean lock cells
 
 book: $(READY)
 	$(BIN)/tsg run --profile "$(PROFILE)"
@@ -31,6 +32,9 @@ test: $(READY)
 covered: $(READY)
 	$(BIN)/python -m slipcover --source tsg_core,tsgbook --omit tsg_core/reconstruction/ray_sums.py \
 	  --skip-covered --missing-width 60 -m pytest $(PYTEST_ARGS)
+
+faults: $(READY)
+	$(BIN)/python -m pytest tests/faults -m "long or not long" $(PYTEST_ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check tsg_core tsgbook tests benchmarks

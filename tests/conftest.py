@@ -12,8 +12,14 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` selects by markers
-def pytest_collection_modifyitems(items):
-    """What needs the chapters or the book is marked so, and comes last, so that quick failures show first."""
+def pytest_collection_modifyitems(config, items):
+    """Long tests are left out unless `-m` names them; with `-m` in the settings, any other one would bring them back.
+
+    What needs the chapters or the book is marked so, and comes last, so that quick failures show first."""
+    if "long" not in config.option.markexpr:
+        left_out = [item for item in items if item.get_closest_marker("long")]
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)
     shared = {"smoke_run", "built_book"}
     for item in items:
         if shared & set(getattr(item, "fixturenames", ())):

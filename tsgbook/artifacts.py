@@ -24,6 +24,8 @@ from .chapters import maker_of
 from .contents import outside_file, recipe_of
 from .profiles import find_root
 
+_NEEDED = {"bytes", "sha256", "duration_s", "made"}  # of a sidecar, without which it is damaged
+
 
 class Artifacts:
     """The artifacts in a folder named after its profile; the first `make` creates the folder if it is missing.
@@ -36,6 +38,7 @@ class Artifacts:
         self.folder = Path(os.path.normpath(Path(root, folder)))
         if not self.folder.is_relative_to(root):
             raise TsgError(f"artifacts={str(folder)!r} leads out of the repository; give it from its root, or in full")
+        self._verified: set[tuple[str, str]] = set()  # names and checksums of folders that were read through
         remember_sources()
 
     def make(
@@ -79,7 +82,7 @@ class Artifacts:
     def provenance(self, name: str) -> dict[str, Any]:
         """The sidecar: parameters, inputs, code, versions, duration_s, made (date), bytes, sha256."""
         sidecar = read_json(self._sidecar(name))
-        if sidecar is None:
+        if not isinstance(sidecar, dict) or not sidecar.keys() >= _NEEDED:
             why = "was not finished" if (self.folder / name).exists() else "is missing"
             raise TsgError(f"{self.folder / name} {why}; {self._remedy(name)}")
         return sidecar
@@ -87,16 +90,20 @@ class Artifacts:
     def whole(self, name: str) -> dict[str, Any]:
         """The sidecar of an artifact that is as it was written; else TsgError.
 
-        Of a folder only the sizes of the files are compared.
+        The contents of a file are read every time. Those of a folder, which may be large, are read once by each
+        process that uses it; afterwards only the sizes of its files are compared.
         """
         sidecar, path = self.provenance(name), self.folder / name
         found = sizes(path)
         for inner, size in sidecar.get("files", {".": sidecar["bytes"]}).items():
             if found.get(inner) != size:
                 state = f"{found[inner]} bytes long instead of {size} bytes" if inner in found else "missing"
-                raise TsgError(f"{path / inner} is {state}; {self._remedy(name)}")
-        if path.is_file() and checksum(path) != sidecar["sha256"]:
-            raise TsgError(f"{path} is not what was written (its checksum differs); {self._remedy(name)}")
+                raise TsgError(f"{Path(f'{path}/{inner}')} is {state}; {self._remedy(name)}")
+        state = name, sidecar["sha256"]
+        if path.is_file() or state not in self._verified:
+            if checksum(path) != sidecar["sha256"]:
+                raise TsgError(f"{path} is not what was written (its checksum differs); {self._remedy(name)}")
+            self._verified.add(state)
         return sidecar
 
     def names(self) -> list[str]:
@@ -155,6 +162,7 @@ class Artifacts:
         remove(self.folder / name)
         partial.rename(self.folder / name)
         write_json(self._sidecar(name), sidecar)
+        self._verified.add((name, sidecar["sha256"]))
         self._remove_partials(name)
 
     def _remove_partials(self, name: str) -> None:

@@ -43,6 +43,9 @@ def main() -> None:
     except TsgError as error:
         click.echo(f"tsg: {_in_options(str(error))}", err=True)
         sys.exit(2)
+    except MemoryError as error:
+        click.echo(f"tsg: out of memory ({error or 'no details'}); close other programs, or bin the frames", err=True)
+        sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
         click.echo("tsg: interrupted; the same command goes on from here", err=True)
         sys.exit(130)

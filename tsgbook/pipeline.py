@@ -1,6 +1,7 @@
 """Running the chapters in order: each once, and again only if something that it depends on has changed."""
 
 import os
+import platform
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from .profiles import Profile, find_root
 from .status import PeakMemory, device, git_state
 
 RESULTS = "the recorded results"
+NOT_RUN = "not run yet"
 
 
 class Run:
@@ -65,7 +67,10 @@ class Run:
                     display.console.print(
                         f"{chapter.name}: the .ipynb differs from the .py, which counts; see jupytext --sync"
                     )
-                if force or self._why_run(chapter):
+                why = self._why_run(chapter)
+                if why and why != NOT_RUN:
+                    display.console.print(f"{chapter.name} runs: {why}")
+                if force or why:
                     self._execute(chapter, display)
                     display.end()
                 else:
@@ -79,16 +84,19 @@ class Run:
 
     def stamp(self, name: str) -> dict[str, Any] | None:
         """The recipe of the last complete execution of a chapter, and the time it took."""
-        return read_json(self.executed / f"{name}.json")
+        stamp = read_json(self.executed / f"{name}.json")
+        return stamp if isinstance(stamp, dict) and stamp.keys() >= {"recipe", "artifacts"} else None
 
     def _chosen(self, only: str | None) -> tuple[Chapter, ...]:
         return self.chapters if only is None else (find_chapter(only, chapters=self.chapters),)
 
     def _why_run(self, chapter: Chapter) -> str:
         """Why a chapter must run, in words; empty if it is current and its artifacts are whole."""
-        stamp = self.stamp(chapter.name)
-        if stamp is None or not (self.executed / f"{chapter.name}.ipynb").is_file():
-            return "not run yet"
+        stamp, notebook = self.stamp(chapter.name), self.executed / f"{chapter.name}.ipynb"
+        if stamp is None or not notebook.is_file():
+            return NOT_RUN
+        if checksum(notebook) != stamp.get("notebook", checksum(notebook)):
+            return f"{os.path.relpath(notebook)} is not what was written (its checksum differs)"
         now, before = self._recipe(chapter), stamp["recipe"]
         try:
             artifacts = {name: self.store.whole(name)["sha256"] for name in stamp["artifacts"]}
@@ -180,21 +188,29 @@ class Run:
             "device": device(),
             "versions": package_versions(),
         }
-        write_executed(notebook, self.executed / f"{chapter.name}.ipynb", root=self.root, record=record)
+        written = self.executed / f"{chapter.name}.ipynb"
+        write_executed(notebook, written, root=self.root, record=record)
         remove(so_far)
         own = plain(self.profile.parameters[chapter.name])
-        write_json(stamp_path, {**record, "parameters": own, "recipe": recipe, "artifacts": made})
+        stamp = {"parameters": own, "recipe": recipe, "artifacts": made, "notebook": checksum(written)}
+        write_json(stamp_path, {**record, **stamp})
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
         """Let only one run at a time write to the folder; the lock ends with the process, however that ends."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        holder = self.folder / ".running"
         try:
             with FileLock(self.folder / ".lock", timeout=0):
-                yield
+                write_json(holder, {"process": os.getpid(), "host": platform.node()})
+                try:
+                    yield
+                finally:
+                    remove(holder)
         except Timeout:
-            where = os.path.relpath(self.folder)
-            raise TsgError(f"another run is at work in {where}; wait for it or stop it") from None
+            found, where = read_json(holder) or {}, os.path.relpath(self.folder)
+            who = f", process {found.get('process', '?')} on {found.get('host', '?')}," if found else ""
+            raise TsgError(f"another run{who} is at work in {where}; wait for it or stop it") from None
 
 
 def describe(plan: dict[str, str]) -> str:

@@ -11,6 +11,7 @@ import yaml
 
 from tsg_core.errors import TsgError
 from tsg_core.sparsity import MAX_GAP
+from tsg_core.tools.yaml_files import read_yaml
 
 from .chapters import CHAPTERS, Chapter, find_chapter
 
@@ -75,10 +76,7 @@ def _profile_path(name: str, folder: Path) -> Path:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise TsgError(f"{path} is not YAML: {_one_line(error)}") from None
+    content = read_yaml(path)
     chapters = content.get("chapters") if isinstance(content, dict) else None
     if not isinstance(chapters, dict) or not all(isinstance(v, dict | None) for v in chapters.values()):
         raise TsgError(f"{path} must hold `chapters:` with the parameters of each as `key: value`")

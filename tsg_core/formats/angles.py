@@ -50,7 +50,7 @@ def _angle(path: Path, number: int, line: str) -> float:
     except ValueError:
         held = len(re.findall(r"[+-]?\d+(?:\.\d+)?", line))
         hint = f": it holds {held} numbers, where one angle a line is read" if held > 1 else ""
-        raise TsgError(f"{path}, line {number}: {line!r} is not a tilt angle in degrees{hint}") from None
+        raise TsgError(f"{path}, line {number}: {line!r:.60} is not a tilt angle in degrees{hint}") from None
 
 
 def _refuse_two_columns(path: Path, lines: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from ..errors import TsgError
 from ..tools.files import largest_file, readable
 from .choice import Picture, chosen_number
+from .claims import check_hdf5
 from .frames import ALL_ROWS
 from .lengths import in_degrees
 from .stack import Stack
@@ -44,6 +45,7 @@ def read_hdf5(path: Path, *, image: str | None = None) -> Stack:
     Angles are a vector with a number for each frame and a unit of angle, or a name that says so.
     """
     with readable(path), h5py.File(path, "r") as file:
+        check_hdf5(path)
         datasets: dict[str, h5py.Dataset] = {}
         file.visititems(lambda name, item: datasets.update({name: item}) if isinstance(item, h5py.Dataset) else None)
         stacks = {name: item for name, item in datasets.items() if item.ndim == 3 and item.dtype.kind in "iuf"}

@@ -15,6 +15,7 @@ from ..errors import TsgError
 from ..tilt_series import TiltSeries
 from .texts import number_of, read_text
 
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
 _SECTION = re.compile(r"\[\s*(\w+)\s*=\s*(.*?)\s*\]\s*$")
 
 
@@ -85,7 +86,7 @@ def read_mdoc(path: str | Path) -> Mdoc:
             current[key.strip()] = value.strip()
     if not sections:
         raise TsgError(f"{path} has no section [ZValue = ...]")
-    if all(section[""].lstrip("-").isdigit() for section in sections):
+    if all(_WHOLE.fullmatch(section[""]) for section in sections):
         sections.sort(key=lambda section: int(section[""]))
     return Mdoc(path, stated, tuple(titles), tuple(sections))
 

@@ -16,6 +16,7 @@ import zarr
 
 from ..errors import TsgError
 from ..geometry import pixel_centres_A
+from .claims import check_volume, check_zarr
 from .frames import ArrayFrames
 from .lengths import in_angstrom, in_degrees
 from .stack import Stack
@@ -79,9 +80,11 @@ def write_volume_zarr(volume: np.ndarray, path: Path, voxel_size_A: float) -> No
 
 def read_volume_zarr(path: Path) -> tuple[np.ndarray, float]:
     """A volume (n_y, n_z, n_x) float32 and the edge of its voxels in angstrom."""
+    check_zarr(path)
     image = ome_image(zarr.open_group(path, mode="r"))
     if image is None:
         raise TsgError(f"{path} states no image of OME-Zarr")
+    check_volume(image.array.shape, image.array.dtype.itemsize, path)
     data = _without_single_axes(image)
     if image.names[-3:] != VOLUME_AXES or len(data.shape) != 3:
         raise TsgError(f"{path} has the axes {', '.join(image.names)}, a volume has {', '.join(VOLUME_AXES)}")

@@ -12,6 +12,7 @@ import zarr
 from ..errors import TsgError
 from ..tilt_series import TiltSeries
 from ..tools.files import readable
+from .claims import array_header, check_archive, check_zarr
 from .frames import ArrayFrames, RawFrames
 from .ome_zarr import SERIES_AXES, read_foreign_series, series_attributes
 from .stack import Stack
@@ -31,6 +32,7 @@ def read_npy(path: Path) -> Stack:
 
 def read_npz(path: Path) -> Stack:
     with readable(path), np.load(path, allow_pickle=False) as arrays:
+        check_archive(path)
         if "frames" not in arrays:
             held = ", ".join(f"{name} {arrays[name].shape}" for name in arrays.files) or "nothing"
             raise TsgError(f"{path} has no array named frames; it holds {held}")
@@ -55,12 +57,7 @@ def _member_frames(path: Path, name: str) -> RawFrames | None:
 def _raw_frames(path: Path, file, *, start: int, size: int) -> RawFrames | None:
     """Where the array of a .npy file, which starts at a byte of `file`, lies; None for a Fortran-ordered one."""
     file.seek(start)
-    version = np.lib.format.read_magic(file)
-    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, is_fortran, dtype = read_header(file)
-    end = file.tell() + int(np.prod(shape)) * dtype.itemsize
-    if end > start + size:
-        raise ValueError(f"its header asks for {end - start} bytes, there are {size}")
+    shape, is_fortran, dtype = array_header(file, size)
     shape = (1, *shape) if len(shape) == 2 else shape
     return None if is_fortran or dtype.hasobject else RawFrames(path, file.tell(), shape, dtype)
 
@@ -71,6 +68,7 @@ def write_npz(series: TiltSeries, path: Path) -> None:
 
 def read_zarr(path: Path) -> Stack:
     with readable(path):
+        check_zarr(path)
         group = zarr.open_group(path, mode="r")
         if "frames" not in group:
             return read_foreign_series(path, group)
@@ -133,4 +131,6 @@ def to_json(metadata) -> str:
 def from_json(text: str | bytes) -> dict[str, Any]:
     """Metadata as they were, except that tuples return as lists; the history is a tuple again."""
     metadata = json.loads(text)
+    if not isinstance(metadata, dict) or not isinstance(metadata.get("sources", {}), dict):
+        raise ValueError("its metadata are no names with values")
     return metadata | {"history": tuple(metadata["history"])} if "history" in metadata else metadata

@@ -16,6 +16,7 @@ from ..tilt_series import TiltSeries
 from ..tools.files import readable
 from . import tomviz
 from .calibration import calibrate
+from .claims import check_hdf5, check_zarr
 from .emd import read_emd_angles, tilt_first
 from .frames import RawFrames
 from .hdf5 import written_to_hdf5
@@ -31,6 +32,7 @@ _PLUGINS = {
     ".hspy": "hspy",
     ".zspy": "zspy",
 }
+_CHECKS = {".emd": check_hdf5, ".hspy": check_hdf5, ".zspy": check_zarr}
 SUFFIXES = tuple(_PLUGINS)
 _OPTIONS = {
     ".zspy": {"mode": "r"},
@@ -45,6 +47,8 @@ def read_rosetta(path: Path, *, dataset: str | None = None, n_dimensions: int = 
     """The stack (3 dimensions) or single frame (2) in a file; its frames are not read yet."""
     plugin = importlib.import_module(f"rsciio.{_PLUGINS[path.suffix.lower()]}")  # sets the level of its log, too
     with readable(path), quiet("rsciio"):
+        if check := _CHECKS.get(path.suffix.lower()):
+            check(path)
         options = _OPTIONS.get(path.suffix.lower(), {})
         try:
             signals = plugin.file_reader(str(path), lazy=True, **options)

@@ -1,5 +1,6 @@
 """A tilt series in a file: angles and pixel size are known, frames are read on demand."""
 
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from ..errors import TsgError
 from ..geometry import binned_frames
 from ..tilt_series import TiltSeries
 from ..tools.files import readable, readable_name
+from ..tools.memory import check_memory
 from .angles import SAME_EXPOSURE_deg, check_angles
 from .checks import conspicuous
 from .frames import ALL_ROWS, Frames
@@ -70,7 +72,7 @@ class StoredSeries:
     @property
     def nbytes(self) -> int:
         """Memory that the whole series takes once it is loaded."""
-        return 4 * int(np.prod(self.shape))
+        return 4 * math.prod(self.shape)
 
     def load(
         self, *, indices: Sequence[int] | np.ndarray | None = None, binning: int = 1, rows: slice = ALL_ROWS
@@ -92,6 +94,11 @@ class StoredSeries:
         n_y, n_x = len(range(self.shape[1])[rows]) // binning, self.shape[2] // binning
         if rows.step not in (None, 1) or 0 in (len(chosen), n_y, n_x):
             raise TsgError(f"{self.path}: {len(chosen)} frames of {n_y} x {n_x} pixels are asked for")
+        check_memory(
+            4 * len(chosen) * n_y * n_x + self.dtype.itemsize * len(range(self.shape[1])[rows]) * self.shape[2],
+            f"{self.path}: reading {len(chosen)} frames of {n_y} x {n_x} pixels",
+            remedy="leave some out (--exclude), or bin them on reading (in Python, open_series(path).load(binning=2))",
+        )
         frames = np.empty((len(chosen), n_y, n_x), np.float32)
         faults, is_rounded = {}, False
         with naming(self.path), readable(self.path):
@@ -190,6 +197,8 @@ def stored_series(
         raise TsgError(f"{path} {stack.no_pixel_size}; give it by --pixel-size (pixel_size_A in Python)")
     order = kept[np.argsort(tilt_deg[kept], kind="stable")]
     measured = np.ones(shape[0], bool) if stack.measured is None else np.asarray(stack.measured, bool)
+    if measured.shape != (shape[0],):
+        raise TsgError(f"{path} says of {measured.size} frames whether they were measured, and holds {shape[0]}")
     told = [] if pixel_size_A is None else [f"The pixel size was given as {pixel_size_A:g} A."]
     if len(exclude):
         angles = ", ".join(f"{angle:g}" for angle in tilt_deg[list(exclude)])

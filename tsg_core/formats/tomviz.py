@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import TsgError
 from ..tilt_series import TiltSeries
+from .claims import check_volume
 from .hdf5 import written_to_hdf5
 from .lengths import in_angstrom
 from .own import from_json, to_json
@@ -67,6 +68,7 @@ def read_volume_emd(path: Path) -> tuple[np.ndarray, float]:
     with h5py.File(path, "r") as file:
         if f"{_GROUP}/data" not in file or file[_GROUP]["data"].ndim != 3:
             raise TsgError(f"{path} has no array of three axes in /{_GROUP}, where tomviz keeps a volume")
+        check_volume(file[_GROUP]["data"].shape, file[_GROUP]["data"].dtype.itemsize, path)
         dims = [file[_GROUP][f"dim{i}"] for i in (1, 2, 3)]
         names, units = ([str(dim.attrs.get(key, "?")) for dim in dims] for key in ("name", "units"))
         if names != ["x", "y", "z"]:

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..errors import TsgError
 from ..tools.files import existing, readable, replaced_when_whole
+from .claims import check_archive
 from .mrc import SUFFIXES as MRC_SUFFIXES
 from .mrc import edge_A, read_header, read_mrc, write_data
 from .ome_zarr import read_volume_zarr, write_volume_zarr
@@ -26,6 +27,7 @@ def read_volume(path: str | Path) -> tuple[np.ndarray, float]:
     suffix = path.suffix.lower()
     if suffix == ".npz":
         with readable(path), np.load(path, allow_pickle=False) as arrays:
+            check_archive(path)
             return np.asarray(arrays["volume"], np.float32), float(arrays["voxel_size_A"])
     if suffix in _READERS:
         with readable(path):

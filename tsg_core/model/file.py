@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from ..errors import TsgError
 from ..tools.files import existing, readable, replaced_when_whole
@@ -25,8 +25,18 @@ def save_model(model: TSGNet, path: str | Path, *, notes: Mapping[str, Any] | No
     kept = torch.float16 if half else torch.float32
     weights = {name: value.detach().to("cpu", kept).contiguous() for name, value in model.state_dict().items()}
     with replaced_when_whole(path, overwrite=True) as (partial,):
-        save_file(weights, partial, metadata=metadata)
+        partial.write_bytes(_in_order(save(weights, metadata=metadata)))
     return path
+
+
+def _in_order(content: bytes) -> bytes:
+    """The file with its metadata sorted: safetensors writes them in another order every time."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # tensors begin at a multiple of eight
+    return len(text).to_bytes(8, "little") + text + content[end:]
 
 
 def load_model(path: str | Path) -> TSGNet:
@@ -39,10 +49,12 @@ def load_model(path: str | Path) -> TSGNet:
         architecture = json.loads(metadata["architecture"])
         if architecture.pop("name") != "TSGNet":
             raise KeyError("name")
-        model = TSGNet(**architecture)
-        model.load_state_dict(weights)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise TsgError(f"checkpoint {path} is of another architecture than TSGNet or lacks its description") from error
+        model = TSGNet.of_weights(weights, **architecture)
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError, TsgError) as error:
+        cause = f": {error}" if isinstance(error, TsgError) else ""
+        raise TsgError(
+            f"checkpoint {path} is of another architecture than TSGNet or lacks its description{cause}"
+        ) from error
     return model.eval()
 
 

@@ -6,7 +6,6 @@ the published network, so that its checkpoints load.
 """
 
 import math
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -131,6 +130,21 @@ class TSGNet(nn.Module):
             self._start_linear()
 
     @classmethod
+    def of_weights(cls, weights: Mapping[str, Tensor], **architecture) -> "TSGNet":
+        """The network with these weights, as float32; takes no more memory than they do, whatever is asked for.
+
+        Raises RuntimeError for weights of another architecture, and TsgError for those that are not finite.
+        """
+        with torch.device("meta"):
+            model = cls(**architecture)
+        model.load_state_dict({name: value.float() for name, value in weights.items()}, assign=True)
+        for parameter in model.parameters():  # those given stay as they are
+            parameter.data = parameter.data.clone()
+        if not all(torch.isfinite(value).all() for value in model.parameters()):
+            raise TsgError("its weights are not finite")
+        return model
+
+    @classmethod
     def from_published(cls, source: Mapping[str, Tensor] | str | Path) -> "TSGNet":
         """The published network with its weights and its clamp to [0, 1].
 
@@ -142,9 +156,8 @@ class TSGNet(nn.Module):
         try:
             channels = tuple(len(state[f"encoder.pyramid{level}.0.0.bias"]) for level in (1, 2, 3, 4))
             residual_channels = len(state["decoder1.net.2.bias"]) - N_FLOW - 1
-            model = cls(residual_channels=residual_channels, channels=channels, max_intensity=1.0)
-            model.load_state_dict(state)
-        except (KeyError, RuntimeError, TsgError) as error:
+            model = cls.of_weights(state, residual_channels=residual_channels, channels=channels, max_intensity=1.0)
+        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError, TsgError) as error:
             cause = " ".join(str(error).split())[:200]
             raise TsgError(f"the checkpoint holds another architecture than TSGNet: {cause}") from error
         return model.eval()
@@ -299,9 +312,10 @@ def _check_t(t: float | Tensor, frames: Tensor) -> Tensor:
 
 
 def _load_tensors(path: Path) -> Mapping[str, Tensor]:
+    path = existing(path)
     try:
-        state = torch.load(existing(path), map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file makes it raise anything
         raise TsgError(f"{path} is truncated or holds more than tensors; export its state dict alone") from error
     if not isinstance(state, Mapping):
         raise TsgError(f"{path} holds a {type(state).__name__}, not a state dict")
@@ -312,7 +326,7 @@ def _network_entries(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Entries of the encoder and the decoders under their own names, whatever module wrapped them."""
     entries = {}
     for name, value in state.items():
-        parts = name.split(".")
+        parts = str(name).split(".")
         start = next((i for i, part in enumerate(parts) if part == "encoder" or part[:-1] == "decoder"), None)
         if start is not None:
             entries[".".join(parts[start:])] = value

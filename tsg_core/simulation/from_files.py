@@ -15,10 +15,20 @@ from ..microscope import MICROSCOPES, Microscope
 from ..optics.probe import probe_radius_A
 from ..structures import bounding_diameter_A
 from ..tools.files import existing, readable
-from .structure_checks import check_atoms, check_locations, drawn, pieces, unwrapped, without_impossible_cell
+from ..tools.yaml_files import read_yaml
+from .structure_checks import (
+    LAMMPS,
+    check_atoms,
+    check_counts,
+    check_locations,
+    drawn,
+    pieces,
+    unwrapped,
+    without_impossible_cell,
+)
 
 MAX_ATOMS = 200_000  # in a sphere
-FORMATS = {".data": "lammps-data", ".lmp": "lammps-data"}  # ASE does not know these by their suffix
+FORMATS = dict.fromkeys(LAMMPS, "lammps-data")  # ASE does not know these by their suffix
 MARGIN = 1.3  # of the frame around the particle
 
 
@@ -115,13 +125,12 @@ def microscope_from(name: str) -> Microscope:
     path = Path(name)
     if path.suffix.lower() not in (".yaml", ".yml"):
         raise TsgError(f"--microscope {name} must be {', '.join(MICROSCOPES)}, or a YAML file of a microscope's fields")
-    with readable(existing(path)):
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content = read_yaml(existing(path))
     if not isinstance(content, dict):
         raise TsgError(f"{path} holds no fields; a microscope has {', '.join(f.name for f in fields(Microscope))}")
     for field, value in content.items():
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise TsgError(f"{path}: {field}: {value!r} is not a number")
+            raise TsgError(f"{path}: {field}: {value!r:.60} is not a number")
     return _microscope_of(content, where=str(path))
 
 
@@ -173,11 +182,14 @@ def _microscope_of(content: dict, *, where: str) -> Microscope:
 
 def _last_structure(path: Path) -> tuple[Atoms, int]:
     """The last structure in a file that ASE reads, and how many the file holds."""
+    check_counts(path)
     check_locations(path)
     with readable(path):
         images = ase.io.read(path, index=":", format=FORMATS.get(path.suffix.lower()))
     if not images or not len(images[-1]):
         raise TsgError(f"{path} holds no atoms")
+    if not (np.isfinite(images[-1].positions).all() and np.isfinite(images[-1].cell.array).all()):
+        raise TsgError(f"{path} holds positions or a cell that are not finite numbers")
     return images[-1], len(images)
 
 

@@ -1,5 +1,6 @@
 """Checks of atoms read from a file: distances, cells, cell faces that cut a particle, occupancies."""
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,8 @@ ONE_PIECE = 1.35  # of the usual distance to the nearest neighbour: closer atoms
 LEAST_VOLUME_A3 = 2.0  # of a cell, for each of its atoms; diamond, the densest solid, has 5.7
 IMAGES = 4000  # neighbouring cells are searched for cells with at most this many atoms
 PDB = (".pdb", ".ent")
+XYZ, LAMMPS = (".xyz", ".extxyz"), (".data", ".lmp")
+_DIGITS = 18  # of a number of atoms that can be one
 
 
 def check_locations(path: Path) -> None:
@@ -33,6 +36,36 @@ def check_locations(path: Path) -> None:
     if len(letters) > 1:
         named = ", ".join(f"{letter} for {n}" for letter, n in sorted(letters.items()))
         raise TsgError(f"{path} gives atoms alternative locations ({named} atoms); keep the lines of one of them")
+
+
+def check_counts(path: Path) -> None:
+    """Raise TsgError if a file states more atoms than it has lines, or more columns than these have letters.
+
+    ASE would take memory for them, or go on beyond the end. XYZ and LAMMPS files are looked at.
+    """
+    if path.suffix.lower() in XYZ:
+        _check_xyz(path, _lines(path))
+    elif path.suffix.lower() in LAMMPS:
+        lines = _lines(path)
+        stated = next((line.split()[0] for line in lines if re.fullmatch(r"\s*[0-9]+\s+atoms\s*", line)), "0")
+        if len(stated) > _DIGITS or int(stated) > len(lines):
+            raise TsgError(f"{path} states {stated:.30} atoms and has {len(lines)} lines")
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8", errors="replace").splitlines()
+
+
+def _check_xyz(path: Path, lines: list[str]) -> None:
+    longest, first = max(map(len, lines), default=0), 0
+    while first < len(lines) and re.fullmatch(r"\s*[0-9]+\s*", lines[first]):
+        stated, there = lines[first].strip(), max(0, len(lines) - first - 2)
+        if len(stated) > _DIGITS or int(stated) > there:
+            raise TsgError(f"{path} states {stated:.30} atoms in line {first + 1}, after which {there} can follow")
+        for columns in re.findall(r":[SRIL]:([0-9]+)", "".join(lines[first + 1 : first + 2])):
+            if len(columns) > _DIGITS or int(columns) > longest:
+                raise TsgError(f"{path} states a property of {columns:.30} columns, which none of its lines has")
+        first += 2 + int(stated)
 
 
 def without_impossible_cell(atoms: Atoms, say: Say) -> Atoms:

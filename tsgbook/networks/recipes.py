@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from ase import Atoms
 
 from tsg_core.errors import TsgError
@@ -19,6 +18,7 @@ from tsg_core.simulation.datasets import Dataset, write_dataset
 from tsg_core.structures import random_rotation, training_particles
 from tsg_core.tilt_series import TiltSeries
 from tsg_core.tools.files import existing
+from tsg_core.tools.yaml_files import read_yaml
 from tsg_core.training.loop import TrainingSettings, train
 
 RECIPE = "recipe.yaml"
@@ -152,8 +152,8 @@ def load_recipe(name: str | Path) -> Recipe:
         path = existing(name).absolute()
     else:
         raise TsgError(f"no recipe is called {str(name)!r}; there is {', '.join(recipes())}, or give a YAML file")
+    content = read_yaml(path)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
         network = {key: _as_tuple(value) for key, value in content["network"].items()}
         with torch.device("meta"):
             TSGNet(**network)
@@ -164,7 +164,7 @@ def load_recipe(name: str | Path) -> Recipe:
             data=RecipeData(**{key: _as_tuple(value) for key, value in content["data"].items()}),
             settings=TrainingSettings(**{key: _as_tuple(value) for key, value in content["settings"].items()}),
         )
-    except (yaml.YAMLError, UnicodeDecodeError, AttributeError, KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError) as error:
         raise TsgError(f"{path} is not a recipe: {' '.join(str(error).split())}") from None
 
 

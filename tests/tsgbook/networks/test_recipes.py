@@ -66,8 +66,8 @@ def test_files_that_are_no_recipe_are_named(tmp_path):
     (tmp_path / "list.yaml").write_text("- 1\n- 2\n")
     (tmp_path / "broken.yaml").write_text("a: [1\nb: 2")
     (tmp_path / "lacking.yaml").write_text("description: a network without data\nnetwork: {}\n")
-    for file in ("list.yaml", "broken.yaml", "lacking.yaml"):
-        with pytest.raises(TsgError, match="is not a recipe") as raised:
+    for file, what in (("list.yaml", "a recipe"), ("broken.yaml", "YAML"), ("lacking.yaml", "a recipe")):
+        with pytest.raises(TsgError, match=f"is not {what}") as raised:
             load_recipe(tmp_path / file)
         assert "\n" not in str(raised.value)
     with pytest.raises(TsgError, match="absent.yaml does not exist"):
