@@ -28,7 +28,8 @@ def run(tmp_path, monkeypatch):
 
         run.store.make(artifact, build, parameters={})
     for chapter in CHAPTERS:
-        stamp = {"duration_s": 10.0, "made": "2026-11-23T10:00:00+00:00", "versions": {"python": "3.11"}}
+        stamp = {"recipe": {}, "artifacts": {}, "duration_s": 10.0, "made": "2026-11-23T10:00:00+00:00"}
+        stamp["versions"] = {"python": "3.11"}
         write_json(run.executed / f"{chapter.name}.json", stamp)
     monkeypatch.setattr(Run, "_why_run", lambda self, chapter: "")
     return run

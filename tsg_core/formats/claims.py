@@ -26,7 +26,7 @@ def check_volume(shape: tuple[int, ...], itemsize: int, path: Path) -> None:
     check_memory(
         (itemsize + 4) * math.prod(shape),
         what,
-        remedy="close other programs, or make it of fewer voxels (--voxel-size)",
+        remedy="close other programs, or make it of fewer voxels (tsg reconstruct IN --voxel-size)",
     )
 
 

@@ -119,6 +119,8 @@ class FittedSeries(TiltSeries):
     def _atoms_or_refusal(self):
         from .atoms.fit import NotAtoms, fit_atoms
 
+        if self._whole is not None and isinstance(refused := self._whole._atoms_or_refusal, NotAtoms):
+            return refused  # what all frames do not show as atoms, some of them do not either
         try:
             return fit_atoms(self)
         except NotAtoms as refused:

@@ -4,6 +4,7 @@ An atom has a position and a weight; all atoms share the probe and a blur. A cha
 each atom to a frame for the effect of the atoms above and below it. Frames at other tilts are rendered from the atoms.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -33,6 +34,7 @@ NOISE_VALUES = 2**18  # made, to see how much of white noise has the size of ato
 BEYOND_NOISE = 4.0  # standard errors of that variance, and of the noise, by which it must exceed noise
 SPOT_SIGMA_A = 0.4  # about that of an atom's image
 WIDEST_SPOT = 0.42  # sigma over the distance between neighbours at which two Gaussians merge into one
+CLOSEST_A = 1.0  # between atoms that are searched if none farther apart explain the frames, as in carbon
 MAX_ROUNDS = 10  # of merging, dropping and adding
 FEW = 0.01  # of the atoms of an extended object, near whose sides a few come and go in every round
 ENOUGH_TO_STAY, ENOUGH_TO_ADD = 0.5, 0.75  # during the search, as a fraction of the agreement required in the end
@@ -55,7 +57,7 @@ class AtomSettings:
     frame_gain      fit a gain for every frame, 1 on average, for an unsteady beam
     frame_shift     fit a shift in x and y for every frame, for imperfect alignment
     tilt_error      fit an error for every tilt angle; a common error rotates the whole object and stays undetermined
-    min_distance_A  closer atoms count as one
+    min_distance_A  closer atoms count as one; if those found are refused, `CLOSEST_A` is tried
     least_weight    relative to the median; lighter atoms count as artefacts
     false_alarms    atoms that chance alone may add to the whole volume; with infinity, frames need not agree
     n_iterations    of L-BFGS in each round, at most; twice as many with the channelling term, which converges slowly
@@ -106,10 +108,7 @@ def fit_atoms(
     _check_device(settings.device)
     _check_frames(series)
     _check_detail(series)
-    fit = _Fit.start(series, settings=settings, microscope=microscope or microscope_of(series))
-    fit = fit.refined(free=OBJECT, whitened=0, rough=True)
-    fit = fit.searched(free=settings.free)
-    fit.check()
+    fit = _found(series, settings=settings, microscope=microscope or microscope_of(series))
     if settings.channelling:
         fit = fit.searched(free=(*settings.free, "channelling"), channelling=True)
     return fit.settled().model()
@@ -310,6 +309,20 @@ class _Fit:
             _parameters=self.p,
             _unit=self.unit,
         )
+
+
+def _found(series: TiltSeries, *, settings: AtomSettings, microscope: Microscope | None) -> _Fit:
+    """Atoms that explain the frames, as yet without channelling; closer ones where those farther apart do not."""
+    fit = _Fit.start(series, settings=settings, microscope=microscope)
+    fit = fit.refined(free=OBJECT, whitened=0, rough=True).searched(free=settings.free)
+    try:
+        fit.check()
+    except NotAtoms:
+        if settings.min_distance_A > CLOSEST_A:
+            with suppress(NotAtoms):
+                return _found(series, settings=replace(settings, min_distance_A=CLOSEST_A), microscope=microscope)
+        raise
+    return fit
 
 
 def _check_device(device: str) -> None:
