@@ -38,6 +38,8 @@ record alignment alignment.py time
 record verdicts verdicts.py
 record atoms atoms.py speed
 record atoms atoms.py fit
+record beyond beyond.py
+record poses poses.py
 record elements elements.py
 record dynamical dynamical.py --particle "W 65, bcc" --microscope aberrated --spacing 24 --targets 3
 record atom_limits atom_limits.py --ship

@@ -6,6 +6,7 @@ import pytest
 from phantoms import spot_series
 
 from tsg_core.interpolation import fitted_series
+from tsg_core.interpolation.atoms.fit import NotAtoms
 from tsg_core.interpolation.fitted_series import FittedSeries
 from tsg_core.interpolation.methods import predict
 
@@ -43,6 +44,21 @@ def test_a_subset_learns_anew():
     part = series.subset(np.arange(0, len(series), 2))
     assert isinstance(part, FittedSeries) and len(part.missed()) == len(part) < len(missed)
     assert FittedSeries.of(series) is series
+
+
+def test_what_all_frames_do_not_show_as_atoms_is_not_asked_of_some_of_them(monkeypatch):
+    asked = []
+
+    def refuse(series):
+        asked.append(series)
+        raise NotAtoms("no atoms here")
+
+    monkeypatch.setattr("tsg_core.interpolation.atoms.fit.fit_atoms", refuse)
+    series = FittedSeries.of(SPARSE)
+    for part in (series.fold(np.arange(0, 16, 2)), series.fold(np.arange(1, 16)), series):
+        with pytest.raises(NotAtoms, match="no atoms here"):
+            part.atoms  # noqa: B018
+    assert len(asked) == 1 and asked[0] is series
 
 
 def test_what_was_learnt_goes_with_the_series():

@@ -20,12 +20,13 @@ from tsg_core.structures import film, width_seen_A
 TILT_deg = np.arange(-56.0, 57.0, 8.0)
 SHAPE, FIELD_A, THICK_A, MARGIN_A = (24, 24), 8.0, 6.0, 5.0
 WIDE_A = width_seen_A(field_of_view_A=FIELD_A, thickness_A=THICK_A, tilt_deg=TILT_deg, margin_A=MARGIN_A)
-ATOMS = film("Ta", thickness_A=THICK_A, width_A=WIDE_A, height_A=FIELD_A + 2 * MARGIN_A, seed=2)
+SIZE = {"thickness_A": THICK_A, "width_A": WIDE_A, "height_A": FIELD_A + 2 * MARGIN_A, "seed": 2}
+ATOMS = film("Ta", **SIZE)
 
 
-def series_of(tilt_deg):
+def series_of(tilt_deg, atoms=ATOMS):
     series = simulate_tilt_series(
-        ATOMS, microscope=NON_ABERRATED, tilt_deg=tilt_deg, shape=SHAPE, field_of_view_A=FIELD_A
+        atoms, microscope=NON_ABERRATED, tilt_deg=tilt_deg, shape=SHAPE, field_of_view_A=FIELD_A
     )
     return replace(series, metadata={**series.metadata, "extent": Extent(thickness_A=THICK_A)})
 
@@ -57,6 +58,17 @@ def test_atoms_of_a_film_are_found_where_all_frames_look(dose_per_A2, rmsd_pm, g
     truth = series_of(between).frames
     linear_dB = psnr_dB(densify(series, tilt_deg=between).frames, truth)
     assert psnr_dB(model.predict(between), truth) > linear_dB + gain_dB
+
+
+def test_atoms_as_close_as_in_carbon_are_found():
+    """Their bonds are shorter than the least distance that is tried first."""
+    carbon = film("C", **SIZE)
+    model = fit_atoms(series_of(TILT_deg, carbon), settings=AtomSettings(channelling=False))
+    found, true = match_atoms(model.positions_A, carbon.positions, within_A=0.5).pairs.T
+    looked_at = n_seen(carbon.positions) == len(TILT_deg)
+    assert looked_at.sum() > 30 and np.isin(np.flatnonzero(looked_at), true).mean() >= 0.95
+    invented = np.setdiff1d(np.arange(len(model)), found)
+    assert not (n_seen(model.positions_A)[invented] == len(TILT_deg)).any()
 
 
 def test_atoms_outside_are_drawn_as_in_a_wider_frame_and_do_not_come_in_at_the_other_side():
