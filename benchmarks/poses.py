@@ -99,7 +99,7 @@ def main(only):
             float(np.mean(-10 * np.log10(((f.frames - truth) ** 2).mean(axis=(1, 2)) / truth.max() ** 2)))
             for f in found
         ]
-        click.echo(f"{case!s:28}{dB[0]:12.2f}{dB[1]:8.2f}{dB[1] - dB[0]:+7.2f}  {found[1].history[-1]}")
+        click.echo(f"{case!s:28}{dB[0]:12.2f}{dB[1]:8.2f}{dB[1] - dB[0]:+7.2f}  {found[1].history[-1].split(' (')[0]}")
 
 
 if __name__ == "__main__":
