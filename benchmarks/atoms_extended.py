@@ -19,6 +19,8 @@ from extended import recorded
 from verdicts import CASES, clean_series, extended
 
 from tsg_core.evaluation.atom_peaks import match_atoms
+from tsg_core.evaluation.metrics import psnr_dB
+from tsg_core.geometry import tilted_positions
 from tsg_core.interpolation.atoms.fit import AtomSettings, NotAtoms, fit_atoms
 from tsg_core.interpolation.fitted_series import FittedSeries
 from tsg_core.interpolation.methods import predict
@@ -51,18 +53,16 @@ def recorded_films(folder: Path) -> Iterator[Part]:
             yield f"{name}, every {every}", series.subset(kept), series.subset(between), None
 
 
-def psnr_dB(frames: np.ndarray, truth: np.ndarray, peak: float) -> float:
-    return float(np.mean(-10 * np.log10(((frames - truth) ** 2).mean(axis=(1, 2)) / peak**2)))
+def mean_psnr_dB(frames: np.ndarray, truth: np.ndarray, peak: float) -> float:
+    return float(psnr_dB(((frames - truth) ** 2).mean(axis=(1, 2)), peak).mean())
 
 
 def looked_at(positions_A: np.ndarray, series: TiltSeries) -> np.ndarray:
     """Whether all frames show the middle of each atom (n,)."""
     _, n_y, n_x = series.frames.shape
-    tilt_rad = np.deg2rad(series.tilt_deg)[:, None]
-    x, y, z = positions_A.T
-    columns_A = x * np.cos(tilt_rad) + z * np.sin(tilt_rad)
+    columns_A, rows_A, _ = np.moveaxis(tilted_positions(positions_A, tilt_deg=series.tilt_deg), -1, 0)
     edge_y_A, edge_x_A = n_y * series.pixel_size_A / 2, n_x * series.pixel_size_A / 2
-    return (np.abs(columns_A).max(axis=0) <= edge_x_A) & (np.abs(y) <= edge_y_A)
+    return (np.abs(columns_A) <= edge_x_A).all(axis=0) & (np.abs(rows_A[0]) <= edge_y_A)
 
 
 def compared(found_A: np.ndarray, true_A: np.ndarray, series: TiltSeries) -> str:
@@ -77,7 +77,7 @@ def compared(found_A: np.ndarray, true_A: np.ndarray, series: TiltSeries) -> str
 
 def line(name: str, measured: TiltSeries, truth: TiltSeries, true_A: np.ndarray | None, settings: AtomSettings) -> str:
     series, peak = FittedSeries.of(measured), float(np.percentile(truth.frames, 99.99))
-    others = [psnr_dB(predict(method, series, truth.tilt_deg), truth.frames, peak) for method in OTHERS]
+    others = [mean_psnr_dB(predict(method, series, truth.tilt_deg), truth.frames, peak) for method in OTHERS]
     head = f"{name:26} {len(series):6d} " + " ".join(f"{value:12.2f}" for value in others)
     begun_s = time.process_time()
     try:
@@ -85,7 +85,7 @@ def line(name: str, measured: TiltSeries, truth: TiltSeries, true_A: np.ndarray 
     except NotAtoms as refused:
         return f"{head} {refused}"
     cpu_s = time.process_time() - begun_s
-    alone, whole = (psnr_dB(model.predict(truth.tilt_deg, residual=r), truth.frames, peak) for r in (False, True))
+    alone, whole = (mean_psnr_dB(model.predict(truth.tilt_deg, residual=r), truth.frames, peak) for r in (False, True))
     atoms = (
         compared(model.positions_A, true_A, series) if true_A is not None else f"{'-':>9} {'-':>6} {'-':>5} {'-':>6}"
     )

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import click
 import numpy as np
 
-from tsg_core.geometry import pixel_centres_A, rotate_about_y, translation_of
+from tsg_core.evaluation.metrics import psnr_dB
+from tsg_core.geometry import pixel_centres_A, tilted_positions, translation_of
 from tsg_core.interpolation import densify
 from tsg_core.tilt_series import TiltSeries
 
@@ -59,12 +60,11 @@ def spots(case: Case) -> tuple[np.ndarray, np.ndarray]:
 
 def frames_of(case: Case, tilt_deg: np.ndarray, shift_px: np.ndarray) -> np.ndarray:
     """Frames (n_tilt, n_y, n_x) of the spots, displaced by shifts (n_tilt, 2) along y and x."""
-    (x, y, z), weights = spots(case)[0].T, spots(case)[1]
-    tilt_rad = np.deg2rad(tilt_deg)[:, None]
-    column, _ = rotate_about_y(x, z, np.cos(tilt_rad), np.sin(tilt_rad))
+    places, weights = spots(case)
+    column, row, _ = np.moveaxis(tilted_positions(places, tilt_deg=tilt_deg), -1, 0)
     along_y, along_x = (
         np.exp(-((pixel_centres_A(n, pixel_size_A=1.0) - place[..., None]) ** 2) / (2 * SIGMA_px**2))
-        for n, place in ((N_Y, y + shift_px[:, :1]), (N_X, column + shift_px[:, 1:]))
+        for n, place in ((N_Y, row + shift_px[:, :1]), (N_X, column + shift_px[:, 1:]))
     )
     return np.einsum("tay,tax,a->tyx", along_y, along_x, weights, optimize=True)
 
@@ -95,10 +95,7 @@ def main(only):
         if case.wrong == "1/cos":
             truth *= np.sqrt(np.cos(np.deg2rad(BETWEEN_deg)))[:, None, None]
         found = [densify(series, tilt_deg=BETWEEN_deg, method=METHOD, fit_pose=fit) for fit in (False, True)]
-        dB = [
-            float(np.mean(-10 * np.log10(((f.frames - truth) ** 2).mean(axis=(1, 2)) / truth.max() ** 2)))
-            for f in found
-        ]
+        dB = [float(psnr_dB(((f.frames - truth) ** 2).mean(axis=(1, 2)), truth.max()).mean()) for f in found]
         click.echo(f"{case!s:28}{dB[0]:12.2f}{dB[1]:8.2f}{dB[1] - dB[0]:+7.2f}  {found[1].history[-1].split(' (')[0]}")
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tsg_command import tsg  # noqa: F401
 
-from tsg_core.geometry import pixel_centres_A, rotate_about_y, translation_of
+from tsg_core.geometry import pixel_centres_A, tilted_positions, translation_of
 from tsg_core.tilt_series import TiltSeries
 
 MEASURED_deg, BETWEEN_deg = np.arange(-60.0, 61.0, 6.0), np.arange(-57.0, 58.0, 6.0)
@@ -17,12 +17,11 @@ def ball(tilt_deg, shift_px):
     """Frames of Gaussian spots in a ball inside the frames, displaced by shifts (n_tilt, 2) along y and x."""
     rng = np.random.default_rng(3)
     places = rng.normal(size=(25, 3))
-    x, y, z = (places * 5 * rng.random((25, 1)) ** (1 / 3) / np.linalg.norm(places, axis=1, keepdims=True)).T
-    tilt_rad = np.deg2rad(tilt_deg)[:, None]
-    column, _ = rotate_about_y(x, z, np.cos(tilt_rad), np.sin(tilt_rad))
+    places *= 5 * rng.random((25, 1)) ** (1 / 3) / np.linalg.norm(places, axis=1, keepdims=True)
+    column, row, _ = np.moveaxis(tilted_positions(places, tilt_deg=tilt_deg), -1, 0)
     along_y, along_x = (
         np.exp(-((pixel_centres_A(n, pixel_size_A=1.0) - place[..., None]) ** 2) / (2 * SIGMA_px**2))
-        for n, place in ((N_Y, y + shift_px[:, :1]), (N_X, column + shift_px[:, 1:]))
+        for n, place in ((N_Y, row + shift_px[:, :1]), (N_X, column + shift_px[:, 1:]))
     )
     return np.einsum("tay,tax->tyx", along_y, along_x, optimize=True)
 

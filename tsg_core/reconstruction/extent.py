@@ -134,6 +134,11 @@ def likely_extent(series: TiltSeries) -> Extent | None:
     return search.with_noise(Extent(thickness_A=search.best_thickness_A()[0]))
 
 
+def supposed_extent(series: TiltSeries) -> Extent | None:
+    """The extent that is found, or else the likely one, which misaligned frames or few of them cannot confirm."""
+    return extent_of(series) or likely_extent(series)
+
+
 def supposed_thickness_A(series: TiltSeries) -> float:
     """The thickness with which an object in a box predicts left-out frames best, that of a frame's width if too few."""
     if len(series) < FEWEST:

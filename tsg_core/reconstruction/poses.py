@@ -13,7 +13,7 @@ from scipy.ndimage import affine_transform
 from ..geometry import axis_rotation, binned_frames, translation_of
 from ..tilt_series import TiltSeries
 from .expectation_maximisation import os_em
-from .extent import Extent, SEARCHED_px, damped_volume, extent_of, likely_extent
+from .extent import Extent, SEARCHED_px, damped_volume, supposed_extent
 from .projection import project
 
 PARAMETERS = ("shift along y", "shift along x", "rotation", "tilt error", "gain", "offset")
@@ -84,7 +84,7 @@ def fit_poses(series: TiltSeries) -> PoseFit:
     )
     out = np.arange(1, len(small) - 1, EVERY)
     kept, judged = small.subset(np.setdiff1d(np.arange(len(small)), out)), small.subset(out)
-    extent = _extent(kept)
+    extent = supposed_extent(kept)
     values, free, error = np.zeros((len(kept), 6)), (), _judged_error(kept, judged, extent)
     start, said = error, []
     for name, group in GROUPS.items():
@@ -93,7 +93,7 @@ def fit_poses(series: TiltSeries) -> PoseFit:
             said.append(f"{name} do not settle")
             continue
         undone = Poses(values=tried).undone(kept)
-        now = extent if free else _extent(undone)  # misaligned frames seem to show a thinner object
+        now = extent if free else supposed_extent(undone)  # misaligned frames seem to show a thinner object
         lower = _judged_error(undone, judged, now)
         gain_dB, error_dB = _gain_dB(error, lower)
         said.append(f"{name} {gain_dB:+.2f} +- {error_dB:.2f} dB")
@@ -113,13 +113,9 @@ def fit_poses(series: TiltSeries) -> PoseFit:
     )
 
 
-def _extent(series: TiltSeries) -> Extent | None:
-    return extent_of(series) or likely_extent(series)
-
-
 def _start_extent(series: TiltSeries) -> Extent | None:
     """An extent rather too thick than too thin, and smooth, from which shifts of several pixels converge."""
-    found = _extent(series)
+    found = supposed_extent(series)
     if found is None or "extent" in series.metadata:
         return found
     return Extent(thickness_A=START_THICK * series.frames.shape[2] * series.pixel_size_A, noise=START_NOISE)

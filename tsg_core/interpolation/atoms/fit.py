@@ -15,7 +15,7 @@ from scipy.spatial import cKDTree
 
 from ...errors import TsgError
 from ...microscope import Microscope
-from ...reconstruction.extent import Extent, extent_of, likely_extent
+from ...reconstruction.extent import Extent, extent_of, supposed_extent
 from ...tilt_series import TiltSeries, microscope_of
 from ..residual import white_noise_bound
 from .errors import MIN_FRAMES, AtomErrors, atom_errors, least_agreement
@@ -130,7 +130,7 @@ class _Fit:
     @classmethod
     def start(cls, series: TiltSeries, *, settings: AtomSettings, microscope: Microscope | None) -> "_Fit":
         sigma_A = START_PROBE_SIGMA_A if microscope is None else START_SIGMA_A
-        extent = extent_of(series) or likely_extent(series)
+        extent = supposed_extent(series)
         series = replace(series, metadata={**series.metadata, "extent": extent})
         found = start_atoms(
             series, microscope=microscope, sigma_A=sigma_A, min_distance_A=settings.min_distance_A, extent=extent
