@@ -320,7 +320,7 @@ def _found(series: TiltSeries, *, settings: AtomSettings, microscope: Microscope
     except NotAtoms:
         if settings.min_distance_A > CLOSEST_A:
             with suppress(NotAtoms):
-                return _found(series, settings=replace(settings, min_distance_A=CLOSEST_A), microscope=microscope)
+                return _found(fit.series, settings=replace(settings, min_distance_A=CLOSEST_A), microscope=microscope)
         raise
     return fit
 
