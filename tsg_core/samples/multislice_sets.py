@@ -85,16 +85,22 @@ def tilt_frames(atoms: Atoms, tilt_deg: float, *, device: str = "cpu") -> dict[s
     )
 
 
-def tilt_order() -> list[float]:
-    """The tilts, those of wide spacings first, so that an unfinished series is one with wider steps."""
+def tilts_by_spacing() -> list[list[float]]:
+    """The tilts in groups, those of wide spacings first: each group fills the gaps that the ones before it left."""
     rank = [next(n for n, step in enumerate(_STEPS) if i % step == 0) for i in range(len(TILT_deg))]
-    return TILT_deg[np.argsort(rank, kind="stable")].tolist()
+    return [TILT_deg[np.equal(rank, n)].tolist() for n in range(len(_STEPS))]
 
 
 def missing_tilts(name: str, folder: Path) -> list[tuple[int, float, Path]]:
-    """Particle number, tilt and file of all frames that are still missing, particle by particle."""
-    wanted = [(i, t, tilt_file(folder, name, i, t)) for i in range(len(set_particles(name))) for t in tilt_order()]
-    return [(i, tilt, path) for i, tilt, path in wanted if not path.exists()]
+    """Particle number, tilt and file of all frames that are still missing.
+
+    All particles have their tilts of wide spacings before any has narrower ones, so that an unfinished set is one with
+    wider steps.
+    """
+    particles = range(len(set_particles(name)))
+    wanted = [(i, t) for tilts in tilts_by_spacing() for i in particles for t in tilts]
+    files = [(i, t, tilt_file(folder, name, i, t)) for i, t in wanted]
+    return [(i, tilt, path) for i, tilt, path in files if not path.exists()]
 
 
 def tilt_file(folder: Path, name: str, i: int, tilt_deg: float) -> Path:
