@@ -45,11 +45,21 @@ def test_all_gaps_up_to_twice_the_largest_rate_and_both_orders_occur():
 def test_a_model_of_one_rate_sees_that_rate_alone():
     rng = np.random.default_rng(0)
     one_rate = source(min_rate=4, max_rate=4, midpoint=1.0)
-    assert {one_rate._draw_indices(41, rng)[1:] for _ in range(20)} == {(8, 4)}
+    assert {one_rate._draw_indices(brightness_is_tilt(), rng)[1:] for _ in range(20)} == {(8, 4)}
     some_rates = source(min_rate=4, max_rate=6, midpoint=0.0)
-    assert {some_rates._draw_indices(41, rng)[1] for _ in range(200)} == set(range(8, 13))
+    assert {some_rates._draw_indices(brightness_is_tilt(), rng)[1] for _ in range(200)} == set(range(8, 13))
     with pytest.raises(TsgError, match="no gap of 50"):
         source(min_rate=25, max_rate=30).batch(0, size=1)
+
+
+def test_the_widest_gap_holds_for_series_of_any_step():
+    rng = np.random.default_rng(0)
+    for step_deg, widest in ((1.0, 24), (4.0, 6), (6.0, 4)):
+        series = TiltSeries(np.zeros((31, 16, 16)), step_deg * np.arange(31), 0.5)
+        mixed = source(series, max_rate=12, midpoint=0.0, max_gap_deg=24.0)
+        assert {mixed._draw_indices(series, rng)[1] for _ in range(300)} == set(range(2, widest + 1))
+    with pytest.raises(TsgError, match="no gap of 2 within max_gap_deg=10"):
+        source(series, max_gap_deg=10.0).batch(0, size=1)
 
 
 def test_a_step_is_the_same_each_time_and_in_parts():

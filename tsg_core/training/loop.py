@@ -47,6 +47,7 @@ class TrainingSettings:
     min_rate, max_rate, midpoint   set the gaps and times to draw; see `training.samples.SampleSource`. The paper trains
                            one model for all rates, and one model for each rate: there both rates are equal and
                            midpoint is 1.
+    max_gap_deg            the widest gap to draw, for data whose series have several steps; None: max_rate decides
     dose_per_A2            (low, high) dose of the noise added to the input frames of half of the samples, or None
     ema_decay              of the averaged weights, which are validated and kept; lower during the first steps
     max_gradient_norm      gradients with a larger norm are scaled down to it
@@ -69,6 +70,7 @@ class TrainingSettings:
     min_rate: int = 1
     max_rate: int = MAX_GAP
     midpoint: float = 0.5
+    max_gap_deg: float | None = None
     dose_per_A2: tuple[float, float] | None = None
     ema_decay: float = 0.999
     max_gradient_norm: float = 1.0
@@ -91,6 +93,8 @@ class TrainingSettings:
             raise TsgError(f"learning_rate={self.learning_rate} must be at least final_learning_rate, above 0")
         if not (0 <= self.midpoint <= 1 and 0 <= self.ema_decay < 1 and self.warmup_steps >= 0):
             raise TsgError("midpoint and ema_decay must lie in 0..1, ema_decay below 1, and warmup_steps not below 0")
+        if self.max_gap_deg is not None and not self.max_gap_deg > 0:
+            raise TsgError(f"max_gap_deg={self.max_gap_deg} must be above 0")
         if self.dose_per_A2 is not None and not 0 < self.dose_per_A2[0] <= self.dose_per_A2[1]:
             raise TsgError(f"dose_per_A2={self.dose_per_A2} must be (low, high), both above 0")
         if self.loss not in LOSSES:
@@ -145,12 +149,19 @@ def train(
             min_rate=settings.min_rate,
             max_rate=settings.max_rate,
             midpoint=settings.midpoint,
+            max_gap_deg=settings.max_gap_deg,
             dose_per_A2=settings.dose_per_A2,
             seed=settings.seed,
         )
         judge = writer = None
         if fabric.is_global_zero:
-            judge = Validation(validation, min_rate=settings.min_rate, max_rate=settings.max_rate, seed=settings.seed)
+            judge = Validation(
+                validation,
+                min_rate=settings.min_rate,
+                max_rate=settings.max_rate,
+                max_gap_deg=settings.max_gap_deg,
+                seed=settings.seed,
+            )
             writer = _tensorboard_writer(folder) if tensorboard else None
         run.to_the_end(source, judge, writer=writer)
     return folder / MODEL_FILE

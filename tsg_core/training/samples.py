@@ -28,6 +28,7 @@ class SampleSource:
 
     series       anything with len and [i] -> TiltSeries; the last ones read stay in memory, up to `CACHE_GB`
     min_rate, max_rate   the gaps between outer frames run from 2 * min_rate to 2 * max_rate; equal for one rate
+    max_gap_deg  the widest gap between outer frames, where series of several steps are mixed; None: max_rate decides
     midpoint     fraction of samples by the midpoint protocol (gap 2 r, target in the middle, r uniform); in the
                  others the target is any frame in between
     dose_per_A2  (low, high): half of the samples get outer frames with Poisson noise, at a dose drawn log-uniformly
@@ -46,11 +47,12 @@ class SampleSource:
         midpoint: float,
         dose_per_A2: tuple[float, float] | None,
         seed: int,
+        max_gap_deg: float | None = None,
     ):
         if len(series) == 0:
             raise TsgError("there are no tilt series to train with")
         self.series, self.crop_px, self.midpoint = series, crop_px, midpoint
-        self.min_rate, self.max_rate = min_rate, max_rate
+        self.min_rate, self.max_rate, self.max_gap_deg = min_rate, max_rate, max_gap_deg
         self.dose_per_A2, self.seed = dose_per_A2, seed
         self._cache: OrderedDict[int, tuple[TiltSeries, np.ndarray]] = OrderedDict()
 
@@ -65,7 +67,7 @@ class SampleSource:
     def _sample(self, rng: np.random.Generator) -> tuple[np.ndarray, float]:
         """Frames (3, 1, crop, crop) in the order a, b, target, and t."""
         series, peaks = self._series(int(rng.integers(len(self.series))))
-        first, gap, k = self._draw_indices(len(series), rng)
+        first, gap, k = self._draw_indices(series, rng)
         indices = [first, first + gap, first + k]
         tilt_a, tilt_b, tilt = series.tilt_deg[indices]
         t = (tilt - tilt_a) / (tilt_b - tilt_a)
@@ -78,12 +80,14 @@ class SampleSource:
         trio, t = _flip(trio, t, rng)
         return np.ascontiguousarray(trio[:, None]) / np.float32(scale), t
 
-    def _draw_indices(self, n: int, rng: np.random.Generator) -> tuple[int, int, int]:
+    def _draw_indices(self, series: TiltSeries, rng: np.random.Generator) -> tuple[int, int, int]:
         """Index of the first frame, gap to the other outer frame, and steps from the first frame to the target."""
-        max_rate = min(self.max_rate, (n - 1) // 2)
+        n = len(series)
+        max_rate = largest_rate(series, max_rate=self.max_rate, max_gap_deg=self.max_gap_deg)
         if max_rate < self.min_rate:
+            within = "" if self.max_gap_deg is None else f" within max_gap_deg={self.max_gap_deg:g}"
             raise TsgError(
-                f"a series of {n} frames has no gap of {2 * self.min_rate}, as min_rate={self.min_rate} asks"
+                f"a series of {n} frames has no gap of {2 * self.min_rate}{within}, as min_rate={self.min_rate} asks"
             )
         if rng.random() < self.midpoint:
             k = int(rng.integers(self.min_rate, max_rate + 1))
@@ -114,6 +118,15 @@ class SampleSource:
         while len(self._cache) > 1 and sum(s.frames.nbytes for s, _ in self._cache.values()) > CACHE_GB * 1e9:
             self._cache.popitem(last=False)
         return self._cache[i]
+
+
+def largest_rate(series: TiltSeries, *, max_rate: int, max_gap_deg: float | None) -> int:
+    """The largest rate up to `max_rate` whose gap, twice the rate, the series has, and that spans `max_gap_deg`."""
+    rate = min(max_rate, (len(series) - 1) // 2)
+    if max_gap_deg is None or rate < 1:
+        return rate
+    step_deg = float(np.diff(series.tilt_deg).max())
+    return min(rate, int(max_gap_deg / (2 * step_deg) + 1e-6))
 
 
 def _flip(trio: np.ndarray, t: float, rng: np.random.Generator) -> tuple[np.ndarray, float]:

@@ -10,6 +10,7 @@ from ..errors import TsgError
 from ..evaluation.metrics import psnr_dB
 from ..sparsity import midpoint_trios
 from ..tilt_series import TiltSeries
+from .samples import largest_rate
 
 
 class Validation:
@@ -19,11 +20,21 @@ class Validation:
     by the brightest pixel of the frames that a series with the trio's gap would have measured.
     """
 
-    def __init__(self, series: Sequence[TiltSeries], *, max_rate: int, seed: int, min_rate: int = 1):
+    def __init__(
+        self,
+        series: Sequence[TiltSeries],
+        *,
+        max_rate: int,
+        seed: int,
+        min_rate: int = 1,
+        max_gap_deg: float | None = None,
+    ):
         if len(series) == 0:
             raise TsgError("there are no validation series; without them no model can be chosen")
-        rates = range(min_rate, max_rate + 1)
-        self.groups = [_trios(series[i], rates, np.random.default_rng([seed, i])) for i in range(len(series))]
+        self.groups = []
+        for i, one in enumerate(series):
+            rates = range(min_rate, largest_rate(one, max_rate=max_rate, max_gap_deg=max_gap_deg) + 1)
+            self.groups.append(_trios(one, rates, np.random.default_rng([seed, i])))
         self.linear_dB = float(np.mean([_mean_psnr_dB((a + b) / 2, c, peak) for a, b, c, peak in self.groups]))
 
     def psnr_dB(self, model: nn.Module, *, batch_size: int) -> float:
@@ -40,9 +51,8 @@ class Validation:
 
 def _trios(series: TiltSeries, rates: range, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Frames a, b, target (n, 1, n_y, n_x) and peaks (n,), all divided by the scales of their trios."""
-    rates = [rate for rate in rates if 2 * rate < len(series)]
     if not rates:
-        raise TsgError(f"a validation series has {len(series)} frames; at least three, or one gap, are needed")
+        raise TsgError(f"a validation series of {len(series)} frames has none of the gaps to judge by")
     chosen = np.array([rng.choice(midpoint_trios(len(series), rate=rate)) for rate in rates])
     scales = [float(series.frames[a % (c - a) :: c - a].max()) or 1.0 for a, _, c in chosen]
     frames = torch.from_numpy(series.frames[chosen]) / torch.tensor(scales)[:, None, None, None]

@@ -12,8 +12,10 @@ from ase import Atoms
 
 from tsg_core.errors import TsgError
 from tsg_core.microscope import MICROSCOPES
+from tsg_core.model.file import load_model
 from tsg_core.model.network import TSGNet
 from tsg_core.model.shipped import FOLDER
+from tsg_core.samples.multislice_sets import MultisliceSet, multislice_set
 from tsg_core.simulation.datasets import Dataset, write_dataset
 from tsg_core.structures import random_rotation, training_particles
 from tsg_core.tilt_series import TiltSeries
@@ -22,7 +24,7 @@ from tsg_core.tools.yaml_files import read_yaml
 from tsg_core.training.loop import TrainingSettings, train
 
 RECIPE = "recipe.yaml"
-DATA, TRAINING = "data", "training"  # folders in the work folder of a recipe
+DATA, TRAINING, START = "data", "training", "start"  # folders in the work folder of a recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +35,9 @@ class RecipeData:
     (low, high) times the field of view, n_pixels * pixel size, so that the network meets fine and coarse sampling.
     `n_validation` further particles, never trained with, select the weights. Frames run from -90 to 90 degrees in steps
     of `tilt_step_deg`.
+
+    `multislice_share` of the samples, below 1, show multislice frames: the sets that
+    `python benchmarks/multislice_sets.py training validation` makes, packed in the folder of the data.
     """
 
     n_training: int
@@ -42,8 +47,11 @@ class RecipeData:
     relative_diameter: tuple[float, float]
     tilt_step_deg: float = 1.0
     seed: int = 0
+    multislice_share: float = 0.0
 
     def __post_init__(self):
+        if not 0 <= self.multislice_share < 1:
+            raise TsgError(f"multislice_share={self.multislice_share} must be at least 0 and below 1")
         for name in ("n_training", "n_validation"):
             if getattr(self, name) < len(self.pixel_sizes_A) or not self.pixel_sizes_A:
                 raise TsgError(
@@ -51,14 +59,31 @@ class RecipeData:
                 )
 
     def series(self, folder: Path, *, validation: bool) -> "SeveralDatasets":
-        """The tilt series: simulated into `folder`, or read from there if that is done already."""
-        return SeveralDatasets(
-            [
-                Dataset(self._write(folder, pixel_size_A, microscope, validation=validation))
-                for pixel_size_A in self.pixel_sizes_A
-                for microscope in MICROSCOPES
-            ]
-        )
+        """The tilt series: simulated into `folder`, or read from there if that is done already.
+
+        Those of the multislice sets come again and again until they are as many as their share of the samples asks.
+        Raises TsgError if their file is missing.
+        """
+        multislice = self.multislice_sets(folder, validation=validation)
+        incoherent = self.incoherent_sets(folder, validation=validation)
+        if not multislice:
+            return SeveralDatasets(incoherent)
+        wanted = self.multislice_share / (1 - self.multislice_share) * sum(map(len, incoherent))
+        return SeveralDatasets([*incoherent, *multislice * max(1, round(wanted / sum(map(len, multislice))))])
+
+    def incoherent_sets(self, folder: Path, *, validation: bool) -> list[Dataset]:
+        """A data set for each pixel size and microscope, simulated into `folder` where it is missing."""
+        return [
+            Dataset(self._write(folder, pixel_size_A, microscope, validation=validation))
+            for pixel_size_A in self.pixel_sizes_A
+            for microscope in MICROSCOPES
+        ]
+
+    def multislice_sets(self, folder: Path, *, validation: bool) -> list[MultisliceSet]:
+        """The multislice set for each microscope, none without a share of them."""
+        name = "validation" if validation else "training"
+        microscopes = MICROSCOPES if self.multislice_share else ()
+        return [multislice_set(name, microscope, path=folder / f"{name}.npz") for microscope in microscopes]
 
     def particles(self, pixel_size_A: float, *, validation: bool) -> list[Atoms]:
         """The particles of one pixel size, each with its own rotation; those for training first, then validation."""
@@ -96,8 +121,7 @@ def _turned_particles(data: RecipeData, pixel_size_A: float) -> list[Atoms]:
 class SeveralDatasets(Sequence[TiltSeries]):
     """Several data sets as one sequence, read series by series."""
 
-    def __init__(self, datasets: Sequence[Dataset]):
-        self.datasets = datasets
+    def __init__(self, datasets: Sequence[Dataset | MultisliceSet]):
         self._entries = [(dataset, i) for dataset in datasets for i in range(len(dataset))]
 
     def __len__(self) -> int:
@@ -113,21 +137,31 @@ class SeveralDatasets(Sequence[TiltSeries]):
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """A network (arguments of `model.TSGNet`), its data and its training settings; `path` is the file."""
+    """A network (arguments of `model.TSGNet`), its data and its training settings; `path` is the file.
+
+    `start` names the file, beside this one, of a recipe that is trained first: the training goes on from its weights.
+    """
 
     path: Path
     description: str
     network: Mapping[str, Any]
     data: RecipeData
     settings: TrainingSettings
+    start: str | None = None
 
     def __post_init__(self):
+        if self.start is not None and self.first().network != self.network:
+            raise TsgError(f"{self.path} starts from {self.start}, which has another network")
         if self.settings.crop_px > self.data.n_pixels:
             raise TsgError(f"crop_px={self.settings.crop_px} is larger than the frames, n_pixels={self.data.n_pixels}")
 
     @property
     def name(self) -> str:
         return self.path.parent.name if self.path.name == RECIPE else self.path.stem
+
+    def first(self) -> "Recipe":
+        """The recipe that `start` names."""
+        return load_recipe(self.path.with_name(self.start))
 
     def untrained(self) -> TSGNet:
         """The network before its first step; the seed in the settings draws its weights."""
@@ -163,6 +197,7 @@ def load_recipe(name: str | Path) -> Recipe:
             network=network,
             data=RecipeData(**{key: _as_tuple(value) for key, value in content["data"].items()}),
             settings=TrainingSettings(**{key: _as_tuple(value) for key, value in content["settings"].items()}),
+            start=content.get("start"),
         )
     except (AttributeError, KeyError, TypeError) as error:
         raise TsgError(f"{path} is not a recipe: {' '.join(str(error).split())}") from None
@@ -174,13 +209,17 @@ def _as_tuple(value: Any) -> Any:
 
 def train_recipe(recipe: Recipe, *, work: Path, accelerator: str = "auto", devices: int | str = 1) -> Path:
     """Simulate the recipe's data and train in `work`, resuming from what is there; returns the path of the weights."""
+    device = {"accelerator": accelerator, "devices": devices}
+    if recipe.start is None:
+        model = recipe.untrained()
+    else:
+        model = load_model(train_recipe(recipe.first(), work=work / START, **device))
     training, validation = (recipe.data.series(work / DATA, validation=choice) for choice in (False, True))
     return train(
         training,
         validation=validation,
         settings=recipe.settings,
         folder=work / TRAINING,
-        model=recipe.untrained(),
-        accelerator=accelerator,
-        devices=devices,
+        model=model,
+        **device,
     )

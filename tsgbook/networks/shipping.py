@@ -3,18 +3,21 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from tsg_core.errors import TsgError
-from tsg_core.microscope import MICROSCOPES
+from tsg_core.microscope import MICROSCOPES, Microscope
 from tsg_core.model.file import load_model, model_metadata, save_model
 from tsg_core.model.network import TSGNet
 from tsg_core.model.shipped import CARD, FOLDER, HISTORY, VALIDATION, WEIGHTS
-from tsg_core.simulation.datasets import Dataset
+from tsg_core.samples.multislice_sets import set_particles
 from tsg_core.structures import TRAINING_ELEMENTS
+from tsg_core.tilt_series import TiltSeries
 from tsg_core.tools.files import existing, replaced_when_whole
 from tsg_core.tools.progress import track
 from tsg_core.training.loop import HISTORY_FILE, MODEL_FILE
+from tsg_core.training.samples import largest_rate
 
 from ..experiments.frames_and_volumes import midpoint_metrics
 from ..experiments.summary import gain_over, over_particles, with_interval
@@ -40,6 +43,8 @@ def ship(recipe: Recipe, *, work: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     if recipe.path != folder / RECIPE:
         shutil.copyfile(recipe.path, folder / RECIPE)
+        if recipe.start is not None:
+            shutil.copyfile(recipe.first().path, folder / recipe.start)
     files = [folder / name for name in (WEIGHTS, HISTORY, VALIDATION, CARD)]
     with replaced_when_whole(*files, overwrite=True) as (weights, curves, validation, card):
         half = 4 * sum(p.numel() for p in model.parameters()) > HALF_ABOVE_BYTES
@@ -54,30 +59,38 @@ def ship(recipe: Recipe, *, work: Path) -> Path:
 def validation_gains(model: TSGNet, recipe: Recipe, *, work: Path) -> pd.DataFrame:
     """PSNR of the midpoint frames of the recipe's validation particles, compared with linear interpolation.
 
-    There is a row for each microscope and rate, and one for the mean over all rates: `linear_psnr_dB`, `psnr_dB`, their
-    paired difference `gain` with its 95 % bootstrap interval over particles (`gain_low`, `gain_high`), and `particles`.
+    There is a row for each engine, microscope and rate, and one for the mean over all rates: `linear_psnr_dB`,
+    `psnr_dB`, their paired difference `gain` with its 95 % bootstrap interval over particles (`gain_low`, `gain_high`),
+    and `particles`. A rate is half a gap, in frames; of multislice frames, which are several degrees apart, in degrees.
     """
     predictors = {"linear": ("linear", None), "tsgnet": ("tsgnet", model)}
-    datasets = recipe.data.series(work / DATA, validation=True).datasets
+    limits = {"max_rate": recipe.settings.max_rate, "max_gap_deg": recipe.settings.max_gap_deg}
+    data, folder = recipe.data, work / DATA
+    sets = [*data.incoherent_sets(folder, validation=True), *data.multislice_sets(folder, validation=True)]
     rows = []
-    for dataset, i in track([(d, i) for d in datasets for i in range(len(d))], label="validating"):
-        series = dataset[i]
-        labels = {"microscope": _name_of(dataset), "particle": f"{series.pixel_size_A:g} A, {i}"}
-        for rate in range(1, min(recipe.settings.max_rate, (len(series) - 1) // 2) + 1):
+    for dataset, i in track([(d, i) for d in sets for i in range(len(d))], label="validating"):
+        series, engine = dataset[i], dataset[i].metadata["engine"]
+        labels = {"engine": engine, "microscope": _name_of(series)}
+        labels["particle"] = f"{engine}, {series.pixel_size_A:g} A, {i}"
+        unit = round(float(np.diff(series.tilt_deg).mean())) if engine == "multislice" else 1
+        for rate in range(1, largest_rate(series, **limits) + 1):
             found = midpoint_metrics(series, rate=rate, n_offsets=1, predictors=predictors)
-            rows += [labels | {"rate": rate, "method": name, **metrics} for name, metrics in found.items()]
+            rows += [labels | {"rate": rate * unit, "method": name, **metrics} for name, metrics in found.items()]
     table = pd.DataFrame(rows)
     linear = table[table["method"] == "linear"]["psnr_dB"].repeat(2).to_numpy()
     gains = gain_over(table, column="psnr_dB", of="method", baseline="linear").assign(linear_psnr_dB=linear)
     gains = gains[gains["method"] == "tsgnet"]
     columns = ["linear_psnr_dB", "psnr_dB", "gain"]
-    by_rate = over_particles(gains, by=["microscope", "rate"], columns=columns)
-    overall = over_particles(gains, by=["microscope"], columns=columns).assign(rate=ALL_RATES)
-    return pd.concat([by_rate, overall])[["microscope", "rate", *columns, "gain_low", "gain_high", "particles"]]
+    by_rate = over_particles(gains, by=["engine", "microscope", "rate"], columns=columns)
+    overall = over_particles(gains, by=["engine", "microscope"], columns=columns).assign(rate=ALL_RATES)
+    return pd.concat([by_rate, overall])[
+        ["engine", "microscope", "rate", *columns, "gain_low", "gain_high", "particles"]
+    ]
 
 
-def _name_of(dataset: Dataset) -> str:
-    return next(name for name, microscope in MICROSCOPES.items() if microscope == dataset.microscope)
+def _name_of(series: TiltSeries) -> str:
+    there = Microscope(**series.metadata["microscope"])
+    return next(name for name, microscope in MICROSCOPES.items() if microscope == there)
 
 
 def _card(recipe: Recipe, model: TSGNet, notes: dict, history: pd.DataFrame, gains: pd.DataFrame, *, half: bool) -> str:
@@ -101,7 +114,7 @@ def _card(recipe: Recipe, model: TSGNet, notes: dict, history: pd.DataFrame, gai
 | network | {", ".join(f"{key} {value}" for key, value in network.items())} |
 | training data | {data.n_training} particles (icosahedra, decahedra, octahedra of {", ".join(TRAINING_ELEMENTS)}), \
 each with both microscopes; incoherent image model, {noise}; frames of {data.n_pixels} x {data.n_pixels} px, \
-{data.tilt_step_deg:g}° apart from -90° to 90° |
+{data.tilt_step_deg:g}° apart from -90° to 90° |{_further_rows(recipe)}
 | sampling | pixels of {", ".join(f"{size:g}" for size in data.pixel_sizes_A)} A; particles {low:g} to {high:g} of the \
 frame's width |
 | loss | {settings.loss} (`losses.py`), gaps of 2 to {2 * settings.max_rate} frames |
@@ -114,9 +127,9 @@ linear interpolation {notes["linear_psnr_dB"]:.2f} dB |
 ## Gain over linear interpolation
 
 Measured on midpoint frames of the {data.n_validation} validation particles. The network was not trained with them, but
-they have the training elements and shapes, and they selected the step. PSNR is in dB, with the brightest pixel of the
-particle's series as its peak; the 95 % bootstrap intervals are over particles (`validation.csv`). Chapter 6 of the book
-measures the gain on elements and shapes that the network has never met.
+they have the training elements and shapes, and they selected the step. A rate is half a gap. PSNR is in dB, with the
+brightest pixel of the particle's series as its peak; the 95 % bootstrap intervals are over particles
+(`validation.csv`). Chapter 6 of the book measures the gain on elements and shapes that the network has never met.
 
 {_gains_table(gains)}
 
@@ -125,7 +138,7 @@ measures the gain on elements and shapes that the network has never met.
 - The network sees only two measured frames. It cannot know atoms that both of them hide.
 - It was trained with simulated frames of small metal particles, {noise}. Drift, misaligned frames and other materials
   are untested.
-- It was trained with the incoherent image model. It has never met channelling, which dominates near zone axes.
+- {_image_models(recipe)}
 - Gaps beyond {2 * settings.max_rate * data.tilt_step_deg:g}°, and pixel sizes far from those above, are untested.
 
 ## Repeat it
@@ -141,10 +154,36 @@ MIT, like the rest of this project.
 """
 
 
+def _further_rows(recipe: Recipe) -> str:
+    """Rows of the card about the multislice frames and the first weights; each begins with its line break."""
+    rows = []
+    if recipe.data.multislice_share:
+        n = {name: len(set_particles(name)) for name in ("training", "validation")}
+        rows.append(
+            f"multislice frames | {recipe.data.multislice_share:.0%} of the samples: {n['training']} particles of the "
+            f"same elements and shapes ({n['validation']} for validation), both microscopes, made by "
+            "`benchmarks/multislice_sets.py`"
+        )
+    if recipe.start:
+        rows.append(f"first weights | those of the recipe `{recipe.start}`")
+    return "".join(f"\n| {row} |" for row in rows)
+
+
+def _image_models(recipe: Recipe) -> str:
+    if recipe.data.multislice_share:
+        return "Its multislice frames show atoms at rest; thermal diffuse scattering is untested."
+    return (
+        "It was trained with the incoherent image model. It has never met channelling, which dominates near zone axes."
+    )
+
+
 def _gains_table(gains: pd.DataFrame) -> str:
-    lines = ["| microscope | rate | linear | TSGNet | gain |", "|---|---|---|---|---|"]
+    lines = ["| frames | microscope | rate | linear | TSGNet | gain |", "|---|---|---|---|---|---|"]
     for _, row in gains.iterrows():
         gain = with_interval(row["gain"], row["gain_low"], row["gain_high"])
         microscope = row["microscope"].replace("_", "-")
-        lines.append(f"| {microscope} | {row['rate']} | {row['linear_psnr_dB']:.2f} | {row['psnr_dB']:.2f} | {gain} |")
+        lines.append(
+            f"| {row['engine']} | {microscope} | {row['rate']} | {row['linear_psnr_dB']:.2f} | {row['psnr_dB']:.2f} "
+            f"| {gain} |"
+        )
     return "\n".join(lines)

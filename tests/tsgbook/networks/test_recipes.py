@@ -8,8 +8,11 @@ from recipe_files import CONTENT, written
 
 from tsg_core.errors import TsgError
 from tsg_core.model import TSGNet
+from tsg_core.model.file import load_model
 from tsg_core.training import TrainingSettings
-from tsgbook.networks.recipes import RecipeData, SeveralDatasets, load_recipe, recipes
+from tsgbook.networks.recipes import RecipeData, SeveralDatasets, load_recipe, recipes, train_recipe
+
+ONE_OF_EACH = RecipeData(n_training=1, n_validation=1, n_pixels=16, pixel_sizes_A=(0.6,), relative_diameter=(0.5, 0.9))
 
 
 def test_a_recipe_is_what_its_file_says(tmp_path):
@@ -90,6 +93,38 @@ def test_no_particle_validates_that_trains():
         positions[validation] = {atoms.positions.tobytes() for group in dealt for atoms in group}
         assert len(positions[validation]) == n
     assert not positions[False] & positions[True]
+
+
+def test_multislice_series_come_as_often_as_their_share_asks(monkeypatch):
+    incoherent, multislice = list("abcdef"), [["m"], ["n"]]
+    monkeypatch.setattr(RecipeData, "incoherent_sets", lambda *_, **__: [incoherent])
+    monkeypatch.setattr(RecipeData, "multislice_sets", lambda *_, **__: multislice)
+    for share, times in ((0.5, 3), (0.75, 9), (0.1, 1)):
+        series = list(replace(ONE_OF_EACH, multislice_share=share).series(None, validation=False))
+        assert series == incoherent + ["m", "n"] * times
+    with pytest.raises(TsgError, match="multislice_share=1 must be"):
+        replace(ONE_OF_EACH, multislice_share=1)
+
+
+def test_a_share_of_multislice_frames_needs_their_file(tmp_path):
+    data = replace(ONE_OF_EACH, multislice_share=0.5)
+    with pytest.raises(TsgError, match="training.npz does not exist; .*multislice_sets.py training"):
+        data.series(tmp_path, validation=False)
+
+
+def test_a_training_goes_on_from_the_weights_of_the_recipe_before_it(tmp_path):
+    settings = CONTENT["settings"] | {"precision": "32-true", "learning_rate": 1e-3}
+    data = CONTENT["data"] | {"n_training": 1, "n_validation": 1, "pixel_sizes_A": [0.6]}
+    written(tmp_path / "first.yaml", settings=settings, data=data)
+    still = settings | {"n_steps": 1, "learning_rate": 1e-12, "final_learning_rate": 1e-12}
+    recipe = load_recipe(written(tmp_path / "tiny.yaml", settings=still, data=data, start="first.yaml"))
+    end = load_model(train_recipe(recipe, work=tmp_path / "work", accelerator="cpu"))
+    first = load_model(tmp_path / "work" / "start" / "training" / "model.safetensors")
+    for name, value in first.state_dict().items():
+        np.testing.assert_allclose(end.state_dict()[name], value, atol=1e-6)
+    written(tmp_path / "first.yaml", network={"channels": [4, 4, 4, 4]})
+    with pytest.raises(TsgError, match="starts from first.yaml, which has another network"):
+        load_recipe(tmp_path / "tiny.yaml")
 
 
 def test_series_of_several_data_sets_come_one_after_the_other():
