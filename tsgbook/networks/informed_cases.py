@@ -1,5 +1,6 @@
 """Training cases for the network of the method `informed`: frames left out of series of known particles."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from torch import Tensor
 from tsg_core.errors import TsgError
 from tsg_core.interpolation.informed.views import ATOMS, views
 from tsg_core.microscope import MICROSCOPES
+from tsg_core.samples.multislice_sets import multislice_set
 from tsg_core.simulation.noise import with_dose
 from tsg_core.simulation.series import simulate_tilt_series
 from tsg_core.sparsity import MAX_GAP
@@ -21,6 +23,8 @@ from tsg_core.tools.progress import track
 from .recipes import RecipeData
 
 GAPS = range(2, 2 * MAX_GAP + 1)
+ABERRATED = "aberrated"
+MULTISLICE_SEED = 7  # in the place of a pixel size in thousandths of an angstrom: draws that no other case has
 COMPANIONS = ("Al", "Ti", "Cu", "Ag", "Pt")  # second elements of alloys; fitted atoms may miss the lighter of the two
 
 
@@ -29,7 +33,7 @@ class CaseSettings:
     """How the cases are drawn: sparse series, in each of which some frames are to be predicted.
 
     data                particles, pixel sizes and frames, as in the recipes of TSGNet
-    n_cases             training cases for each particle and microscope, with random gaps
+    n_cases             training cases for each particle and microscope, with random gaps; of multislice series as many
     n_validation_cases  the same for validation; gaps are dealt out in turn, so that all gaps are equally frequent
     n_targets           targets in each series
     alloys              fraction of the training series that show an alloy; the particles themselves have one element
@@ -58,30 +62,62 @@ def write_cases(settings: CaseSettings, folder: Path, *, validation: bool) -> li
         for k, atoms in enumerate(data.particles(pixel_size_A, validation=validation))
     ]
     jobs = [(i, *particle, name) for i, particle in enumerate(particles) for name in MICROSCOPES]
-    use = "validation" if validation else "training"
+    use = _use(validation)
     paths = []
     for i, pixel_size_A, k, atoms, name in track(jobs, label=f"{use} particles"):
         path = folder / f"{use}_{pixel_size_A:g}A_{k}_{name}.npz"
         paths.append(path)
         if path.exists():
             continue
-        rng = np.random.default_rng([data.seed, int(validation), int(1000 * pixel_size_A), k, name == "aberrated"])
+        rng = np.random.default_rng([data.seed, int(validation), int(1000 * pixel_size_A), k, name == ABERRATED])
         if not validation and rng.random() < settings.alloys:
             atoms = _alloyed(atoms, rng)
         series = _dense_series(atoms, pixel_size_A, name, settings, rng)
-        cases = [_case(series, gap, settings, rng) for gap in _gaps(settings, i, rng, validation)]
-        arrays = {key: np.concatenate([case[key] for case in cases]) for key in cases[0]}
-        with replaced_when_whole(path) as (partial,):
-            np.savez(partial, **arrays, microscope=np.full(len(arrays["gap"]), name))
+        gaps = _gaps(settings, GAPS, i, rng, validation)
+        _write(path, [_case(series, gap, settings, rng) for gap in gaps], microscope=name)
     return paths
 
 
-def _gaps(settings: CaseSettings, i: int, rng: np.random.Generator, validation: bool) -> list[int]:
-    """Gaps of the cases of particle i."""
+def write_multislice_cases(settings: CaseSettings, sets_folder: Path, folder: Path, *, validation: bool) -> list[Path]:
+    """Files of the cases of the multislice set for this use, packed in `sets_folder`; missing files are made.
+
+    Gaps are whole numbers of the set's steps.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    use = _use(validation)
+    sets = {name: multislice_set(use, name, path=sets_folder / f"{use}.npz") for name in MICROSCOPES}
+    paths = []
+    for i, name in track([(i, name) for i in range(len(sets[ABERRATED])) for name in sets], label=f"multislice {use}"):
+        path = folder / f"{use}_multislice_{i}_{name}.npz"
+        paths.append(path)
+        if path.exists():
+            continue
+        rng = np.random.default_rng([settings.data.seed, int(validation), MULTISLICE_SEED, i, name == ABERRATED])
+        series = sets[name][i]
+        step = round(float(np.diff(series.tilt_deg).max()))
+        gaps = _gaps(settings, [gap for gap in GAPS if gap % step == 0 and gap > step], i, rng, validation)
+        _write(path, [_case(series, gap, settings, rng) for gap in gaps], microscope=name)
+    return paths
+
+
+def _use(validation: bool) -> str:
+    return "validation" if validation else "training"
+
+
+def _write(path: Path, cases: list[dict[str, np.ndarray]], *, microscope: str) -> None:
+    arrays = {key: np.concatenate([case[key] for case in cases]) for key in cases[0]}
+    with replaced_when_whole(path) as (partial,):
+        np.savez(partial, **arrays, microscope=np.full(len(arrays["gap"]), microscope))
+
+
+def _gaps(
+    settings: CaseSettings, among: Sequence[int], i: int, rng: np.random.Generator, validation: bool
+) -> list[int]:
+    """Gaps, in degrees, of the cases of particle i."""
     if validation:
         n = settings.n_validation_cases
-        return [GAPS[k % len(GAPS)] for k in range(n * i, n * (i + 1))]
-    return rng.choice(GAPS, settings.n_cases).tolist()
+        return [among[k % len(among)] for k in range(n * i, n * (i + 1))]
+    return rng.choice(among, settings.n_cases).tolist()
 
 
 def _alloyed(atoms: Atoms, rng: np.random.Generator) -> Atoms:
@@ -111,9 +147,12 @@ def _dense_series(
     return TiltSeries(frames.clip(0), plain.tilt_deg, plain.pixel_size_A, metadata=plain.metadata)
 
 
-def _case(series: TiltSeries, gap: int, settings: CaseSettings, rng: np.random.Generator) -> dict[str, np.ndarray]:
+def _case(series: TiltSeries, gap_deg: int, settings: CaseSettings, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Draw an offset, a dose, a wedge and targets; return the input of the network, and the truth."""
-    edge = int(rng.choice([0, 0, 15, 30]))  # frames left out at both ends: half of the cases have a missing wedge
+    step_deg = float(np.diff(series.tilt_deg).max())
+    gap = round(gap_deg / step_deg)
+    edge_deg = rng.choice([0, 0, 15, 30])  # left out at both ends: half of the cases have a missing wedge
+    edge = int(edge_deg / step_deg)
     measured = np.arange(edge + rng.integers(min(gap, 12)), len(series) - edge, gap)
     between = np.setdiff1d(np.arange(measured[0], measured[-1]), measured)
     middle = np.intersect1d(between, measured[:-1] + gap // 2)
@@ -128,10 +167,16 @@ def _case(series: TiltSeries, gap: int, settings: CaseSettings, rng: np.random.G
     seen = views(sparse, series.tilt_deg[targets], atoms=len(sparse) <= settings.most_frames)
     error = (series.frames[targets] - seen.prior) / seen.scale[:, None, None]
     return {
-        "channels": seen.channels.astype(np.float16),
-        "error": error.astype(np.float16),
-        "gap": np.full(len(targets), gap),
+        "channels": _middle(seen.channels, settings.data.n_pixels).astype(np.float16),
+        "error": _middle(error, settings.data.n_pixels).astype(np.float16),
+        "gap": np.full(len(targets), gap_deg),
     }
+
+
+def _middle(frames: np.ndarray, n: int) -> np.ndarray:
+    """The middle n x n pixels of frames, so that cases of sets of several sizes can be trained with together."""
+    y, x = ((size - n) // 2 for size in frames.shape[-2:])
+    return frames[..., y : y + n, x : x + n]
 
 
 class Cases:
@@ -139,7 +184,7 @@ class Cases:
 
     channels    (n, N_CHANNELS, n_y, n_x); see `interpolation.informed.views`
     error       (n, n_y, n_x) truth minus prior, divided by the scale
-    gap         (n,) between measured frames
+    gap         (n,) between measured frames, in degrees
     microscope  (n,) name
     atoms       (n,) True if atoms were fitted
     """

@@ -35,7 +35,7 @@ def test_what_is_there_is_not_made_again(settings, tmp_path, monkeypatch):
 def test_validation_deals_out_the_gaps_in_turn():
     data = RecipeData(n_training=5, n_validation=5, n_pixels=8, pixel_sizes_A=(0.4,), relative_diameter=(0.5, 0.6))
     settings = CaseSettings(data=data)
-    gaps = [gap for i in range(5) for gap in informed_cases._gaps(settings, i, np.random.default_rng(0), True)]
+    gaps = [gap for i in range(5) for gap in informed_cases._gaps(settings, GAPS, i, np.random.default_rng(0), True)]
     assert np.bincount(gaps)[2:].min() == 2 and set(gaps) == set(GAPS)
 
 
