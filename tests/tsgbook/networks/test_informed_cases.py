@@ -4,8 +4,11 @@ from ase import Atoms
 
 from tsg_core.errors import TsgError
 from tsg_core.interpolation.informed.views import N_CHANNELS
+from tsg_core.microscope import MICROSCOPES
+from tsg_core.simulation.series import simulate_tilt_series
+from tsg_core.structures import random_rotation, training_particles
 from tsgbook.networks import informed_cases
-from tsgbook.networks.informed_cases import GAPS, Cases, CaseSettings, write_cases
+from tsgbook.networks.informed_cases import GAPS, Cases, CaseSettings, write_cases, write_multislice_cases
 from tsgbook.networks.recipes import RecipeData
 
 
@@ -30,6 +33,32 @@ def test_what_is_there_is_not_made_again(settings, tmp_path, monkeypatch):
     paths = write_cases(settings, tmp_path, validation=False)
     monkeypatch.setattr(informed_cases, "_case", lambda *a: pytest.fail("made again"))
     assert write_cases(settings, tmp_path, validation=False) == paths
+
+
+def test_cases_of_multislice_series_have_gaps_of_their_steps_and_frames_of_the_other_cases_size(
+    settings, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(informed_cases, "GAPS", (8, 10, 24))
+    tilt_deg = np.arange(-90.0, 91.0, 4.0)
+    series = simulate_tilt_series(
+        random_rotation(training_particles(1, seed=2, diameter_A=(6, 7))[0], seed=2),
+        microscope=MICROSCOPES["non_aberrated"], tilt_deg=tilt_deg, shape=40, field_of_view_A=16.0,
+    )  # fmt: skip
+    asked = []
+    monkeypatch.setattr(
+        informed_cases, "multislice_set", lambda name, microscope, *, path: asked.append((name, path.name)) or [series]
+    )
+    paths = write_multislice_cases(settings, tmp_path, tmp_path / "cases", validation=True)
+    assert [path.name for path in paths] == [
+        "validation_multislice_0_aberrated.npz", "validation_multislice_0_non_aberrated.npz",
+    ]  # fmt: skip
+    assert set(asked) == {("validation", "validation.npz")}
+    cases = Cases(paths)
+    assert set(cases.gap) == {8, 24} and cases.channels.shape == (len(cases), N_CHANNELS, 32, 32)
+    middle, peak = series.frames[:, 4:36, 4:36], series.frames.max()
+    priors = cases.channels[:, 0].astype(np.float32) * peak
+    nearest = np.array([np.square(middle - prior).mean((1, 2)).min() for prior in priors])
+    assert (np.sqrt(nearest) < 0.1 * peak).all()
 
 
 def test_validation_deals_out_the_gaps_in_turn():

@@ -16,7 +16,7 @@ from tsg_core.tilt_series import TiltSeries
 from tsg_core.training import loop
 from tsgbook import cli
 from tsgbook.networks import shipping
-from tsgbook.networks.recipes import load_recipe
+from tsgbook.networks.recipes import RecipeData, load_recipe, train_recipe
 
 SETTINGS = {
     "n_steps": 6, "batch_size": 2, "crop_px": 16, "max_rate": 3, "loss": "gain", "precision": "32-true",
@@ -98,10 +98,11 @@ def test_an_interrupted_training_is_shipped_as_it_stands_and_goes_on_to_its_end(
 
     gains = pd.read_csv(folder / shipped.VALIDATION)
     assert gains["rate"].tolist() == ["1", "2", "3"] * 2 + ["all"] * 2 and (gains["particles"] == 2).all()
+    assert set(gains["engine"]) == {"incoherent"}
     np.testing.assert_allclose(gains["psnr_dB"] - gains["linear_psnr_dB"], gains["gain"], atol=1e-9)
     for microscope, rows in gains.groupby("microscope"):
         assert rows["gain"].iloc[-1] == pytest.approx(rows["gain"].iloc[:-1].mean())
-        assert f"| {microscope.replace('_', '-')} | all | {rows['linear_psnr_dB'].iloc[-1]:.2f}" in card
+        assert f"| incoherent | {microscope.replace('_', '-')} | all | {rows['linear_psnr_dB'].iloc[-1]:.2f}" in card
 
     assert shipped.shipped() == ["tiny"]
     series = TiltSeries(np.random.default_rng(0).random((3, 16, 16)), [0, 2, 4], 0.6)
@@ -109,6 +110,31 @@ def test_an_interrupted_training_is_shipped_as_it_stands_and_goes_on_to_its_end(
         densify(series, tilt_deg=[1.0], method="tsgnet", checkpoint=c) for c in ("tiny", folder / shipped.WEIGHTS)
     )
     np.testing.assert_array_equal(by_name.frames, by_file.frames)
+
+
+def test_a_network_of_a_mixture_is_judged_on_both_kinds_of_frames(place, package, monkeypatch):
+    """Multislice series of 4 deg are judged at rates in degrees; the recipe that came first is shipped, too."""
+    incoherent = load_recipe(place / "tiny.yaml").data.incoherent_sets(place / "work" / "data", validation=True)[1][0]
+    multislice = TiltSeries(
+        incoherent.frames[::2], 2 * np.arange(len(incoherent.frames[::2])), 0.25,
+        metadata={"microscope": incoherent.metadata["microscope"], "engine": "multislice"},
+    )  # fmt: skip
+    monkeypatch.setattr(RecipeData, "multislice_sets", lambda *_, **__: [[multislice]])
+    settings = SETTINGS | {"n_steps": 1, "max_gap_deg": 8.0}
+    written(place / "first.yaml", settings=SETTINGS, data=DATA)
+    recipe = load_recipe(
+        written(place / "mixed.yaml", settings=settings, data=DATA | {"multislice_share": 0.5}, start="first.yaml")
+    )
+    train_recipe(recipe, work=place / "mixed", accelerator="cpu")
+    folder = shipping.ship(recipe, work=place / "mixed")
+    assert (folder / "first.yaml").read_text() == (place / "first.yaml").read_text()
+    assert load_recipe(folder / "recipe.yaml").first().settings == load_recipe(place / "first.yaml").settings
+    gains = pd.read_csv(folder / shipped.VALIDATION)
+    of_multislice = gains[gains["engine"] == "multislice"]
+    assert set(of_multislice["rate"]) == {"2", "4", "all"} and set(of_multislice["microscope"]) == {"non_aberrated"}
+    card = (folder / shipped.CARD).read_text()
+    assert "50% of the samples: 24 particles" in card and "the recipe `first.yaml`" in card
+    assert "| multislice | non-aberrated | 4 |" in card and "never met channelling" not in card
 
 
 def test_large_weights_are_shipped_in_16_bits_and_another_networks_not_at_all(place, package, tsg, monkeypatch):
