@@ -317,8 +317,9 @@ class _Run:
 
     def _check_same(self, path: Path, **found: Mapping[str, Any]) -> None:
         """Check what must agree for a training to resume, or to count as the requested one."""
+        before = {"settings": plain(TrainingSettings(n_steps=1))}  # a setting added later had its default before
         for name, wanted in self.identity().items():
-            there = found[name]
+            there = {**before.get(name, {}), **found[name]}
             other = sorted(key for key in wanted if wanted[key] != there.get(key))
             if other:
                 raise TsgError(

@@ -24,7 +24,8 @@ from tsg_core.tools.yaml_files import read_yaml
 from tsg_core.training.loop import TrainingSettings, train
 
 RECIPE = "recipe.yaml"
-DATA, TRAINING, START = "data", "training", "start"  # folders in the work folder of a recipe
+DATA, TRAINING = "data", "training"  # folders in the work folder of a recipe
+START = "start"  # the training that came first, in the folder of the training
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,17 +210,13 @@ def _as_tuple(value: Any) -> Any:
 
 def train_recipe(recipe: Recipe, *, work: Path, accelerator: str = "auto", devices: int | str = 1) -> Path:
     """Simulate the recipe's data and train in `work`, resuming from what is there; returns the path of the weights."""
-    device = {"accelerator": accelerator, "devices": devices}
+    return _train(recipe, data=work / DATA, folder=work / TRAINING, accelerator=accelerator, devices=devices)
+
+
+def _train(recipe: Recipe, *, data: Path, folder: Path, **device: Any) -> Path:
     if recipe.start is None:
         model = recipe.untrained()
     else:
-        model = load_model(train_recipe(recipe.first(), work=work / START, **device))
-    training, validation = (recipe.data.series(work / DATA, validation=choice) for choice in (False, True))
-    return train(
-        training,
-        validation=validation,
-        settings=recipe.settings,
-        folder=work / TRAINING,
-        model=model,
-        **device,
-    )
+        model = load_model(_train(recipe.first(), data=data, folder=folder / START, **device))
+    training, validation = (recipe.data.series(data, validation=choice) for choice in (False, True))
+    return train(training, validation=validation, settings=recipe.settings, folder=folder, model=model, **device)

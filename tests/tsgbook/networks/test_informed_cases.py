@@ -41,7 +41,7 @@ def test_cases_of_multislice_series_have_gaps_of_their_steps_and_frames_of_the_o
     monkeypatch.setattr(informed_cases, "GAPS", (8, 10, 24))
     tilt_deg = np.arange(-90.0, 91.0, 4.0)
     series = simulate_tilt_series(
-        random_rotation(training_particles(1, seed=2, diameter_A=(6, 7))[0], seed=2),
+        random_rotation(training_particles(1, seed=2, diameter_A=(8, 9))[0], seed=2),
         microscope=MICROSCOPES["non_aberrated"], tilt_deg=tilt_deg, shape=40, field_of_view_A=16.0,
     )  # fmt: skip
     asked = []

@@ -119,7 +119,7 @@ def test_a_training_goes_on_from_the_weights_of_the_recipe_before_it(tmp_path):
     still = settings | {"n_steps": 1, "learning_rate": 1e-12, "final_learning_rate": 1e-12}
     recipe = load_recipe(written(tmp_path / "tiny.yaml", settings=still, data=data, start="first.yaml"))
     end = load_model(train_recipe(recipe, work=tmp_path / "work", accelerator="cpu"))
-    first = load_model(tmp_path / "work" / "start" / "training" / "model.safetensors")
+    first = load_model(tmp_path / "work" / "training" / "start" / "model.safetensors")
     for name, value in first.state_dict().items():
         np.testing.assert_allclose(end.state_dict()[name], value, atol=1e-6)
     written(tmp_path / "first.yaml", network={"channels": [4, 4, 4, 4]})
