@@ -30,12 +30,17 @@ DATA = RecipeData(
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder of the packed sets training.npz and validation.npz; cases of them are added.",
 )
-@click.option("--cases", "n_cases", default=CaseSettings.n_cases, show_default=True, help="Of each particle.")
-@click.option("--validation-cases", default=CaseSettings.n_validation_cases, show_default=True, help="Likewise.")
+@click.option(
+    "--cases",
+    "n_cases",
+    default=CaseSettings.n_cases,
+    show_default=True,
+    help="Incoherent series of each particle to train with.",
+)
 @click.option("--cases-only", is_flag=True, help="Make the cases and stop.")
-def main(folder, steps, start, rate, multislice, n_cases, validation_cases, cases_only):
+def main(folder, steps, start, rate, multislice, n_cases, cases_only):
     """Make the cases, train, and put the best weights into the package; resume after an interruption."""
-    settings = CaseSettings(data=DATA, n_cases=n_cases, n_validation_cases=validation_cases)
+    settings = CaseSettings(data=DATA, n_cases=n_cases)
     validation, training = (
         _cases(settings, folder / "cases", multislice, validation=choice) for choice in (True, False)
     )

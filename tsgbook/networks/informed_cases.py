@@ -33,8 +33,9 @@ class CaseSettings:
     """How the cases are drawn: sparse series, in each of which some frames are to be predicted.
 
     data                particles, pixel sizes and frames, as in the recipes of TSGNet
-    n_cases             training cases for each particle and microscope, with random gaps; of multislice series as many
+    n_cases             training cases for each particle and microscope, with random gaps
     n_validation_cases  the same for validation; gaps are dealt out in turn, so that all gaps are equally frequent
+    n_multislice_cases, n_multislice_validation_cases   the same for multislice series, which have fewer gaps
     n_targets           targets in each series
     alloys              fraction of the training series that show an alloy; the particles themselves have one element
     channelling         (low, high) fraction of the channelling correction in a series' frames; half have none
@@ -45,6 +46,8 @@ class CaseSettings:
     data: RecipeData
     n_cases: int = 3
     n_validation_cases: int = 10
+    n_multislice_cases: int = 2
+    n_multislice_validation_cases: int = 5
     n_targets: int = 16
     alloys: float = 1 / 3
     channelling: tuple[float, float] = (0.3, 1.5)
@@ -62,6 +65,7 @@ def write_cases(settings: CaseSettings, folder: Path, *, validation: bool) -> li
         for k, atoms in enumerate(data.particles(pixel_size_A, validation=validation))
     ]
     jobs = [(i, *particle, name) for i, particle in enumerate(particles) for name in MICROSCOPES]
+    n_each = settings.n_validation_cases if validation else settings.n_cases
     use = _use(validation)
     paths = []
     for i, pixel_size_A, k, atoms, name in track(jobs, label=f"{use} particles"):
@@ -73,8 +77,8 @@ def write_cases(settings: CaseSettings, folder: Path, *, validation: bool) -> li
         if not validation and rng.random() < settings.alloys:
             atoms = _alloyed(atoms, rng)
         series = _dense_series(atoms, pixel_size_A, name, settings, rng)
-        gaps = _gaps(settings, GAPS, i, rng, validation)
-        _write(path, [_case(series, gap, settings, rng) for gap in gaps], microscope=name)
+        gaps = _gaps(GAPS, i, n_each, rng, validation)
+        _write(path, [_case(series, gap, settings, rng) for gap in gaps], microscope=name, engine="incoherent")
     return paths
 
 
@@ -85,6 +89,7 @@ def write_multislice_cases(settings: CaseSettings, sets_folder: Path, folder: Pa
     """
     folder.mkdir(parents=True, exist_ok=True)
     use = _use(validation)
+    n_each = settings.n_multislice_validation_cases if validation else settings.n_multislice_cases
     sets = {name: multislice_set(use, name, path=sets_folder / f"{use}.npz") for name in MICROSCOPES}
     paths = []
     for i, name in track([(i, name) for i in range(len(sets[ABERRATED])) for name in sets], label=f"multislice {use}"):
@@ -95,8 +100,8 @@ def write_multislice_cases(settings: CaseSettings, sets_folder: Path, folder: Pa
         rng = np.random.default_rng([settings.data.seed, int(validation), MULTISLICE_SEED, i, name == ABERRATED])
         series = sets[name][i]
         step = round(float(np.diff(series.tilt_deg).max()))
-        gaps = _gaps(settings, [gap for gap in GAPS if gap % step == 0 and gap > step], i, rng, validation)
-        _write(path, [_case(series, gap, settings, rng) for gap in gaps], microscope=name)
+        gaps = _gaps([gap for gap in GAPS if gap % step == 0 and gap > step], i, n_each, rng, validation)
+        _write(path, [_case(series, gap, settings, rng) for gap in gaps], microscope=name, engine="multislice")
     return paths
 
 
@@ -104,20 +109,18 @@ def _use(validation: bool) -> str:
     return "validation" if validation else "training"
 
 
-def _write(path: Path, cases: list[dict[str, np.ndarray]], *, microscope: str) -> None:
+def _write(path: Path, cases: list[dict[str, np.ndarray]], **labels: str) -> None:
     arrays = {key: np.concatenate([case[key] for case in cases]) for key in cases[0]}
+    arrays |= {key: np.full(len(arrays["gap"]), label) for key, label in labels.items()}
     with replaced_when_whole(path) as (partial,):
-        np.savez(partial, **arrays, microscope=np.full(len(arrays["gap"]), microscope))
+        np.savez(partial, **arrays)
 
 
-def _gaps(
-    settings: CaseSettings, among: Sequence[int], i: int, rng: np.random.Generator, validation: bool
-) -> list[int]:
-    """Gaps, in degrees, of the cases of particle i."""
+def _gaps(among: Sequence[int], i: int, n: int, rng: np.random.Generator, validation: bool) -> list[int]:
+    """Gaps, in degrees, of the n cases of particle i."""
     if validation:
-        n = settings.n_validation_cases
         return [among[k % len(among)] for k in range(n * i, n * (i + 1))]
-    return rng.choice(among, settings.n_cases).tolist()
+    return rng.choice(among, n).tolist()
 
 
 def _alloyed(atoms: Atoms, rng: np.random.Generator) -> Atoms:
@@ -186,6 +189,7 @@ class Cases:
     error       (n, n_y, n_x) truth minus prior, divided by the scale
     gap         (n,) between measured frames, in degrees
     microscope  (n,) name
+    engine      (n,) image model of the frames
     atoms       (n,) True if atoms were fitted
     """
 
@@ -193,8 +197,9 @@ class Cases:
         if not paths:
             raise TsgError("there are no cases to train with")
         loaded = [np.load(path) for path in paths]
-        self.channels, self.error, self.gap, self.microscope = (
-            np.concatenate([arrays[key] for arrays in loaded]) for key in ("channels", "error", "gap", "microscope")
+        self.channels, self.error, self.gap, self.microscope, self.engine = (
+            np.concatenate([arrays[key] for arrays in loaded])
+            for key in ("channels", "error", "gap", "microscope", "engine")
         )
         self.atoms = self.channels[:, ATOMS.start + 1, 0, 0] > 0
 

@@ -120,8 +120,8 @@ def widened(start: Mapping[str, Tensor], to: Mapping[str, Tensor]) -> dict[str, 
 def validation_gains(net: InformedNet, cases: Cases) -> pd.DataFrame:
     """Gains of every target without its atoms, and again with its atoms if it has any.
 
-    Columns: microscope, gap, gain_dB over the prior, gain_over_atoms_dB (NaN without atoms), atoms (True if the network
-    was told of them).
+    Columns: engine, microscope, gap, gain_dB over the prior, gain_over_atoms_dB (NaN without atoms), atoms (True if the
+    network was told of them).
     """
     with torch.inference_mode():
         parts = [
@@ -151,6 +151,7 @@ def _gains(net: InformedNet, cases: Cases, chosen: np.ndarray, *, atoms: bool) -
     )
     return pd.DataFrame(
         {
+            "engine": cases.engine[chosen],
             "microscope": cases.microscope[chosen],
             "gap": cases.gap[chosen],
             "gain_dB": 10 * (prior - now),
@@ -163,7 +164,7 @@ def _gains(net: InformedNet, cases: Cases, chosen: np.ndarray, *, atoms: bool) -
 def _scores(gains: pd.DataFrame) -> dict[str, float]:
     """Mean gain over the better of prior and atoms, the lowest mean gain over either at any gap, and the criterion."""
     nearer = gains[["gain_dB", "gain_over_atoms_dB"]].min(axis=1)
-    by_gap = gains.groupby(["microscope", "gap", "atoms"])[["gain_dB", "gain_over_atoms_dB"]].mean()
+    by_gap = gains.groupby(["engine", "microscope", "gap", "atoms"])[["gain_dB", "gain_over_atoms_dB"]].mean()
     gain_dB, worst_dB = float(nearer.mean()), float(by_gap.min().min())
     score_dB = gain_dB + 10 * min(0.0, worst_dB - LEAST_GAIN_dB)
     return {"gain_dB": gain_dB, "worst_gap_dB": worst_dB, "score_dB": score_dB}

@@ -16,7 +16,9 @@ from tsgbook.networks.recipes import RecipeData
 def settings(monkeypatch):
     monkeypatch.setattr(informed_cases, "GAPS", (12, 24))
     data = RecipeData(n_training=1, n_validation=1, n_pixels=32, pixel_sizes_A=(0.4,), relative_diameter=(0.35, 0.75))
-    return CaseSettings(data=data, n_cases=1, n_validation_cases=2, n_targets=4, most_frames=8)
+    return CaseSettings(
+        data=data, n_cases=1, n_validation_cases=2, n_targets=4, most_frames=8, n_multislice_validation_cases=2
+    )
 
 
 def test_cases_hold_what_the_network_is_told_and_how_far_off_the_prior_is(settings, tmp_path):
@@ -64,7 +66,11 @@ def test_cases_of_multislice_series_have_gaps_of_their_steps_and_frames_of_the_o
 def test_validation_deals_out_the_gaps_in_turn():
     data = RecipeData(n_training=5, n_validation=5, n_pixels=8, pixel_sizes_A=(0.4,), relative_diameter=(0.5, 0.6))
     settings = CaseSettings(data=data)
-    gaps = [gap for i in range(5) for gap in informed_cases._gaps(settings, GAPS, i, np.random.default_rng(0), True)]
+    gaps = [
+        gap
+        for i in range(5)
+        for gap in informed_cases._gaps(GAPS, i, settings.n_validation_cases, np.random.default_rng(0), True)
+    ]
     assert np.bincount(gaps)[2:].min() == 2 and set(gaps) == set(GAPS)
 
 

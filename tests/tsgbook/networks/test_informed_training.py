@@ -26,7 +26,8 @@ def cases(tmp_path_factory):
     channels[:, ATOMS] = 0
     channels[::2, ATOMS.start], channels[::2, ATOMS.start + 1] = channels[::2, 2] / 2, 1
     path = tmp_path_factory.mktemp("cases") / "cases.npz"
-    np.savez(path, channels=channels, error=channels[:, 2], gap=np.full(24, 4), microscope=np.full(24, "aberrated"))
+    labels = {"microscope": np.full(24, "aberrated"), "engine": np.full(24, "incoherent")}
+    np.savez(path, channels=channels, error=channels[:, 2], gap=np.full(24, 4), **labels)
     return Cases([path])
 
 
@@ -98,6 +99,7 @@ def test_widened_weights_do_what_the_narrower_ones_did():
 def test_a_gap_that_loses_counts_against_the_weights():
     gains = pd.DataFrame(
         {
+            "engine": "incoherent",
             "microscope": "aberrated",
             "gap": [4, 4, 8, 8],
             "gain_dB": [1.0, 1.0, -0.4, 0.0],
@@ -106,3 +108,5 @@ def test_a_gap_that_loses_counts_against_the_weights():
         }
     )
     assert _scores(gains) == pytest.approx({"gain_dB": 0.275, "worst_gap_dB": -0.2, "score_dB": 0.275 - 1.0})
+    gains["engine"] = ["incoherent", "incoherent", "multislice", "incoherent"]
+    assert _scores(gains)["worst_gap_dB"] == pytest.approx(-0.4)
