@@ -976,20 +976,19 @@ show_runs(
 # A fraction above the stated one means that the method is more careful than necessary; a fraction below it means that the
 # intervals are too narrow. Means over cases hide that single series can be far off.
 #
-# `informed` was trained on incoherent frames of twenty particles with gaps of 2° to 24° (`benchmarks/train_informed.py`). Half of
-# the series have a random part of the channelling correction, half have noise, and a third are alloys. The network sees the
+# `informed` was trained on incoherent frames of twenty particles with gaps of 2° to 24°, then on a mixture of these with
+# multislice frames of 24 others with gaps of 8° to 24° (`benchmarks/train_informed.py`). Half of the incoherent series have a
+# random part of the channelling correction, and a third are alloys; half of all series have noise. The network sees the
 # reprojection, what the object misses in the four nearest measured frames, the interpolated frames and, if atoms can be fitted,
-# their frame and what they miss. For a third of its targets the atoms were hidden from it. These are its gains on five
-# validation particles over the reprojection, without and with atoms, and over the atoms' own frames:
+# their frame and what they miss. For a third of its targets the atoms were hidden from it. These are its gains on the validation
+# particles (five and four) over the reprojection, without and with atoms, and over the atoms' own frames:
 
 # %%
 gains = pd.read_csv(network.GAINS)
-for (microscope, with_atoms), of_both in gains.groupby(
-    ["microscope", "atoms"]
+for (engine, microscope, with_atoms), of_all in gains.groupby(
+    ["engine", "microscope", "atoms"]
 ):
-    by_gap = of_both.groupby("gap")[
-        ["gain_dB", "gain_over_atoms_dB"]
-    ].mean()
+    by_gap = of_all.groupby("gap")[["gain_dB", "gain_over_atoms_dB"]].mean()
     for column, over in (
         ("gain_dB", "the reprojection"),
         ("gain_over_atoms_dB", "the atoms"),
@@ -997,7 +996,7 @@ for (microscope, with_atoms), of_both in gains.groupby(
         of_gaps = by_gap[column].dropna()
         if len(of_gaps):
             plotting.say(
-                f"- {microscope.replace('_', '-')}, "
+                f"- {engine}, {microscope.replace('_', '-')}, "
                 f"{'with' if with_atoms else 'without'} atoms, over "
                 f"{over}: {of_gaps.mean():+.1f} dB in the mean over the "
                 f"gaps, at worst {of_gaps.min():+.2f} dB, at a gap of "
