@@ -4,6 +4,7 @@
 
 import tracemalloc
 
+import distributed
 import numpy as np
 import pytest
 from phantoms import film, series_of, spots
@@ -13,6 +14,7 @@ from tsg_core.formats import open_series, own, read_volume
 from tsg_core.formats.ome_zarr import VolumeFile
 from tsg_core.reconstruction import in_slabs, sirt
 from tsg_core.reconstruction.linear_system import needed_bytes
+from tsg_core.reconstruction.projection import Box
 from tsg_core.tilt_series import TiltSeries
 from tsg_core.tools.cluster import VARIABLE
 
@@ -52,10 +54,9 @@ def test_a_recording_on_disk_gives_the_volume_of_one_in_memory(tsg, tmp_path, op
 
 
 def test_slabs_go_to_workers_and_chunks_are_whole_slabs(tsg, tmp_path):
-    distributed = pytest.importorskip("distributed")
     path = film(np.arange(-66.0, 67.0, 6.0), n_y=7).write(tmp_path / "film.zarr")
     options = ("--iterations", 5, "--thickness", 13, "--object-width", 60)
-    memory_GB = needed_bytes(23, 3, 40, n_frames=2, box=None) / 1e9
+    memory_GB = needed_bytes(23, 3, 40, n_frames=2, box=Box(26, 120)) / 1e9
     in_threads = {"threads_per_worker": 1, "processes": False, "dashboard_address": ":0"}
     with distributed.LocalCluster(n_workers=2, **in_threads) as workers, distributed.Client(workers):
         status, _, error = tsg("reconstruct", path, "-o", tmp_path / "slabs.zarr", *options, "--memory", memory_GB)

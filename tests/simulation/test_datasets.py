@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import distributed
 import numpy as np
 import pytest
 import zarr
@@ -70,7 +71,6 @@ def test_an_interrupted_store_goes_on_where_it_was(tmp_path, monkeypatch, after)
 
 
 def test_workers_write_the_same_frames(tmp_path, monkeypatch):
-    distributed = pytest.importorskip("distributed")
     monkeypatch.chdir(tmp_path)
     in_threads = {"threads_per_worker": 1, "processes": False, "dashboard_address": ":0"}
     with distributed.LocalCluster(n_workers=2, **in_threads) as workers, distributed.Client(workers):

@@ -2,15 +2,14 @@
 
 import sys
 
+import distributed
 import pytest
 import yaml
+from worker_tasks import begun, refuse, write
 
 from tsg_core.errors import TsgError
 from tsg_core.tools import cluster, progress
 from tsg_core.tools.cluster import SLURM_FILE, VARIABLE, check_scheduler, mapped, slurm_cluster
-
-distributed = pytest.importorskip("distributed")
-from worker_tasks import begun, refuse, write  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +91,6 @@ def test_a_missing_package_is_named(monkeypatch):
 
 
 def test_slurm_jobs_are_as_the_shipped_settings_and_those_of_the_file_say(tmp_path, monkeypatch):
-    pytest.importorskip("dask_jobqueue")
     monkeypatch.chdir(tmp_path)  # for the folder of their logs
     own = tmp_path / "own.yaml"
     settings = {"queue": "gpu", "cores": 2, "processes": 2, "scheduler_options": {"dashboard_address": ":0"}}
