@@ -42,4 +42,7 @@ record beyond beyond.py
 record poses poses.py
 record elements elements.py
 record dynamical dynamical.py --particle "W 65, bcc" --microscope aberrated --spacing 24 --targets 3
+record scale scale.py workers
+record scale scale.py training
+record scale scale.py memory
 record atom_limits atom_limits.py --ship

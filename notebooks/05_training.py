@@ -278,8 +278,9 @@ plotting.say("This run: " + sentence(history))
 # tsg train --recipe published --devices 2
 # ```
 #
-# Two processes on this computer's CPU show that the sum is the same: three steps of a tiny network, by one process and by two.
-# The samples of a step depend on the seed alone, so both see the same batches.
+# [Beyond one machine](../book/scale.md) has the scripts for torchrun and SLURM. Two processes on this computer's CPU show that
+# the sum is the same: three steps of a tiny network, by one process and by two. The samples of a step depend on the seed alone,
+# so both see the same batches.
 
 # %% tags=["hide-input"]
 SCRIPT = """

@@ -1,6 +1,6 @@
 """A tilt series: frames together with their tilt angles and pixel size."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,19 @@ class TiltSeries:
             self, frames=self.frames[indices], tilt_deg=self.tilt_deg[indices], measured=self.measured[indices]
         )
 
+    def only_rows(self, rows: slice) -> "TiltSeries":
+        """The series with these rows of its frames."""
+        return replace(self, frames=self.frames[:, rows])
+
+    def changed(
+        self, each: Callable[[np.ndarray, int], np.ndarray], sentence: str, *, since: Mapping[str, str] | None = None
+    ) -> "TiltSeries":
+        """The series with `each(frame, i)` in the place of frame i (n_y, n_x); `sentence` and `since` as in `noted`."""
+        frames = np.empty_like(self.frames)
+        for i, frame in enumerate(self.frames):
+            frames[i] = each(frame, i)
+        return self.noted(sentence, since=since, frames=frames)
+
     @property
     def history(self) -> tuple[str, ...]:
         """What was done to the series, in order, one sentence for each step."""
@@ -85,9 +98,7 @@ class TiltSeries:
 
         `since` says what it changed of the angles, pixel_size, intensity or axis whose sources reading told.
         """
-        metadata = {**changes.pop("metadata", self.metadata), "history": (*self.history, sentence)}
-        if since and (told := metadata.get("sources")):
-            metadata["sources"] = told | {name: f"{told[name]}; {what}" for name, what in since.items() if name in told}
+        metadata = noted_in(changes.pop("metadata", self.metadata), sentence, since=since)
         return replace(self, metadata=metadata, **changes)
 
     @classmethod
@@ -132,6 +143,14 @@ class TiltSeries:
         from .formats.signals import to_signal
 
         return to_signal(self, etspy=etspy)
+
+
+def noted_in(metadata: Mapping[str, Any], sentence: str, *, since: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The metadata of a series with what `TiltSeries.noted` adds to them."""
+    noted = {**metadata, "history": (*metadata.get("history", ()), sentence)}
+    if since and (told := noted.get("sources")):
+        noted["sources"] = told | {name: f"{told[name]}; {what}" for name, what in since.items() if name in told}
+    return noted
 
 
 def microscope_of(series: TiltSeries) -> Microscope | None:

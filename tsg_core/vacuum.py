@@ -6,6 +6,7 @@ scatters pixels to both sides of it. Offsets are judged by the vacuum, never by 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from scipy import ndimage
@@ -84,7 +85,7 @@ def vacuum_of(frames: np.ndarray) -> Vacuum:
     vacuum = np.argsort(np.nanmean(pieces[..., 0], axis=0))[:N_VACUUM]
     level, sigma = np.nanmean(pieces[:, vacuum, 0], axis=1), float(np.sqrt(np.nanmean(pieces[:, vacuum, 1] ** 2)))
     error = sigma / np.sqrt(pieces[:, vacuum, 2].sum(axis=1).clip(1))
-    contrast = float(np.quantile(_some(frames), BRIGHTEST) - np.median(level))
+    contrast = float(np.quantile(sample_of(frames), BRIGHTEST) - np.median(level))
     return Vacuum(level=level, error=error, sigma=sigma, contrast=contrast)
 
 
@@ -95,7 +96,7 @@ def is_bright_field(frames: np.ndarray) -> bool:
     levels = np.array([[_level_of(piece) for piece in _border_pieces(frame)] for frame in frames])
     sigma = float(np.sqrt(np.nanmean(levels[..., 1] ** 2)))
     border = np.nanmedian(levels[..., 0], axis=1)
-    low, high = np.quantile(_some(frames), [1 - BRIGHTEST, BRIGHTEST])
+    low, high = np.quantile(sample_of(frames), [1 - BRIGHTEST, BRIGHTEST])
     alike = np.nanmean(np.abs(levels[..., 0] - border[:, None]), axis=0) < AGREE * (high - low)
     on_sides = alike.reshape(4, 4).sum(axis=1)  # a needle may cross two sides; a vacuum along one is that of HAADF
     if on_sides.sum() < AGREEING or on_sides.min() < 2:
@@ -170,11 +171,15 @@ def offset_of(series: TiltSeries) -> Vacuum | None:
 
 def less_offset(series: TiltSeries, vacuum: Vacuum) -> TiltSeries:
     """The series minus the offset of its vacuum, noted in its history; zero where nothing was recorded."""
-    frames = series.frames - vacuum.offsets.astype(np.float32)[:, None, None]
-    for i, frame in enumerate(series.frames):
-        if (recorded := recorded_in(frame)) is not None:
-            frames[i][~recorded] = 0
-    return series.noted(said_of_offset(vacuum), frames=frames)
+    return series.changed(partial(less_level, level=vacuum.offsets.astype(np.float32)), said_of_offset(vacuum))
+
+
+def less_level(frame: np.ndarray, i: int, *, level: np.ndarray) -> np.ndarray:
+    """Frame i of a series minus its level of (n_tilt,); zero where nothing was recorded."""
+    less = frame - level[i]
+    if (recorded := recorded_in(frame)) is not None:
+        less[~recorded] = 0
+    return less
 
 
 def said_of_offset(vacuum: Vacuum) -> str:
@@ -206,7 +211,9 @@ def _level_of(piece: np.ndarray) -> tuple[float, float, int]:
     return float(near.mean()), float(near.std()), near.size
 
 
-def _some(frames: np.ndarray) -> np.ndarray:
+def sample_of(frames: np.ndarray) -> np.ndarray:
     """A representative sample of pixels: every n-th, with a stride that does not divide the length of a row."""
     stride = max(1, frames.size // SAMPLE)
-    return frames.ravel()[:: stride + (stride > 1 and frames.shape[2] % stride == 0)]
+    stride += stride > 1 and frames.shape[2] % stride == 0
+    n_px = frames.shape[1] * frames.shape[2]
+    return np.concatenate([frame.ravel()[-i * n_px % stride :: stride] for i, frame in enumerate(frames)])

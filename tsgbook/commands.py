@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from tsg_core.commands.options import scheduler
+
 PROFILE_HELP = "smoke, book or paper, or the path of a YAML file of your own."
 
 
@@ -12,6 +14,7 @@ PROFILE_HELP = "smoke, book or paper, or the path of a YAML file of your own."
 @click.option("--only", metavar="CHAPTER", help="Run this chapter alone: its name, its number or a part of its name.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replace a parameter; may be repeated.")
 @click.option("--force", is_flag=True, help="Run again and make again even what is current.")
+@scheduler
 @click.option("--dry-run", is_flag=True, help="Only say what would run, why, and how much work it would be.")
 def run(profile: str, only: str | None, overrides: tuple[str, ...], force: bool, dry_run: bool) -> None:
     """Run the chapters that are not current, in order."""
@@ -75,17 +78,22 @@ def record(profile: str) -> None:
 @click.option("--work", type=click.Path(path_type=Path), help="Working folder; default artifacts/training/NAME.")
 @click.option(
     "--devices",
-    default=1,
     type=click.IntRange(min=1),
-    show_default=True,
-    help="Number of processors or graphics cards that train together.",
+    help="Number of processors or graphics cards that train together; one, or as many as torchrun or srun started.",
 )
+@scheduler
+@click.option("--data-only", is_flag=True, help="Do not train; simulate the data, before several processes train.")
 @click.option("--ship", is_flag=True, help="Do not train; put the best weights so far into the package.")
-def train(recipe: str, work: Path | None, devices: int, ship: bool) -> None:
-    """Train a network by a recipe, resuming an interrupted training."""
+def train(recipe: str, work: Path | None, devices: int | None, data_only: bool, ship: bool) -> None:
+    """Train a network by a recipe, resuming an interrupted training.
+
+    --scheduler is for the simulation of the data; --devices, torchrun and srun are for the training.
+    """
+    from lightning_fabric.utilities.rank_zero import rank_zero_only
+
     from tsg_core.model.file import model_metadata
 
-    from .networks.recipes import load_recipe, train_recipe
+    from .networks.recipes import DATA, load_recipe, make_data, train_recipe
     from .profiles import find_root
 
     chosen = load_recipe(recipe)
@@ -95,7 +103,11 @@ def train(recipe: str, work: Path | None, devices: int, ship: bool) -> None:
 
         click.echo(f"wrote {put_into_package(chosen, work=work)}")
         return
+    if data_only:
+        n_series = sum(map(len, make_data(chosen, work=work)))
+        click.echo(f"{work / DATA}: {n_series} tilt series")
+        return
     path = train_recipe(chosen, work=work, devices=devices)
     best = model_metadata(path)["notes"]
     scores = f"{best['validation_psnr_dB']:.2f} dB (linear {best['linear_psnr_dB']:.2f})"
-    click.echo(f"wrote {path}: best in validation at step {best['step']}, {scores}")
+    rank_zero_only(click.echo)(f"wrote {path}: best in validation at step {best['step']}, {scores}")

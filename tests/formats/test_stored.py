@@ -1,16 +1,20 @@
 """Series that stay in their files: what is read and rounded, and reports on bad frames; inputs stay unchanged."""
 
 import hashlib
+import pickle
 
 import mrcfile
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from microscope_files import write_dm, write_velox
 
 from tsg_core.errors import TsgError
+from tsg_core.formats import frames as frames_module
 from tsg_core.formats import open_series, read_series
-from tsg_core.formats.frames import RawFrames
+from tsg_core.formats.frames import ArrayFrames, RawFrames
+from tsg_core.geometry import binned_frames
 from tsg_core.tilt_series import TiltSeries
 
 FRAMES = np.random.default_rng(0).integers(0, 4000, (5, 6, 9)).astype(np.uint16)
@@ -50,6 +54,44 @@ def test_parts_and_bins(tmp_path):
     for options in ({"binning": 0}, {"binning": 7}, {"rows": slice(3, 3)}, {"indices": []}, {"binning": 1.5}):
         with pytest.raises(TsgError):
             stored.load(**options)
+
+
+def test_a_series_that_is_looked_through_takes_the_place_of_one_in_memory(tmp_path):
+    def less(frame, i):
+        return frame - frame.min() - i
+
+    frames = FRAMES.copy()
+    frames[1] = 7
+    stored = saved(tmp_path, frames).looked_through()
+    series = saved(tmp_path, frames).load()
+    assert stored.history == series.history and "is constant (7)" in series.history[-1]
+    lazy = stored.changed(less, "Less.", since={"intensity": "less"})
+    changed = series.changed(less, "Less.", since={"intensity": "less"})
+    assert dict(lazy.metadata) == dict(changed.metadata)
+    np.testing.assert_array_equal(np.stack(list(lazy.frames)), changed.frames)
+    assert lazy.frames.min() == changed.frames.min() and lazy.frames.shape == changed.frames.shape
+    binned = lazy.binned(2)
+    assert binned.shape == (5, 3, 4) and binned.pixel_size_A == 4
+    np.testing.assert_array_equal(binned.only_rows(slice(1, 3)).frames, binned_frames(changed.frames, 2)[:, 1:])
+    np.testing.assert_array_equal(lazy.only_rows(slice(1, 3)).frames, changed.only_rows(slice(1, 3)).frames)
+    frames = frames.astype(float)
+    frames[2, 3, 4] = np.nan
+    with pytest.raises(TsgError, match="a.npy: frame 2 .tilt 0 deg. holds values that are not finite"):
+        saved(tmp_path, frames).looked_through()
+
+
+def test_rows_of_a_large_chunk_are_decoded_alone(tmp_path, monkeypatch):
+    array = zarr.create_array(tmp_path / "a.zarr", data=FRAMES, chunks=(5, 2, 9))
+    frames, decoded = ArrayFrames(array, step=5), []
+    monkeypatch.setattr(zarr.Array, "__getitem__", lambda self, key: decoded.append(key) or FRAMES[key])
+    for i in range(5):
+        np.testing.assert_array_equal(frames.read(i, slice(2, 4)), FRAMES[i, 2:4])
+    assert len(decoded) == 1
+    monkeypatch.setattr(frames_module, "DECODED_BYTES", 2 * FRAMES[0].nbytes)
+    for i in range(5):
+        np.testing.assert_array_equal(frames.read(i), FRAMES[i])
+    assert [key[0] for key in decoded[1:]] == [slice(0, 2), slice(2, 4), slice(4, 6)]
+    assert pickle.loads(pickle.dumps(frames))._decoded == {}
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".zarr", ".mrc", ".tif", ".hspy", ".zspy", ".emd"])

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import distributed
 import numpy as np
 import pytest
 import zarr
@@ -67,6 +68,16 @@ def test_an_interrupted_store_goes_on_where_it_was(tmp_path, monkeypatch, after)
         zarr.open_group(path, mode="a")["frames"][1, 6:] = 9.0
     write_dataset(path, PARTICLES, tilt_block=3, **SETTINGS)
     assert all(np.array_equal(a.frames, b.frames) for a, b in zip(Dataset(path), whole, strict=True))
+
+
+def test_workers_write_the_same_frames(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    in_threads = {"threads_per_worker": 1, "processes": False, "dashboard_address": ":0"}
+    with distributed.LocalCluster(n_workers=2, **in_threads) as workers, distributed.Client(workers):
+        spread = Dataset(write_dataset("spread.zarr", PARTICLES, tilt_block=3, **SETTINGS))
+    alone = Dataset(write_dataset("alone.zarr", PARTICLES, tilt_block=3, **SETTINGS))
+    assert spread.manifest == alone.manifest
+    assert all(np.array_equal(a.frames, b.frames) for a, b in zip(spread, alone, strict=True))
 
 
 def test_a_finished_store_is_not_simulated_again(tmp_path, monkeypatch):

@@ -84,7 +84,7 @@ def half_precision_with_loss_scale(*_, **__):
 @pytest.mark.parametrize("precision", ["32-true", "16-mixed"])
 def test_a_resumed_training_ends_with_the_same_weights(tmp_path, monkeypatch, kept_states, precision):
     if precision == "16-mixed":
-        monkeypatch.setattr(loop, "_fabric", half_precision_with_loss_scale)
+        monkeypatch.setattr(loop, "launched_fabric", half_precision_with_loss_scale)
     run(tmp_path / "straight", precision=precision)
     whole = loop._Run.update
 

@@ -66,6 +66,20 @@ def file_output(command: Callable) -> Callable:
     return output(overwrite(command))
 
 
+def _choose_scheduler(_context, _parameter, named: str | None) -> None:
+    from ..tools.cluster import VARIABLE, check_scheduler
+
+    if named:
+        os.environ[VARIABLE] = check_scheduler(named)
+
+
+scheduler = click.option(
+    "--scheduler",
+    metavar="WHERE",
+    expose_value=False,
+    callback=_choose_scheduler,
+    help="Spread the work over processes or machines: local:4, slurm, slurm:FILE, or the address of a dask scheduler.",
+)
 overwrite = click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
 
 
@@ -133,11 +147,11 @@ def beside(output: Path, ending: str, suffix: str | None = None) -> Path:
     return output.with_name(f"{output.stem}{ending}{output.suffix if suffix is None else suffix}")
 
 
-def read_with_contrast(source: Path, **options):
-    """The series; raises TsgError if none of its frames shows anything."""
-    from ..formats import read_series
+def read_with_contrast(source: Path, *, stored: bool = False, **options):
+    """The series, or with `stored` one whose frames stay in the file; TsgError if none of its frames shows anything."""
+    from ..formats import open_series, read_series
 
-    series = read_series(source, **options)
+    series = open_series(source, **options).looked_through() if stored else read_series(source, **options)
     if all(frame.min() == frame.max() for frame in series.frames):
         raise TsgError(f"{source} has no contrast: all its frames are constant")
     return series

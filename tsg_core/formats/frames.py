@@ -1,12 +1,16 @@
 """Frames in a file, read one at a time, in the file's own numbers."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
+from ..geometry import binned_frames
+
 ALL_ROWS = slice(None)
+DECODED_BYTES = 256e6  # at most, of frames that a file stores together
 
 
 class Frames(Protocol):
@@ -42,12 +46,13 @@ class RawFrames:
 class ArrayFrames:
     """Frames of a NumPy, dask, HDF5 or Zarr array (n_tilt, n_y, n_x), or (n_y, n_x) for one frame.
 
-    `step` frames, the chunk of a compressed array, are decoded at once and kept until others are needed.
+    `step` frames, the chunk of a compressed array, are decoded at once and kept until others are needed, or fewer of
+    them if they are large.
     """
 
     array: Any
     step: int = 1
-    _decoded: dict[int, np.ndarray] = field(default_factory=dict, init=False, repr=False)
+    _decoded: dict[tuple, np.ndarray] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -61,13 +66,21 @@ class ArrayFrames:
     def read(self, i: int, rows: slice = ALL_ROWS) -> np.ndarray:
         if len(self.array.shape) == 2:
             return np.asarray(self.array[rows])
-        if self.step == 1:
+        first, last, _ = rows.indices(self.shape[1])
+        row_bytes = self.shape[2] * self.dtype.itemsize
+        step = max(1, min(self.step, int(DECODED_BYTES // max(row_bytes * (last - first), 1))))
+        if step == 1:
             return np.asarray(self.array[i, rows])
-        chunk, within = divmod(i, self.step)
-        if chunk not in self._decoded:
+        chunk, within = divmod(i, step)
+        key = chunk, step, first, last
+        if key not in self._decoded:
             self._decoded.clear()
-            self._decoded[chunk] = np.asarray(self.array[chunk * self.step : (chunk + 1) * self.step])
-        return self._decoded[chunk][within, rows]
+            self._decoded[key] = np.asarray(self.array[chunk * step : (chunk + 1) * step, rows])
+        return self._decoded[key][within]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is kept of it, for another process."""
+        return {**self.__dict__, "_decoded": {}}
 
 
 @dataclass(frozen=True)
@@ -134,6 +147,49 @@ class CalibratedFrames:
 
     def read(self, i: int, rows: slice = ALL_ROWS) -> np.ndarray:
         return (self.scale * self.stored.read(i, rows).astype(float) + self.offset).astype(self.dtype)
+
+
+@dataclass(frozen=True)
+class ChangedFrames:
+    """Frames that a function changes one by one when they are read: `each(frame, number)` of a whole frame."""
+
+    stored: Frames
+    each: Callable[[np.ndarray, int], np.ndarray]
+    numbers: dict[int, int]  # in the series, by the place in the file
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.stored.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        return np.dtype(np.float32)
+
+    def read(self, i: int, rows: slice = ALL_ROWS) -> np.ndarray:
+        return self.each(self.stored.read(i).astype(np.float32, copy=False), self.numbers[i])[rows]
+
+
+@dataclass(frozen=True)
+class BinnedFrames:
+    """Means over squares of `factor` pixels, in float32."""
+
+    stored: Frames
+    factor: int
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        n, n_y, n_x = self.stored.shape
+        return n, n_y // self.factor, n_x // self.factor
+
+    @property
+    def dtype(self) -> np.dtype:
+        return np.dtype(np.float32)
+
+    def read(self, i: int, rows: slice = ALL_ROWS) -> np.ndarray:
+        start, stop, _ = rows.indices(self.shape[1])
+        first = self.stored.shape[1] % self.factor // 2
+        whole = slice(first + start * self.factor, first + stop * self.factor)
+        return binned_frames(self.stored.read(i, whole).astype(np.float32, copy=False), self.factor)
 
 
 def recast(frames: Frames, dtype: np.dtype) -> Frames:

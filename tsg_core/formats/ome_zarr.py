@@ -23,7 +23,7 @@ from .stack import Stack
 
 SERIES_AXES, VOLUME_AXES = ("tilt", "y", "x"), ("z", "y", "x")
 _EVEN_deg = 1e-6
-_VOLUME_CHUNK = 128  # voxels along each axis
+VOLUME_CHUNK = 128  # voxels along each axis
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -72,10 +72,59 @@ def _attributes(axes: Sequence[tuple[dict[str, str], float, float]], *, path: st
 
 def write_volume_zarr(volume: np.ndarray, path: Path, voxel_size_A: float) -> None:
     """Write a volume (n_y, n_z, n_x) with the axes z, y, x, chunk by chunk."""
-    stored = volume.transpose(1, 0, 2)
-    group = zarr.create_group(path, attributes=volume_attributes(voxel_size_A, shape=stored.shape, path="0"))
-    chunks = tuple(min(n, _VOLUME_CHUNK) for n in stored.shape)
-    group.create_array("0", data=stored, chunks=chunks, dimension_names=VOLUME_AXES)
+    VolumeFile.create(path, volume.shape, voxel_size_A=voxel_size_A).array[:] = volume.transpose(1, 0, 2)
+
+
+@dataclass(frozen=True, eq=False)
+class VolumeFile:
+    """A volume on disk that is written some rows at a time: `file[rows] = part`, (rows, n_z, n_x_box).
+
+    Of a wider box the middle columns are stored, those of the frames. Processes may write at once if all their rows
+    begin at multiples of the chunks'.
+    """
+
+    array: zarr.Array
+    n_x_box: int
+
+    @classmethod
+    def create(
+        cls,
+        path: Path,
+        shape: tuple[int, int, int],
+        *,
+        voxel_size_A: float,
+        n_x_box: int | None = None,
+        chunk_rows: int = VOLUME_CHUNK,
+    ) -> "VolumeFile":
+        """A new OME-Zarr for a volume of this shape (n_y, n_z, n_x)."""
+        n_y, n_z, n_x = shape
+        stored = n_z, n_y, n_x
+        group = zarr.create_group(path, attributes=volume_attributes(voxel_size_A, shape=stored, path="0"))
+        chunks = min(n_z, VOLUME_CHUNK), min(n_y, chunk_rows), min(n_x, VOLUME_CHUNK)
+        array = group.create_array("0", shape=stored, dtype=np.float32, chunks=chunks, dimension_names=VOLUME_AXES)
+        return cls(array, n_x_box or n_x)
+
+    @classmethod
+    def of(cls, path: Path) -> "VolumeFile":
+        """A finished one, to read parts of."""
+        array = zarr.open_group(path, mode="r")["0"]
+        return cls(array, array.shape[2])
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        n_z, n_y, _ = self.array.shape
+        return n_y, n_z, self.n_x_box
+
+    def __getitem__(self, key: int | tuple) -> np.ndarray:
+        """What indices of (y, z, x) choose of what is stored, read from the disk."""
+        y, z, x = (*(key if isinstance(key, tuple) else (key,)), slice(None), slice(None))[:3]
+        found = np.asarray(self.array[z, y, x])
+        return found.swapaxes(0, 1) if isinstance(y, slice) and isinstance(z, slice) else found
+
+    def __setitem__(self, rows: slice, part: np.ndarray) -> None:
+        n_x = self.array.shape[2]
+        first = (self.n_x_box - n_x) // 2
+        self.array[:, rows] = part[..., first : first + n_x].transpose(1, 0, 2)
 
 
 def read_volume_zarr(path: Path) -> tuple[np.ndarray, float]:

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,12 +12,12 @@ import numpy as np
 
 from ..errors import TsgError
 from ..geometry import binned_frames
-from ..tilt_series import TiltSeries
+from ..tilt_series import TiltSeries, noted_in
 from ..tools.files import readable, readable_name
 from ..tools.memory import check_memory
 from .angles import SAME_EXPOSURE_deg, check_angles
 from .checks import conspicuous
-from .frames import ALL_ROWS, Frames
+from .frames import ALL_ROWS, BinnedFrames, ChangedFrames, Frames
 from .order import order_fault
 from .signs import settle_signs
 from .sources import Sources
@@ -99,22 +99,15 @@ class StoredSeries:
             f"{self.path}: reading {len(chosen)} frames of {n_y} x {n_x} pixels",
             remedy="leave some out (--exclude), or bin them on reading (in Python, open_series(path).load(binning=2))",
         )
-        frames = np.empty((len(chosen), n_y, n_x), np.float32)
-        faults, is_rounded = {}, False
+        frames, found = np.empty((len(chosen), n_y, n_x), np.float32), _Found(self)
         with naming(self.path), readable(self.path):
             for i in np.argsort(self._order[chosen]):  # in the order in which they lie in the file
                 frame = self._frames.read(int(self._order[chosen[i]]), rows)
-                frames[i] = _as_float32(
-                    frame if binning == 1 else binned_frames(frame, binning), self.tilt_deg[chosen[i]]
-                )
-                is_rounded |= not np.can_cast(frame.dtype, np.float32) and binning == 1 and (frames[i] != frame).any()
-                if self._is_foreign and (fault := conspicuous(frame)):
-                    faults[i] = f"Frame {i} (tilt {self.tilt_deg[chosen[i]]:g} deg) {fault}; leave it out if it harms."
+                frames[i] = found.single(frame if binning == 1 else binned_frames(frame, binning), frame, chosen[i], i)
         pixel_size_A = self.pixel_size_A * binning
         with naming(self.path):
             series = TiltSeries(frames, self.tilt_deg[chosen], pixel_size_A, self.measured[chosen], self.metadata)
-        told = [f"Numbers of {self.dtype} were rounded to float32, by one part in 2^24 at most."] if is_rounded else []
-        told += [faults[i] for i in sorted(faults)]
+        told = found.sentences()
         told += self._order_faults(frames) if indices is None and self._is_foreign else []
         for sentence in [*told, *self._parts(len(series), rows)]:
             series = series.noted(sentence)
@@ -124,6 +117,51 @@ class StoredSeries:
                 since={"pixel_size": f"{binning} of these became one"},
             )
         return series
+
+    @property
+    def frames(self) -> "LazyFrames":
+        """The frames (n_tilt, n_y, n_x) for what looks at one after the other: each is read when its turn comes."""
+        return LazyFrames(self)
+
+    def looked_through(self) -> "StoredSeries":
+        """The series after one look at every frame, with what `load` would find told in the history; TsgError as there.
+
+        It can then take the place of a TiltSeries in whatever goes through frames one by one, or slab by slab.
+        """
+        found = _Found(self)
+        with naming(self.path), readable(self.path):
+            for i in np.argsort(self._order).tolist():
+                frame = self._frames.read(int(self._order[i]))
+                if not np.isfinite(found.single(frame, frame, i, i)).all():
+                    raise TsgError(f"frame {i} (tilt {self.tilt_deg[i]:g} deg) holds values that are not finite")
+        series = replace(self, _is_foreign=False)
+        for sentence in found.sentences() + (self._order_faults(self.frames) if self._is_foreign else []):
+            series = series.noted(sentence)
+        return series
+
+    def only_rows(self, rows: slice) -> TiltSeries:
+        """These rows of all frames, read into memory."""
+        return self.load(indices=np.arange(len(self)), rows=rows)
+
+    def changed(
+        self, each: Callable[[np.ndarray, int], np.ndarray], sentence: str, *, since: Mapping[str, str] | None = None
+    ) -> "StoredSeries":
+        """The series with `each(frame, i)` in the place of frame i whenever it is read; see `TiltSeries.changed`."""
+        numbers = {int(place): i for i, place in enumerate(self._order)}
+        return replace(self.noted(sentence, since=since), _frames=ChangedFrames(self._frames, each, numbers))
+
+    def binned(self, factor: int) -> "StoredSeries":
+        """The series with means over squares of `factor` pixels, taken whenever frames are read."""
+        return replace(self, _frames=BinnedFrames(self._frames, factor), pixel_size_A=factor * self.pixel_size_A)
+
+    @property
+    def history(self) -> tuple[str, ...]:
+        """What was done to the series, in order, one sentence for each step."""
+        return tuple(self.metadata.get("history", ()))
+
+    def noted(self, sentence: str, *, since: Mapping[str, str] | None = None) -> "StoredSeries":
+        """The series with a sentence more in its history; see `TiltSeries.noted`."""
+        return replace(self, metadata=noted_in(self.metadata, sentence, since=since))
 
     def _order_faults(self, frames: np.ndarray) -> list[str]:
         """What shows that frames and angles do not belong together: an error, unless the angles were given."""
@@ -154,6 +192,50 @@ class StoredSeries:
             yield f"{n_frames} of {len(self)} frames were read."
         if stop - start < self.shape[1]:
             yield f"Rows {start} to {stop - 1} of {self.shape[1]} were read."
+
+
+class LazyFrames:
+    """The frames of a stored series, float32, read anew whenever they are gone through."""
+
+    def __init__(self, series: StoredSeries):
+        self._series = series
+        self.shape = series.shape
+        self.size = math.prod(series.shape)
+
+    def __len__(self) -> int:
+        return len(self._series)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return map(self.__getitem__, range(len(self)))
+
+    def __getitem__(self, i: int) -> np.ndarray:
+        series = self._series
+        with naming(series.path), readable(series.path):
+            return _as_float32(series._frames.read(int(series._order[i])), series.tilt_deg[i])
+
+    def min(self) -> np.float32:
+        return min(frame.min() for frame in self)
+
+
+class _Found:
+    """What is noticed of frames while they are read."""
+
+    def __init__(self, series: StoredSeries):
+        self.series, self.faults, self.is_rounded = series, {}, False
+
+    def single(self, frame: np.ndarray, as_stored: np.ndarray, tilt: int, i: int) -> np.ndarray:
+        """The frame as float32; `as_stored` is it before binning, and i its number among those that are read."""
+        tilt_deg = self.series.tilt_deg[tilt]
+        single = _as_float32(frame, tilt_deg)
+        if frame is as_stored and not np.can_cast(frame.dtype, np.float32):
+            self.is_rounded |= bool((single != frame).any())
+        if self.series._is_foreign and (fault := conspicuous(as_stored)):
+            self.faults[i] = f"Frame {i} (tilt {tilt_deg:g} deg) {fault}; leave it out if it harms."
+        return single
+
+    def sentences(self) -> list[str]:
+        rounded = f"Numbers of {self.series.dtype} were rounded to float32, by one part in 2^24 at most."
+        return [*([rounded] if self.is_rounded else []), *(self.faults[i] for i in sorted(self.faults))]
 
 
 @contextmanager

@@ -1,12 +1,13 @@
 """The level that a detector reports without an object, and its removal."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from ..errors import TsgError
-from ..tilt_series import TiltSeries
-from ..vacuum import MAD_TO_SIGMA, recorded_in, vacuum_of
+from ..tilt_series import TiltSeries, noted_in
+from ..vacuum import MAD_TO_SIGMA, less_level, recorded_in, sample_of, vacuum_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,13 +48,10 @@ def subtract_background(
         levels, source = vacuum_of(series.frames).level, "the vacuum of each frame"
         if not per_frame:
             levels, source = np.full(len(series), np.median(levels)), "the vacuum of the series"
-    frames = series.frames - levels.astype(np.float32)[:, None, None]
-    filled = 0
-    for frame, subtracted in zip(series.frames, frames, strict=True):
-        if (recorded := recorded_in(frame)) is not None:
-            subtracted[~recorded] = 0
-            filled += 1
-    below = frames[frames < 0]
-    sigma = float(MAD_TO_SIGMA * np.median(-below)) if below.size else 0.0
+    less = series.changed(partial(less_level, level=levels.astype(np.float32)), "")
+    filled = sum(recorded_in(frame) is not None for frame in series.frames)
+    below = -sample_of(less.frames).clip(max=0)
+    sigma = float(MAD_TO_SIGMA * np.median(below[below > 0])) if below.any() else 0.0
     report = BackgroundReport(level=levels, sigma=sigma, source=source, filled=filled)
-    return series.noted(str(report), frames=frames, since={"intensity": "a background was subtracted"}), report
+    metadata = noted_in(series.metadata, str(report), since={"intensity": "a background was subtracted"})
+    return replace(less, metadata=metadata), report

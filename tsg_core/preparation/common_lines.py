@@ -52,7 +52,8 @@ def change_of_sums(frames: np.ndarray, *, axis: int) -> float:
 
 def _sums(frames: np.ndarray, *, axis: int) -> np.ndarray:
     """Smoothed sums (n_tilt, n) of the intensity above the border of each frame."""
-    sums = frames.sum(axis=axis, dtype=np.float64) - border_level(frames)[:, None] * frames.shape[axis]
+    sums = np.array([frame.sum(axis=axis - 1, dtype=np.float64) for frame in frames])
+    sums -= border_level(frames)[:, None] * frames.shape[axis]
     return gaussian_filter1d(sums, 1.0, axis=1)
 
 

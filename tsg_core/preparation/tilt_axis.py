@@ -67,7 +67,7 @@ def find_axis(series: TiltSeries) -> AxisFit:
 
 def _profiles(frames: np.ndarray) -> np.ndarray:
     """(n_tilt, n_x): mean over the rows of each frame, minus that of its border."""
-    profiles = frames.mean(axis=1, dtype=np.float64)
+    profiles = np.array([frame.mean(axis=0, dtype=np.float64) for frame in frames])
     n_border = max(2, round(BORDER * profiles.shape[1]))
     border = np.concatenate([profiles[:, :n_border], profiles[:, -n_border:]], axis=1)
     return profiles - border.mean(axis=1, keepdims=True)

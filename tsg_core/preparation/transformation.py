@@ -58,7 +58,7 @@ def border_level(frames: np.ndarray) -> np.ndarray:
     width = max(1, min(n_y, n_x) // 16)
     border = np.ones((n_y, n_x), bool)
     border[width:-width, width:-width] = False
-    return np.median(frames[:, border], axis=1)
+    return np.array([np.median(frame[border]) for frame in frames])
 
 
 def common_field(shape: tuple[int, int], *, shift_px: np.ndarray, axis_deg: float) -> tuple[slice, slice]:

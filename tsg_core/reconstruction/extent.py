@@ -189,7 +189,9 @@ class _Search:
         times = max(1, series.frames.shape[2] // SEARCHED_px)
         rows = np.unique(np.linspace(0, series.frames.shape[1] // times - 1, SEARCHED_ROWS).round().astype(int))
         frames = np.stack([binned_frames(frame, times)[rows] for frame in series.frames])
-        return cls(series=replace(series, frames=frames, pixel_size_A=times * series.pixel_size_A), width_A=width_A)
+        pixel_size_A = times * series.pixel_size_A
+        binned = TiltSeries(frames, series.tilt_deg, pixel_size_A, series.measured, series.metadata)
+        return cls(series=binned, width_A=width_A)
 
     def best_thickness_A(self) -> tuple[float, float]:
         """The thickness with the lowest error, and that error."""

@@ -1,12 +1,14 @@
-"""Large volumes in slabs of rows: one after another into a file, or with dask on many machines."""
+"""Large volumes in slabs of rows: one after another into an array or a file, or with dask on many machines."""
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from ..errors import TsgError
 from ..tilt_series import TiltSeries
+from ..tools.cluster import mapped
 from ..tools.progress import track
 from .algebraic import cgls, os_sart, sirt
 from .expectation_maximisation import os_em
@@ -34,10 +36,12 @@ def in_slabs(
     A tilt about y does not mix rows, so the result equals that of a single run, with the memory of a slab. `tv`, and
     `os_em` with a probe, do mix rows: let slabs reach `overlap` rows into their neighbours, farther than the probe, and
     the result differs little. Instead of `n_rows`, `memory_GB` limits the memory of a slab, in addition to the series
-    and `out`. `out`, of shape (n_y, n_z, n_x) of the box, may be a file: numpy.lib.format.open_memmap(path, "w+",
-    np.float32, shape). `method` is one of `tsg_core.reconstruction`, or takes the same arguments. An offset of the
-    vacuum is judged by the whole series. Raises TsgError as the method does, and if `out` has another shape, if neither
-    or both sizes are given, or if one is too small.
+    and `out`, as `rows_within` does. `out`, of shape (n_y, n_z, n_x) of the box, may be a file:
+    numpy.lib.format.open_memmap(path, "w+", np.float32, shape), or a `formats.ome_zarr.VolumeFile`. The series may be a
+    file, too: `formats.open_series(path).looked_through()`. With both, memory holds a slab alone, and slabs are
+    computed where `tools.cluster` says. `method` is one of `tsg_core.reconstruction`, or takes the same arguments. An
+    offset of the vacuum is judged by the whole series. Raises TsgError as the method does, and if `out` has another
+    shape, if neither or both sizes are given, or if one is too small.
     """
     series, options = _checked_once(series, options)
     box = box_of(series, options.get("box"))
@@ -47,10 +51,15 @@ def in_slabs(
     if (n_rows is None) == (memory_GB is None):
         raise TsgError("in_slabs needs either n_rows or memory_GB")
     if n_rows is None:
-        n_rows = _rows_within(memory_GB, series, overlap=overlap, box=box, copies=COPIES.get(method, COPIES[tv]))
-    for own, rows in track(_slabs(series, n_rows=n_rows, overlap=overlap), label="slab"):
-        part = replace(series, frames=series.frames[:, rows])
-        out[own] = _own_rows(part, own, rows, method, options)
+        n_rows = rows_within(memory_GB, series, overlap=overlap, box=box, method=method)
+    slabs = _slabs(series, n_rows=n_rows, overlap=overlap)
+    work = partial(_put_slab, series, out, method, options)
+    if isinstance(series, TiltSeries) or isinstance(out, np.ndarray):  # which other processes do not share
+        for own, rows in track(slabs, label="slab"):
+            work(own, rows)
+    else:
+        for _ in mapped(work, slabs, label="slab"):
+            pass
     return out
 
 
@@ -70,7 +79,8 @@ def lazy_slabs(
     box = box_of(series, options.get("box"))
     chunks = []
     for own, rows in _slabs(series, n_rows=n_rows, overlap=overlap):
-        part = replace(series, frames=np.ascontiguousarray(series.frames[:, rows]))
+        part = series.only_rows(rows)
+        part = replace(part, frames=np.ascontiguousarray(part.frames))
         chunk = dask.delayed(_own_rows, pure=False)(dask.delayed(part, traverse=False), own, rows, method, options)
         chunks.append(da.from_delayed(chunk, (own.stop - own.start, box.n_z, box.n_x), np.float32))
     return da.concatenate(chunks)
@@ -91,15 +101,31 @@ def _slabs(series: TiltSeries, *, n_rows: int, overlap: int) -> list[tuple[slice
     return [(rows, slice(max(rows.start - overlap, 0), rows.stop + overlap)) for rows in own]
 
 
+def _put_slab(series, out, method: Callable[..., np.ndarray], options: dict, own: slice, rows: slice) -> None:
+    out[own] = _own_rows(series.only_rows(rows), own, rows, method, options)
+
+
 def _own_rows(
     part: TiltSeries, own: slice, rows: slice, method: Callable[..., np.ndarray], options: dict
 ) -> np.ndarray:
     return method(part, **options)[own.start - rows.start : own.stop - rows.start]
 
 
-def _rows_within(memory_GB: float, series: TiltSeries, *, overlap: int, box: Box, copies: dict[str, int]) -> int:
-    """Number of rows of the thickest slab whose reconstruction, overlap included, fits into this memory."""
+def rows_within(
+    memory_GB: float,
+    series: TiltSeries,
+    *,
+    method: Callable[..., np.ndarray] = sirt,
+    overlap: int = 0,
+    box: Box | None = None,
+) -> int:
+    """Number of rows of the thickest slab whose reconstruction, overlap included, fits into this memory.
+
+    Of a series in a file, the rows that are read are part of it. Raises TsgError if not even one row fits.
+    """
     n_tilt, n_y, n_x = series.frames.shape
+    box, copies = box_of(series, box), dict(COPIES.get(method, COPIES[tv]))
+    copies["n_frames"] += not isinstance(series, TiltSeries)
 
     def needed_GB(n_rows: int) -> float:
         return needed_bytes(n_tilt, min(n_rows + 2 * overlap, n_y), n_x, box=box, **copies) / 1e9

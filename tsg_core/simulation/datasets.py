@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from ase import Atoms
 from ..errors import TsgError
 from ..microscope import Microscope
 from ..tilt_series import TiltSeries
-from ..tools.progress import track
+from ..tools.cluster import mapped
 from .series import simulate_tilt_series
 
 FORMAT = "tsg-tilt-series-1"
@@ -40,8 +41,8 @@ def write_dataset(
     array `done` (n_particle, n_block) marks a chunk once it is written, so that half a chunk never counts. The arrays
     `numbers` (n_atoms,) and `positions_A` (n_atoms, 3) hold the atoms of all particles one after the other. The
     attributes hold the manifest: particles, microscope, engine, versions. Particle i draws its noise from `seed + i`.
-    Frames do not depend on `tilt_block`. See `simulate_tilt_series` for the settings and errors; also raises TsgError
-    if the store was begun with other settings.
+    Frames do not depend on `tilt_block`. Chunks are computed where `tools.cluster` says. See `simulate_tilt_series` for
+    the settings and errors; also raises TsgError if the store was begun with other settings.
     """
     tilt_deg = np.asarray(tilt_deg, float)
     n_y, n_x = shape if np.ndim(shape) else (shape, shape)
@@ -63,24 +64,24 @@ def write_dataset(
         "tilt_block": tilt_block,
     }
     group = _open_or_create(Path(path), particles, settings=json.loads(json.dumps(settings)))
-    frames, done = group["frames"], group["done"]
+    done = group["done"]
+    work = partial(
+        _write_block,
+        Path(path).absolute(),
+        microscope=microscope,
+        tilt_deg=tilt_deg,
+        shape=(n_y, n_x),
+        field_of_view_A=field_of_view_A,
+        engine=engine,
+        dose_per_A2=dose_per_A2,
+        tilt_block=tilt_block,
+        **engine_options,
+    )
     missing = [tuple(map(int, index)) for index in np.argwhere(done[:] == 0)]
-    for i, block in track(missing, label=f"{engine} tilt series"):
-        tilts = slice(block * tilt_block, min((block + 1) * tilt_block, len(tilt_deg)))
-        series = simulate_tilt_series(
-            particles[i],
-            microscope=microscope,
-            tilt_deg=tilt_deg[tilts],
-            shape=(n_y, n_x),
-            field_of_view_A=field_of_view_A,
-            engine=engine,
-            dose_per_A2=dose_per_A2,
-            seed=seed + i,
-            **engine_options,
-        )
+    tasks = [(i, block, particles[i], seed + i) for i, block in missing]
+    for (i, block, *_), told in mapped(work, tasks, label=f"{engine} tilt series"):
         if "series" not in group.attrs:
-            group.attrs["series"] = {k: series.metadata[k] for k in ("padding_A", "probe_fraction")}
-        frames[i, tilts] = series.frames
+            group.attrs["series"] = told
         done[i, block] = 1
     return Path(path)
 
@@ -140,6 +141,16 @@ class Dataset:
     @property
     def _particles(self) -> list[dict]:
         return self.manifest["particles"]
+
+
+def _write_block(
+    path: Path, i: int, block: int, atoms: Atoms, seed: int, *, tilt_deg: np.ndarray, tilt_block: int, **settings
+) -> dict[str, float]:
+    """Simulate one block of tilts into its chunk; returns what all series of the store have in common."""
+    tilts = slice(block * tilt_block, min((block + 1) * tilt_block, len(tilt_deg)))
+    series = simulate_tilt_series(atoms, tilt_deg=tilt_deg[tilts], seed=seed, **settings)
+    zarr.open_group(path, mode="r+")["frames"][i, tilts] = series.frames
+    return {key: series.metadata[key] for key in ("padding_A", "probe_fraction")}
 
 
 def _describe(atoms: Atoms) -> dict:

@@ -2,8 +2,10 @@
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence, Sized
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +13,7 @@ T = TypeVar("T")
 FILE_VARIABLE = "TSG_PROGRESS_FILE"
 _INTERVAL_s = 0.3
 _loops: list["_Loop"] = []  # loops at work, outermost first
+_thread = threading.local()
 
 
 def track(
@@ -28,6 +31,9 @@ def track(
     line is written there, whole; otherwise a bar appears if stderr is a terminal, and nothing if it is not. Nested
     loops share one line.
     """
+    if is_hidden():
+        yield from iterable
+        return
     if total is None and isinstance(iterable, Sized):
         total = len(iterable) + done
     loop = _Loop(label, total, done, costs)
@@ -43,6 +49,21 @@ def track(
         _loops.remove(loop)
         if not _loops:
             display.close()
+
+
+@contextmanager
+def hidden() -> Iterator[None]:
+    """Show no progress of what this thread does: another process shows that of the task it is part of."""
+    _thread.hidden = True
+    try:
+        yield
+    finally:
+        _thread.hidden = False
+
+
+def is_hidden() -> bool:
+    """Whether this thread works on a task of another process."""
+    return getattr(_thread, "hidden", False)
 
 
 def clock(seconds: float) -> str:

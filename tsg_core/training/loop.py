@@ -1,7 +1,6 @@
 """Training TSGNet with Lightning Fabric, on a CPU or on GPUs. A training can be interrupted and resumed at any time."""
 
 import copy
-import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -24,6 +23,7 @@ from ..tools.digests import plain
 from ..tools.files import readable, replaced_when_whole
 from ..tools.progress import track
 from .averaging import exponential_average
+from .processes import launched_fabric
 from .samples import Batch, SampleSource
 from .schedule import learning_rate_at
 from .validation import Validation
@@ -115,7 +115,7 @@ def train(
     folder: str | Path,
     model: TSGNet | None = None,
     accelerator: str = "auto",
-    devices: int | str = 1,
+    devices: int | str | None = None,
     tensorboard: bool = False,
 ) -> Path:
     """Train, and return the path of `folder`/model.safetensors: the averaged weights that were best in validation.
@@ -123,16 +123,18 @@ def train(
     training, validation  anything with len and [i] -> TiltSeries, such as a list or a `simulation.datasets.Dataset`
     model                 the network to continue from; by default a TSGNet that starts as linear interpolation, with
                           weights drawn from the seed
-    accelerator, devices  as in Lightning Fabric; several devices train together (DDP)
+    accelerator, devices  as in Lightning Fabric; several devices train together (DDP). By default there is one, or as
+                          many as torchrun or SLURM's srun have started, on one machine or several.
     tensorboard           also write event files; needs the package tensorboard
 
     `folder` also receives history.csv (step, loss, learning_rate, validation_psnr_dB, linear_psnr_dB, samples_per_s)
     and, until the last step, training_state.pt. Calling `train` again with the same settings resumes an interrupted
-    training from there; on one CPU it arrives at exactly the same weights. A finished training is left as it is. Raises
-    TsgError if the folder holds a training with other settings.
+    training from there; on one CPU it arrives at exactly the same weights. A finished training is left as it is.
+    Several processes share the folder, in which the first one writes. Raises TsgError if the folder holds a training
+    with other settings, if processes do not see the same folder, and if they cannot share a batch evenly.
     """
     folder = Path(folder)
-    fabric = _fabric(settings, accelerator=accelerator, devices=devices)
+    fabric = launched_fabric(accelerator=accelerator, devices=devices, precision=settings.precision)
     if settings.batch_size % fabric.world_size:
         raise TsgError(f"batch_size={settings.batch_size} can't be shared by {fabric.world_size} devices")
     if model is None:
@@ -142,6 +144,7 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     run = _Run(model, settings, fabric, folder)
     run.resume()
+    run.check_together()
     if not run.finished:
         source = SampleSource(
             training,
@@ -212,7 +215,9 @@ class _Run:
             self.log(validated=True, writer=writer)
         part = slice(fabric.global_rank, None, fabric.world_size)
         steps = range(self.step, settings.n_steps)
-        for step in track(steps, label=_Label(self), total=settings.n_steps, done=self.step):
+        if judge:
+            steps = track(steps, label=_Label(self), total=settings.n_steps, done=self.step)
+        for step in steps:
             started = time.perf_counter()
             batch = source.batch(step, size=settings.batch_size, part=part)
             self.losses.append(self.update(Batch(*(fabric.to_device(x) for x in batch))))
@@ -236,7 +241,7 @@ class _Run:
             self.save()
 
     def update(self, batch: Batch) -> float:
-        """One step of the optimiser; returns the loss."""
+        """One step of the optimiser; returns the loss of the whole batch."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.settings.learning_rate_at(self.step)
         self.optimizer.zero_grad()
@@ -250,7 +255,7 @@ class _Run:
         )
         self.optimizer.step()
         self.average.update_parameters(self.model)
-        return loss.detach().item()
+        return self.fabric.all_reduce(loss.detach(), reduce_op="mean").item()
 
     def validate(self, judge: Validation) -> None:
         self.linear_dB = judge.linear_dB
@@ -303,6 +308,15 @@ class _Run:
             if name in state:  # earlier versions stored no loss scale
                 getattr(self, name).load_state_dict(state[name])
 
+    def check_together(self) -> None:
+        """Check that all processes go on from the same step: each has read the folder for itself."""
+        steps = torch.as_tensor(self.fabric.all_gather(torch.tensor(self.step))).flatten().tolist()
+        if len(set(steps)) > 1:
+            raise TsgError(
+                f"the processes found the steps {', '.join(map(str, steps))} in {self.folder}; choose a folder on a "
+                "disk that all machines share"
+            )
+
     def _recognise_finished(self) -> None:
         path, history = self.folder / MODEL_FILE, self.folder / HISTORY_FILE
         if not (path.exists() and history.exists()):
@@ -342,18 +356,6 @@ class _Label:
         losses = run.losses or [row["loss"] for row in run.history[-1:]]
         loss = f"loss {losses[-1]:.4f}, " if losses else ""
         return f"training: {loss}{run.validation_dB:.2f} dB (linear {run.linear_dB:.2f}), step"
-
-
-def _fabric(settings: TrainingSettings, *, accelerator: str, devices: int | str) -> Fabric:
-    on_gpu = accelerator in ("cuda", "gpu") or (accelerator == "auto" and torch.cuda.is_available())
-    precision = settings.precision
-    if precision == "auto":
-        fast = torch.cuda.is_bf16_supported() if on_gpu else torch.cpu.get_capabilities().get("avx512_bf16", False)
-        precision = "bf16-mixed" if fast else "32-true"
-    logging.getLogger("lightning_fabric.utilities.rank_zero").setLevel(logging.WARNING)  # it announces precision
-    fabric = Fabric(accelerator=accelerator, devices=devices, precision=precision)
-    fabric.launch()
-    return fabric
 
 
 def _tensorboard_writer(folder: Path):

@@ -170,12 +170,12 @@ def write_particle_by_particle(
     in the table are skipped.
     """
     work = {
-        (microscope, f"{i} {name}"): partial(_listed, rows, dataset, i)  # numbered: two particles may be of one kind
+        (microscope, f"{i} {name}"): (microscope, i)  # numbered: two particles may be of one kind
         for microscope, dataset in data.items()
         for i, name in enumerate(dataset.names[:n_particles])
     }
-    grow_table(folder, work, keys=["microscope", "particle"], label=label)
+    grow_table(folder, partial(_rows_of, rows, data), work, keys=["microscope", "particle"], label=label)
 
 
-def _listed(rows: Callable[[Dataset, int], Iterator[dict]], dataset: Dataset, i: int) -> list[dict]:
-    return list(rows(dataset, i))
+def _rows_of(rows: Callable[[Dataset, int], Iterator[dict]], data: Mapping[str, Dataset], microscope: str, i: int):
+    return rows(data[microscope], i)

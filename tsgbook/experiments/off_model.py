@@ -113,8 +113,8 @@ def off_model_metrics(cases: Iterable[SparseCase], folder: Path, *, methods: Seq
 
     Cases already in the table are skipped, so that an interrupted call continues.
     """
-    work = {tuple(case.name.values()): partial(_case_rows, case, methods) for case in cases}
-    grow_table(folder, work, keys=KEYS, label="predicting")
+    work = {tuple(case.name.values()): (case,) for case in cases}
+    grow_table(folder, partial(_case_rows, methods=methods), work, keys=KEYS, label="predicting")
 
 
 def _case_rows(case: SparseCase, methods: Sequence[str]) -> list[dict]:

@@ -1,34 +1,50 @@
 """Tables of experiments that grow piece by piece, so that an interrupted experiment goes on where it was."""
 
 import os
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
-from tsg_core.tools.progress import track
+from tsg_core.tools.cluster import mapped
 
 TABLE = "table.csv"
 
 
 def grow_table(
-    folder: str | Path, work: Mapping[tuple[Hashable, ...], Callable[[], list[dict]]], *, keys: list[str], label: str
+    folder: str | Path,
+    rows: Callable[..., Iterable[dict]],
+    work: Mapping[tuple[Hashable, ...], tuple],
+    *,
+    keys: list[str],
+    label: str,
 ) -> None:
     """Write the rows of every piece of `work` to the table in `folder`, which is kept whole after each piece.
 
-    `work` maps the values of the columns `keys` to a function that computes the rows of that piece, without those
-    columns. Pieces that are in the table already are left out.
+    `work` maps the values of the columns `keys` to arguments of `rows`, which yields the rows of that piece without
+    those columns. Pieces that are in the table already are left out; others are computed where `tools.cluster` says,
+    with what `rows` holds sent there once. The table lists the pieces in the order of `work`, whichever ends first.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    parts = [read_table(folder)] if (folder / TABLE).exists() else []
-    done = {key for part in parts for key in part[keys].itertuples(index=False, name=None)}
-    left = [key for key in work if key not in done]
-    for key in track(left, label=label, total=len(work), done=len(work) - len(left)):
+    parts = _parts(folder, keys) if (folder / TABLE).exists() else {}
+    left = [(key, *arguments) for key, arguments in work.items() if key not in parts]
+    for (key, *_), found in mapped(partial(_listed, rows), left, label=label, done=len(work) - len(left)):
         columns = dict(zip(keys, key, strict=True))
-        parts.append(pd.DataFrame([columns | row for row in work[key]()]))
-        pd.concat(parts, ignore_index=True).to_csv(folder / f"{TABLE}.tmp", index=False)
+        parts[key] = pd.DataFrame([columns | row for row in found])
+        ordered = [parts[k] for k in (*(k for k in parts if k not in work), *work) if k in parts]
+        pd.concat(ordered, ignore_index=True).to_csv(folder / f"{TABLE}.tmp", index=False)
         os.replace(folder / f"{TABLE}.tmp", folder / TABLE)
+
+
+def _listed(rows: Callable[..., Iterable[dict]], _key: tuple[Hashable, ...], *arguments) -> list[dict]:
+    return list(rows(*arguments))
+
+
+def _parts(folder: Path, keys: list[str]) -> dict[tuple[Hashable, ...], pd.DataFrame]:
+    """The rows of each piece that is in the table."""
+    return dict(iter(read_table(folder).groupby(keys, sort=False)))
 
 
 def read_table(folder: str | Path) -> pd.DataFrame:

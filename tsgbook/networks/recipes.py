@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from tsg_core.tilt_series import TiltSeries
 from tsg_core.tools.files import existing
 from tsg_core.tools.yaml_files import read_yaml
 from tsg_core.training.loop import TrainingSettings, train
+from tsg_core.training.processes import started_processes
 
 RECIPE = "recipe.yaml"
 DATA, TRAINING = "data", "training"  # folders in the work folder of a recipe
@@ -74,17 +76,23 @@ class RecipeData:
 
     def incoherent_sets(self, folder: Path, *, validation: bool) -> list[Dataset]:
         """A data set for each pixel size and microscope, simulated into `folder` where it is missing."""
-        return [
-            Dataset(self._write(folder, pixel_size_A, microscope, validation=validation))
-            for pixel_size_A in self.pixel_sizes_A
-            for microscope in MICROSCOPES
-        ]
+        return [Dataset(self._write(folder, *kind)) for kind in self._kinds(validation)]
 
     def multislice_sets(self, folder: Path, *, validation: bool) -> list[MultisliceSet]:
         """The multislice set for each microscope, none without a share of them."""
         name = "validation" if validation else "training"
         microscopes = MICROSCOPES if self.multislice_share else ()
         return [multislice_set(name, microscope, path=folder / f"{name}.npz") for microscope in microscopes]
+
+    def is_made(self, folder: Path) -> bool:
+        """Whether all tilt series are in `folder`."""
+        try:
+            for validation in (False, True):
+                self.multislice_sets(folder, validation=validation)
+                all(Dataset(self._path(folder, *kind)) for kind in self._kinds(validation))
+        except TsgError:
+            return False
+        return True
 
     def particles(self, pixel_size_A: float, *, validation: bool) -> list[Atoms]:
         """The particles of one pixel size, each with its own rotation; those for training first, then validation."""
@@ -95,10 +103,15 @@ class RecipeData:
     def _n_at(self, pixel_size_A: float, n: int) -> int:
         return len(range(self.pixel_sizes_A.index(pixel_size_A), n, len(self.pixel_sizes_A)))
 
-    def _write(self, folder: Path, pixel_size_A: float, microscope: str, *, validation: bool) -> Path:
-        use = "validation" if validation else "training"
+    def _kinds(self, validation: bool) -> list[tuple[float, str, bool]]:
+        return [(size_A, microscope, validation) for size_A in self.pixel_sizes_A for microscope in MICROSCOPES]
+
+    def _path(self, folder: Path, pixel_size_A: float, microscope: str, validation: bool) -> Path:
+        return folder / f"{'validation' if validation else 'training'}_{microscope}_{pixel_size_A:g}A.zarr"
+
+    def _write(self, folder: Path, pixel_size_A: float, microscope: str, validation: bool) -> Path:
         return write_dataset(
-            folder / f"{use}_{microscope}_{pixel_size_A:g}A.zarr",
+            self._path(folder, pixel_size_A, microscope, validation),
             self.particles(pixel_size_A, validation=validation),
             microscope=MICROSCOPES[microscope],
             tilt_deg=np.arange(-90.0, 90.0 + self.tilt_step_deg / 2, self.tilt_step_deg),
@@ -208,9 +221,31 @@ def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def train_recipe(recipe: Recipe, *, work: Path, accelerator: str = "auto", devices: int | str = 1) -> Path:
-    """Simulate the recipe's data and train in `work`, resuming from what is there; returns the path of the weights."""
+def make_data(recipe: Recipe, *, work: Path) -> tuple[SeveralDatasets, SeveralDatasets]:
+    """The recipe's tilt series for training and for validation, simulated into `work` unless they are there.
+
+    Those of the recipe that it starts from are made, too.
+    """
+    for one in _with_first(recipe):
+        training, validation = (one.data.series(work / DATA, validation=choice) for choice in (False, True))
+    return training, validation
+
+
+def train_recipe(recipe: Recipe, *, work: Path, accelerator: str = "auto", devices: int | str | None = None) -> Path:
+    """Simulate the recipe's data and train in `work`, resuming from what is there; returns the path of the weights.
+
+    Raises TsgError if torchrun or srun started several processes and the data are not there: they would all make them.
+    """
+    if prod(started_processes()) > 1 and not all(one.data.is_made(work / DATA) for one in _with_first(recipe)):
+        raise TsgError(
+            f"{work / DATA} does not hold the data of the recipe; make them first, by one process: "
+            f"tsg train --recipe {recipe.name} --data-only"
+        )
     return _train(recipe, data=work / DATA, folder=work / TRAINING, accelerator=accelerator, devices=devices)
+
+
+def _with_first(recipe: Recipe) -> list[Recipe]:
+    return [recipe] if recipe.start is None else [*_with_first(recipe.first()), recipe]
 
 
 def _train(recipe: Recipe, *, data: Path, folder: Path, **device: Any) -> Path:

@@ -11,7 +11,7 @@ from tsg_core.microscope import NON_ABERRATED
 from tsg_core.model import TSGNet
 from tsg_core.model.file import save_model
 from tsg_core.tilt_series import TiltSeries
-from tsgbook.experiments import frames_and_volumes
+from tsgbook.experiments import frames_and_volumes, tables
 
 
 def places(seed):
@@ -121,6 +121,20 @@ def test_what_is_the_same_series_is_reconstructed_once(volumes):
     assert row(2, 0, "Twice as dense")[metrics].equals(row(1, 0, "Reference")[metrics])
     assert row(1, 0, "Reference").nrmse == 0 and row(4, 0, "Twice as dense").nrmse > 0
     assert not row(4, 0, "Mix (midpoint)")[metrics].equals(row(4, 0, "Mix (all)")[metrics])
+
+
+def test_the_table_does_not_depend_on_which_particle_ends_first(tmp_path, monkeypatch):
+    def rows(dataset, i):
+        yield {"value": i}
+
+    def from_the_end(function, tasks, **_):
+        return ((task, function(*task)) for task in reversed(tasks))
+
+    frames_and_volumes.write_particle_by_particle({"n": Data(3)}, tmp_path, rows, label="counting", n_particles=2)
+    monkeypatch.setattr(tables, "mapped", from_the_end)
+    frames_and_volumes.write_particle_by_particle({"m": Data(2), "n": Data(3)}, tmp_path, rows, label="counting")
+    table = frames_and_volumes.read_table(tmp_path)
+    assert list(zip(table.microscope, table.value, strict=True)) == [("m", 0), ("m", 1), ("n", 0), ("n", 1), ("n", 2)]
 
 
 def test_only_the_first_particles_where_told_so(tmp_path):

@@ -10,6 +10,7 @@ from tsg_core.errors import TsgError
 from tsg_core.model import TSGNet
 from tsg_core.model.file import load_model
 from tsg_core.training import TrainingSettings
+from tsgbook.networks import recipes as module
 from tsgbook.networks.recipes import RecipeData, SeveralDatasets, load_recipe, recipes, train_recipe
 
 ONE_OF_EACH = RecipeData(n_training=1, n_validation=1, n_pixels=16, pixel_sizes_A=(0.6,), relative_diameter=(0.5, 0.9))
@@ -132,3 +133,16 @@ def test_series_of_several_data_sets_come_one_after_the_other():
     assert len(several) == 3 and list(several) == ["a", "b", "c"] and several[2] == "c"
     with pytest.raises(IndexError):
         several[3]
+
+
+def test_several_processes_do_not_make_the_data_at_once(tmp_path, monkeypatch):
+    recipe = load_recipe(written(tmp_path / "tiny.yaml"))
+    one = replace(recipe.data, n_training=1, n_validation=1, pixel_sizes_A=(0.6,), tilt_step_deg=90.0)
+    recipe = replace(recipe, data=one)
+    monkeypatch.setattr(module, "started_processes", lambda: (2, 1))
+    monkeypatch.setattr(module, "train", lambda training, **options: (len(training), options["devices"]))
+    with pytest.raises(TsgError, match=r"data does not hold the data .* tsg train --recipe tiny --data-only"):
+        module.train_recipe(recipe, work=tmp_path)
+    training, validation = module.make_data(recipe, work=tmp_path)
+    assert (len(training), len(validation)) == (2, 2)
+    assert module.train_recipe(recipe, work=tmp_path) == (2, None)

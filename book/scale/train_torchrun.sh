@@ -1,0 +1,6 @@
+#!/bin/bash
+# Train the recipe "published" with all GPUs of this machine: bash book/scale/train_torchrun.sh [options of torchrun]
+# For several machines, run it on each, with --nnodes, --node-rank and --master-addr.
+set -euo pipefail
+tsg train --recipe published --data-only
+torchrun --nproc-per-node gpu --max-restarts 3 "$@" -m tsgbook.cli train --recipe published
