@@ -1,11 +1,13 @@
 """Tasks on workers: in order, each with its result once, also if workers die; the scheduler and how it is named."""
 
+import os
 import sys
+from functools import partial
 
 import distributed
 import pytest
 import yaml
-from worker_tasks import begun, refuse, write
+from worker_tasks import begun, die, refuse, write
 
 from tsg_core.errors import TsgError
 from tsg_core.tools import cluster, progress
@@ -25,26 +27,42 @@ def test_without_a_scheduler_tasks_are_done_here_one_after_another(monkeypatch):
     assert list(mapped(pow, [(2, 3), (3, 2)], label="power")) == [((2, 3), 8), ((3, 2), 9)]
 
 
-def test_one_worker_of_two_is_killed_and_nothing_is_lost_or_doubled(tmp_path, monkeypatch):
+@pytest.fixture
+def two(monkeypatch):
+    """The scheduler of two processes, which `mapped` starts."""
     monkeypatch.setenv(VARIABLE, "local:2")
-    ended = [result for _, result in mapped(write, [(tmp_path, n) for n in range(10)], label="file")]
-    client = distributed.default_client()
+    client = cluster._client()
     with client.cluster, client:
-        pass
+        yield client.cluster.scheduler
+
+
+def test_one_worker_of_two_is_killed_and_nothing_is_lost_or_doubled(tmp_path, two):
+    ended = [result for _, result in mapped(write, [(tmp_path, n) for n in range(10)], label="file")]
     assert sorted(ended) == list(range(10))
     files = {path.name: path.read_text() for path in tmp_path.glob("*.txt")}
     assert files == {f"{n}.txt": f"result {n}" for n in range(10)}
     numbers = [n for n, _ in begun(tmp_path)]
-    killed = dict(reversed(begun(tmp_path)))[4]
+    first_process = dict(reversed(begun(tmp_path)))
     again = {n for n in numbers if numbers.count(n) > 1}
-    assert 4 in again and {dict(reversed(begun(tmp_path)))[n] for n in again} == {killed}
+    assert 4 in again and {first_process[n] for n in again} == {first_process[4]}, "only what the killed one had begun"
     at_first = list(dict.fromkeys(numbers))
     assert max(abs(place - n) for place, n in enumerate(at_first)) <= 2, "tasks begin in the order given"
+    two.allowed_failures = 0
+    with pytest.raises(TsgError, match="a task was given up, since all workers that took it died, the last at tcp:"):
+        list(mapped(die, [()], label="nothing"))
 
 
 def test_what_a_task_raises_ends_the_loop_and_the_other_tasks(here):
     with pytest.raises(TsgError, match="two is refused"):
         list(mapped(refuse, [(n,) for n in range(5)], label="number"))
+
+
+def test_what_cannot_be_sent_is_refused(here):
+    with (
+        open(os.devnull) as file,
+        pytest.raises(TsgError, match="cannot be sent to other processes"),
+    ):
+        list(mapped(partial(print, file), [()], label="file"))
 
 
 def test_a_task_shows_no_progress_of_its_own_and_starts_no_workers(here, tmp_path, monkeypatch):

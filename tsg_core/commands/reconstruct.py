@@ -79,7 +79,7 @@ def reconstruct(
     on_disk = memory_GB is not None and output.suffix.lower() == ".zarr"
     if os.environ.get(VARIABLE) and not on_disk:
         click.echo("note: the scheduler is not used: it needs --memory and -o OUT.zarr", err=True)
-    series = read_with_contrast(source, stored=on_disk, **reading)
+    series = read_with_contrast(source.absolute() if on_disk else source, stored=on_disk, **reading)
     if centre != "auto" and not abs(centre) < series.frames.shape[2] / 2:
         raise TsgError(f"--centre {centre:g} lies outside the frames, which are {series.frames.shape[2]} px wide")
     series = less_background(series, background)

@@ -58,7 +58,7 @@ def check_scheduler(named: str) -> str:
     return named
 
 
-def slurm_cluster(path: str | Path | None = None):
+def slurm_cluster(path: str | Path | None = None) -> Any:
     """A dask_jobqueue.SLURMCluster that adapts to the work, by the settings in slurm.yaml and, above them, in `path`.
 
     `.job_script()` shows the script of each job. Raises TsgError if dask-jobqueue is missing, or for wrong settings.
@@ -79,7 +79,7 @@ def slurm_cluster(path: str | Path | None = None):
     return cluster
 
 
-def _client():
+def _client() -> Any:
     """The client of this process, started if a scheduler is named; None if there is none."""
     if "distributed" in sys.modules:
         with suppress(ValueError):
@@ -88,7 +88,7 @@ def _client():
     return _started(check_scheduler(named)) if named else None
 
 
-def _started(named: str):
+def _started(named: str) -> Any:
     with _installed():
         from distributed import Client
     kind, _, rest = named.partition(":")
@@ -102,7 +102,7 @@ def _started(named: str):
         raise TsgError(f"no scheduler answers at {named}; start one by `dask scheduler`") from error
 
 
-def _local_cluster(least: int, most: int | None = None):
+def _local_cluster(least: int, most: int | None = None) -> Any:
     """Processes that share the cores of this machine."""
     from distributed import LocalCluster
 
@@ -114,21 +114,27 @@ def _local_cluster(least: int, most: int | None = None):
     return cluster
 
 
-def _on(client, function: Callable[..., Any], tasks: Sequence[tuple]) -> Iterator[tuple[tuple, Any]]:
+def _on(client: Any, function: Callable[..., Any], tasks: Sequence[tuple]) -> Iterator[tuple[tuple, Any]]:
     from concurrent.futures import CancelledError
+    from pickle import PicklingError
 
     from distributed import KilledWorker, as_completed
 
-    # its own task: sent once, however large what it holds, and made again if all who had it die
-    function = client.submit(_itself, function, pure=False)
+    try:  # a task of its own: sent once, however large what it holds, and done again if all who had it die
+        function = client.submit(_itself, function, pure=False)
+    except (TypeError, AttributeError, PicklingError) as error:
+        raise TsgError(
+            f"this work cannot be sent to other processes ({error}); leave the scheduler out, or write the series as "
+            ".zarr first"
+        ) from error
     futures = {client.submit(_run, function, *t, pure=False, priority=-n): t for n, t in enumerate(tasks)}
     try:
         for future, result in as_completed(list(futures), with_results=True):  # fetched before a worker can die
             yield futures.pop(future), result
     except KilledWorker as error:
         raise TsgError(
-            f"a task was given up, since {error.allowed_failures + 1} workers died of it, the last at "
-            f"{error.last_worker.address}; if memory was short, take fewer workers or give each of them more"
+            f"a task was given up, since all workers that took it died, the last at {error.last_worker.address}; if "
+            "memory was short, take fewer workers or give each of them more"
         ) from error
     except CancelledError as error:
         raise TsgError("the scheduler was lost; what was finished is kept, and the same command goes on") from error
