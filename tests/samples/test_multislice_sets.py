@@ -9,6 +9,7 @@ from tsg_core.samples import multislice_sets as module
 from tsg_core.samples.multislice_sets import (
     SETS,
     TILT_deg,
+    make_set,
     make_tilt,
     missing_tilts,
     multislice_set,
@@ -71,6 +72,16 @@ def test_all_particles_have_wide_spacings_before_any_has_narrow_ones(tmp_path):
     todo = missing_tilts("validation", tmp_path)
     spacing_deg = [next(step for step in (180, 60, 20, 4, 2) if (tilt + 90) % step == 0) for _, tilt, _ in todo]
     assert spacing_deg == sorted(spacing_deg, reverse=True) and len(set(todo)) == len(todo)
+
+
+def test_a_set_is_made_at_every_nth_tilt_and_not_again(made, tmp_path):
+    for _ in range(2):
+        path = make_set("validation", tmp_path, every=30)
+        assert len(made) == len(set(made)) == 4 * 4
+    series = multislice_set("validation", "aberrated", path=path)
+    assert len(series) == 4 and series[0].tilt_deg.tolist() == [-90, -30, 30, 90]
+    with pytest.raises(TsgError, match="every=7 does not lead"):
+        make_set("validation", tmp_path, every=7)
 
 
 def test_an_interrupted_set_goes_on_and_is_packed_as_it_was_made(made, tmp_path):

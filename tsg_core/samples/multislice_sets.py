@@ -8,7 +8,7 @@ Kirkland's potential in slices of 2 A is in no prediction method.
 import os
 import uuid
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from ..microscope import MICROSCOPES
 from ..simulation.multislice import frames_of_microscopes
 from ..structures import random_rotation, test_particles, training_particles
 from ..tilt_series import TiltSeries
+from ..tools.cluster import mapped
 from .multislice_series import packed
 
 TILT_deg = np.arange(-90.0, 91.0, 2.0)
@@ -91,6 +92,21 @@ def tilts_by_spacing() -> list[list[float]]:
     return [TILT_deg[np.equal(rank, n)].tolist() for n in range(len(_STEPS))]
 
 
+def make_set(name: str, folder: Path, *, every: int = 1, device: str = "cpu") -> Path:
+    """Compute what is missing of one of `SETS`, at every n-th tilt, and pack it into `folder`/NAME.npz, the result.
+
+    Each tilt is kept as soon as it is done, in `folder`/NAME; workers share the tilts if there are any
+    (`tools.cluster`). Raises TsgError for a step that does not lead from the first tilt to the last.
+    """
+    folder, tilts = Path(folder).absolute(), _every(every)
+    todo = [task for task in missing_tilts(name, folder) if task[1] in tilts]
+    n_there = len(set_particles(name)) * len(tilts) - len(todo)
+    for _ in mapped(partial(make_tilt, name, device=device), todo, label=f"multislice {name}", done=n_there):
+        pass
+    pack(name, folder, folder / f"{name}.npz", every=every)
+    return folder / f"{name}.npz"
+
+
 def missing_tilts(name: str, folder: Path) -> list[tuple[int, float, Path]]:
     """Particle number, tilt and file of all frames that are still missing.
 
@@ -122,9 +138,7 @@ def pack(name: str, folder: Path, path: Path, *, every: int = 1) -> int:
 
     Raises TsgError if there are none, and for steps that do not lead from the first tilt to the last.
     """
-    if every < 1 or (len(TILT_deg) - 1) % every:
-        raise TsgError(f"every={every} does not lead from the first of {len(TILT_deg)} tilts to the last")
-    tilts = TILT_deg[::every]
+    tilts = _every(every)
     files = {i: [tilt_file(folder, name, i, t) for t in tilts] for i in range(len(set_particles(name)))}
     whole = [i for i, paths in files.items() if all(map(Path.exists, paths))]
     if not whole:
@@ -140,6 +154,12 @@ def pack(name: str, folder: Path, path: Path, *, every: int = 1) -> int:
         np.savez_compressed(file, **arrays)
     os.replace(partial, path)
     return len(whole)
+
+
+def _every(n: int) -> np.ndarray:
+    if n < 1 or (len(TILT_deg) - 1) % n:
+        raise TsgError(f"every={n} does not lead from the first of {len(TILT_deg)} tilts to the last")
+    return TILT_deg[::n]
 
 
 @dataclass(frozen=True, eq=False)

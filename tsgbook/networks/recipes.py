@@ -16,7 +16,7 @@ from tsg_core.microscope import MICROSCOPES
 from tsg_core.model.file import load_model
 from tsg_core.model.network import TSGNet
 from tsg_core.model.shipped import FOLDER
-from tsg_core.samples.multislice_sets import MultisliceSet, multislice_set
+from tsg_core.samples.multislice_sets import MultisliceSet, make_set, multislice_set
 from tsg_core.simulation.datasets import Dataset, write_dataset
 from tsg_core.structures import random_rotation, training_particles
 from tsg_core.tilt_series import TiltSeries
@@ -27,6 +27,7 @@ from tsg_core.training.processes import started_processes
 
 RECIPE = "recipe.yaml"
 DATA, TRAINING = "data", "training"  # folders in the work folder of a recipe
+MULTISLICE_EVERY = 2  # tilt of the multislice sets, 2 degrees apart
 START = "start"  # the training that came first, in the folder of the training
 
 
@@ -39,8 +40,8 @@ class RecipeData:
     `n_validation` further particles, never trained with, select the weights. Frames run from -90 to 90 degrees in steps
     of `tilt_step_deg`.
 
-    `multislice_share` of the samples, below 1, show multislice frames: the sets that
-    `python benchmarks/multislice_sets.py training validation` makes, packed in the folder of the data.
+    `multislice_share` of the samples, below 1, show multislice frames, 4 degrees apart: those of the sets in
+    `samples.multislice_sets`, which take an hour or two to make.
     """
 
     n_training: int
@@ -65,7 +66,6 @@ class RecipeData:
         """The tilt series: simulated into `folder`, or read from there if that is done already.
 
         Those of the multislice sets come again and again until they are as many as their share of the samples asks.
-        Raises TsgError if their file is missing.
         """
         multislice = self.multislice_sets(folder, validation=validation)
         incoherent = self.incoherent_sets(folder, validation=validation)
@@ -79,16 +79,20 @@ class RecipeData:
         return [Dataset(self._write(folder, *kind)) for kind in self._kinds(validation)]
 
     def multislice_sets(self, folder: Path, *, validation: bool) -> list[MultisliceSet]:
-        """The multislice set for each microscope, none without a share of them."""
-        name = "validation" if validation else "training"
-        microscopes = MICROSCOPES if self.multislice_share else ()
-        return [multislice_set(name, microscope, path=folder / f"{name}.npz") for microscope in microscopes]
+        """The multislice set for each microscope, computed into `folder` where it is missing; none without a share."""
+        if not self.multislice_share:
+            return []
+        path = self._multislice_path(folder, validation)
+        if not path.exists():
+            make_set(path.stem, path.parent, every=MULTISLICE_EVERY)
+        return [multislice_set(path.stem, microscope, path=path) for microscope in MICROSCOPES]
 
     def is_made(self, folder: Path) -> bool:
         """Whether all tilt series are in `folder`."""
         try:
             for validation in (False, True):
-                self.multislice_sets(folder, validation=validation)
+                if self.multislice_share and not self._multislice_path(folder, validation).exists():
+                    return False
                 all(Dataset(self._path(folder, *kind)) for kind in self._kinds(validation))
         except TsgError:
             return False
@@ -102,6 +106,10 @@ class RecipeData:
 
     def _n_at(self, pixel_size_A: float, n: int) -> int:
         return len(range(self.pixel_sizes_A.index(pixel_size_A), n, len(self.pixel_sizes_A)))
+
+    @staticmethod
+    def _multislice_path(folder: Path, validation: bool) -> Path:
+        return folder / "multislice" / f"{'validation' if validation else 'training'}.npz"
 
     def _kinds(self, validation: bool) -> list[tuple[float, str, bool]]:
         return [(size_A, microscope, validation) for size_A in self.pixel_sizes_A for microscope in MICROSCOPES]

@@ -7,6 +7,7 @@ import pytest
 from recipe_files import CONTENT, written
 
 from tsg_core.errors import TsgError
+from tsg_core.microscope import MICROSCOPES
 from tsg_core.model import TSGNet
 from tsg_core.model.file import load_model
 from tsg_core.training import TrainingSettings
@@ -107,10 +108,22 @@ def test_multislice_series_come_as_often_as_their_share_asks(monkeypatch):
         replace(ONE_OF_EACH, multislice_share=1)
 
 
-def test_a_share_of_multislice_frames_needs_their_file(tmp_path):
+def test_multislice_sets_are_made_where_they_are_missing(tmp_path, monkeypatch):
+    made = []
+
+    def make(name, folder, *, every):
+        made.append((name, every))
+        folder.mkdir(exist_ok=True)
+        (folder / f"{name}.npz").touch()
+
+    monkeypatch.setattr(module, "make_set", make)
     data = replace(ONE_OF_EACH, multislice_share=0.5)
-    with pytest.raises(TsgError, match="training.npz does not exist; .*multislice_sets.py training"):
-        data.series(tmp_path, validation=False)
+    for validation in (False, True):
+        for _ in range(2):
+            sets = data.multislice_sets(tmp_path, validation=validation)
+            assert [s.microscope for s in sets] == list(MICROSCOPES)
+            assert not data.is_made(tmp_path)
+    assert made == [("training", 2), ("validation", 2)]
 
 
 def test_a_training_goes_on_from_the_weights_of_the_recipe_before_it(tmp_path):
