@@ -50,7 +50,7 @@ def main():
 def workers(n_particles, pixels):
     """Simulate a data set, one chunk of 16 tilts a task."""
     print(f"{n_particles} particles, 181 frames of {pixels} x {pixels} px, {os.cpu_count()} cores")
-    print(f"{'workers':>18} {'seconds':>8} {'of processors':>14} {'tasks':>6} {'begun again':>12} {'frames':>9}")
+    print(f"{'workers':>18} {'seconds':>8} {'of processors':>14} {'tasks':>6} {'given again':>12} {'frames':>9}")
     with tempfile.TemporaryDirectory() as folder:
         first = None
         for name, (scheduler, kill) in WORKERS.items():
@@ -66,7 +66,7 @@ def workers(n_particles, pixels):
 
 
 def simulate(path: str, n_particles: int, pixels: int, *, kill: bool) -> None:
-    """Write the data set; print the number of tasks, and of those begun again. Called in a process of its own."""
+    """Write the data set; print the number of tasks, and of those given to a worker again. Has a process of its own."""
     from tsg_core.microscope import NON_ABERRATED
     from tsg_core.simulation.datasets import write_dataset
     from tsg_core.structures import training_particles
@@ -76,11 +76,11 @@ def simulate(path: str, n_particles: int, pixels: int, *, kill: bool) -> None:
     particles = training_particles(n_particles, seed=1, diameter_A=(10, 14))
     options = {"tilt_deg": np.arange(-90.0, 91.0), "shape": pixels, "field_of_view_A": 20.0, "dose_per_A2": 1e5}
     write_dataset(path, particles, microscope=NON_ABERRATED, **options)
-    begun = []
+    given = []
     if "distributed" in sys.modules:
         log = sys.modules["distributed"].default_client().cluster.scheduler.transition_log
-        begun = [key for key, _, end, *_ in log if end == "processing" and str(key).startswith("_run")]
-    print(n_particles * 12, len(begun) - len(set(begun)))
+        given = [key for key, _, end, *_ in log if end == "processing" and str(key).startswith("_run")]
+    print(n_particles * 12, len(given) - len(set(given)))
 
 
 def kill_a_worker(path: Path) -> None:
