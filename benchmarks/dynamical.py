@@ -37,7 +37,7 @@ from tsg_core.tilt_series import TiltSeries
 METHODS = ("linear", "atoms", "dynamical")
 GLASS = ("Co", "Pd", "Pt")
 GLASS_RADIUS_A, GLASS_FIELD_A, GLASS_PIXELS = 4.3, 13.0, 48
-GLASS_TILT_deg = np.arange(-72.0, 73.0, 6.0)
+GLASS_TILT_deg = np.arange(-60.0, 61.0, 6.0)
 BY_KIRKLAND = {"engine": "multislice", "parametrization": "kirkland", "slice_thickness_A": 1.5}
 GLASSES = {
     "CoPdPt": BY_KIRKLAND,
