@@ -1,82 +1,174 @@
-"""`dynamical` beside linear and `atoms` on multislice series: `python benchmarks/dynamical.py` (hours on one core).
+"""`dynamical` on frames of other models than its own: `python benchmarks/dynamical.py` (hours on one core).
 
-The shipped series have Kirkland's potential in slices of 1.5 A, the model Lobato's in slices of 3 A. `--off 0.05` tells
-the methods a microscope whose convergence angle and Cs are 5 % and whose defocus is 20 A off.
+The model has Lobato's potential in slices of 3 A and atoms at rest. The frames have
+
+    W, Ag, Cu3Au    Kirkland's potential in slices of 1.5 A (shipped)
+    Yb 77, PRISM    the approximation PRISM, Kirkland's potential in slices of 2 A (shipped; only without aberrations)
+    CoPdPt          an amorphous cluster of 22 atoms; Kirkland's potential in slices of 1.5 A
+    CoPdPt thermal  the same with thermal displacements, the mean of eight frozen sets in each frame
+    CoPdPt abTEM    the same atoms, at rest, by abTEM's own multislice
+
+`--off 0.05` tells the methods a microscope whose convergence angle and Cs are 5 % and whose defocus is 20 A off.
+Frames that are not shipped are computed first, tilt by tilt, and kept in the folder `--work`.
 """
 
 import time
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 
 import click
 import numpy as np
-from scipy.spatial import cKDTree
+from ase import Atoms
 
+from tsg_core.evaluation.atom_peaks import match_atoms
 from tsg_core.evaluation.metrics import psnr_dB
+from tsg_core.interpolation.choice import predict_automatically
 from tsg_core.interpolation.densify import with_elements
 from tsg_core.interpolation.fitted_series import FittedSeries
 from tsg_core.interpolation.methods import predict
 from tsg_core.microscope import MICROSCOPES
-from tsg_core.samples.multislice_series import PARTICLES, reference_atoms, reference_series
+from tsg_core.samples.multislice_series import PARTICLES, prism_series, reference_atoms, reference_series
+from tsg_core.simulation import simulate_tilt_series
+from tsg_core.structures import amorphous
+from tsg_core.tilt_series import TiltSeries
 
 METHODS = ("linear", "atoms", "dynamical")
+GLASS = ("Co", "Pd", "Pt")
+GLASS_RADIUS_A, GLASS_FIELD_A, GLASS_PIXELS = 4.3, 13.0, 48
+GLASS_TILT_deg = np.arange(-60.0, 61.0, 6.0)
+BY_KIRKLAND = {"engine": "multislice", "parametrization": "kirkland", "slice_thickness_A": 1.5}
+GLASSES = {
+    "CoPdPt": BY_KIRKLAND,
+    "CoPdPt thermal": BY_KIRKLAND | {"phonon_configurations": 8},
+    "CoPdPt abTEM": {"engine": "abtem_multislice"},
+}
+YTTERBIUM = "Yb 77, PRISM"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """True atoms, and the whole series of their frames in one microscope."""
+
+    atoms: Callable[[], Atoms]
+    series: Callable[[], TiltSeries]
+
+
+def samples(microscope: str, *, folder: Path) -> dict[str, Sample]:
+    found = {
+        name: Sample(atoms=partial(reference_atoms, name), series=partial(reference_series, name, microscope))
+        for name in PARTICLES
+    }
+    if microscope == "non_aberrated":
+        found[YTTERBIUM] = Sample(
+            atoms=lambda: Atoms("Yb77", positions=prism_series()[1]), series=lambda: prism_series()[0]
+        )
+    for name, options in GLASSES.items():
+        found[name] = Sample(atoms=glass, series=partial(glass_series, name, microscope, options, folder=folder))
+    return found
+
+
+def glass() -> Atoms:
+    """A sphere cut from amorphous matter as dense as palladium, its sites occupied at random."""
+    box_A = (3 * GLASS_RADIUS_A,) * 3
+    atoms = Atoms(amorphous("Pd", box_A=box_A, seed=0), cell=None, pbc=False)
+    atoms = atoms[np.linalg.norm(atoms.positions, axis=1) < GLASS_RADIUS_A]
+    atoms.positions -= (atoms.positions.max(axis=0) + atoms.positions.min(axis=0)) / 2
+    atoms.symbols = np.random.default_rng(0).choice(GLASS, len(atoms))
+    return atoms
+
+
+def glass_series(name: str, microscope: str, options: dict, *, folder: Path) -> TiltSeries:
+    """Its frames, one a file; those that are there are read."""
+    tilts = []
+    for tilt_deg in GLASS_TILT_deg:
+        path = folder / f"{name}, {microscope} {tilt_deg:+.0f}.npz"
+        if not path.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            made = simulate_tilt_series(
+                glass(),
+                microscope=MICROSCOPES[microscope],
+                tilt_deg=[tilt_deg],
+                shape=GLASS_PIXELS,
+                field_of_view_A=GLASS_FIELD_A,
+                **options,
+            )
+            made.write(path)
+        tilts.append(TiltSeries.read(path))
+    return replace(tilts[0], frames=np.concatenate([t.frames for t in tilts]), tilt_deg=GLASS_TILT_deg, measured=None)
 
 
 @click.command()
 @click.option("--microscope", "microscopes", multiple=True, default=tuple(MICROSCOPES), show_default=True)
-@click.option("--particle", "particles", multiple=True, default=PARTICLES, show_default=True)
+@click.option("--particle", "names", multiple=True, help="One of those above, e.g. 'CoPdPt thermal'; by default all.")
+@click.option("--spacing", "spacings_deg", multiple=True, default=(12.0,), show_default=True)
 @click.option(
-    "--spacing", "spacings_deg", multiple=True, default=(12.0,), show_default=True, help="multiple of 6 degrees"
+    "--targets", default=5, show_default=True, help="frames half-way between measured ones, evenly chosen; 0 for all"
 )
-@click.option("--targets", default=5, show_default=True, help="frames half-way between measured ones, evenly chosen")
-@click.option("--elements", help="Elements of the particle; found if not given.")
+@click.option("--elements", help="Elements of the sample; found if not given.")
+@click.option("--auto", is_flag=True, help="Score auto, too: several times as long.")
 @click.option(
     "--off", default=0.0, show_default=True, help="relative error of the microscope that the methods are told"
 )
-def main(microscopes, particles, spacings_deg, targets, elements, off):
-    """Print PSNR in dB at tilts half-way between measured ones, errors of the positions, and the elements found."""
-    click.echo(f"{'':34s}{'deg':>4s}" + "".join(f"{m:>11s}" for m in METHODS) + "     pm  elements, CPU time")
+@click.option("--work", "folder", default="artifacts/dynamical", show_default=True, type=Path)
+def main(microscopes, names, spacings_deg, targets, elements, auto, off, folder):
+    """Print PSNR in dB half-way between measured frames, the atoms found, their errors, and the elements."""
+    methods = (*METHODS, "auto") if auto else METHODS
+    click.echo(f"{'':31s}{'deg':>4s}" + "".join(f"{m:>10s}" for m in methods) + "  atoms  false    pm  elements, CPU")
     for microscope in microscopes:
-        for particle in particles:
+        known = samples(microscope, folder=folder)
+        for name in names or known:
+            if name not in known:
+                continue  # not in this microscope
+            whole, atoms = known[name].series(), known[name].atoms()
             for spacing_deg in spacings_deg:
                 start = time.process_time()
-                series = with_elements(reference_series(particle, microscope), elements)
-                line = scored(told(series, off=off), series, reference_atoms(particle), spacing_deg, targets)
+                told = with_elements(wrong(whole, off=off), elements)
+                line = scored(told, whole, atoms, methods=methods, spacing_deg=spacing_deg, n_targets=targets)
                 seconds = time.process_time() - start
-                click.echo(f"{particle + ', ' + microscope:34s}{spacing_deg:4.0f}{line}, {seconds:.0f} s")
+                click.echo(f"{f'{name}, {microscope}':31s}{spacing_deg:4.0f}{line}, {seconds:.0f} s")
 
 
-def told(series, *, off: float):
+def wrong(series: TiltSeries, *, off: float) -> TiltSeries:
     """The series with a microscope that is wrong by a fraction of its convergence angle and Cs."""
     right = series.metadata["microscope"]
-    wrong = {
+    told = {
         "convergence_mrad": right["convergence_mrad"] * (1 + off),
         "Cs_um": right["Cs_um"] * (1 + off),
         "defocus_A": right["defocus_A"] + 400 * off,
     }
-    return replace(series, metadata={**series.metadata, "microscope": {**right, **wrong}})
+    return replace(series, metadata={**series.metadata, "microscope": {**right, **told}})
 
 
-def scored(series, truth, atoms, spacing_deg: float, n_targets: int) -> str:
+def scored(series: TiltSeries, truth: TiltSeries, atoms: Atoms, *, methods, spacing_deg: float, n_targets: int) -> str:
     step_deg = float(series.tilt_deg[1] - series.tilt_deg[0])
     gap = round(spacing_deg / step_deg)
     measured = FittedSeries.of(series.subset(np.arange(0, len(series), gap)))
     middle = np.arange(gap // 2, len(series) - gap // 2, gap)
-    middle = middle[np.unique(np.linspace(0, len(middle) - 1, min(n_targets, len(middle))).round().astype(int))]
+    if n_targets:
+        middle = middle[np.unique(np.linspace(0, len(middle) - 1, n_targets).round().astype(int))]
     scores = []
-    for method in METHODS:
-        frames = predict(method, measured, series.tilt_deg[middle])
-        error = ((frames.astype(float) - truth.frames[middle]) ** 2).mean(axis=(1, 2))
+    for method in methods:
+        error = ((predicted(method, measured, series.tilt_deg[middle]) - truth.frames[middle]) ** 2).mean(axis=(1, 2))
         scores.append(float(psnr_dB(error, truth.intensity_scale).mean()))
-    model = measured.dynamical
-    distance_A, of = cKDTree(atoms.positions).query(model.spots.positions_A)
-    true, found = np.array(atoms.get_chemical_symbols())[of], model.elements.symbols
-    pairs = [
-        f"{a} -> {b} {((true == a) & (found == b)).sum()}"
-        for a in sorted(set(true))
-        for b in sorted(set(found))
-        if ((true == a) & (found == b)).any()
-    ]
-    return "".join(f"{score:11.1f}" for score in scores) + f"{100 * np.median(distance_A):7.1f}  {', '.join(pairs)}"
+    return "".join(f"{score:10.1f}" for score in scores) + atoms_found(measured.dynamical, atoms)
+
+
+def predicted(method: str, measured: FittedSeries, tilt_deg: np.ndarray) -> np.ndarray:
+    if method == "auto":
+        return predict_automatically(measured, tilt_deg=tilt_deg).frames
+    return predict(method, measured, tilt_deg)
+
+
+def atoms_found(model, atoms: Atoms) -> str:
+    match = match_atoms(model.spots.positions_A, atoms.positions)
+    found, of = match.pairs.T
+    apart_A = np.linalg.norm(model.spots.positions_A[found] - atoms.positions[of], axis=1)
+    pairs = list(zip(np.array(atoms.get_chemical_symbols())[of], model.elements.symbols[found], strict=True))
+    counts = [f"{a} -> {b} {pairs.count((a, b))}" for a, b in sorted(set(pairs))]
+    number = f"{match.matched}/{len(atoms)}"
+    return f"{number:>7s}{match.invented:7d}{100 * np.median(apart_A):6.1f}  {', '.join(counts)}"
 
 
 if __name__ == "__main__":

@@ -7,15 +7,17 @@ continues with the particle it had reached.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
+from ase import Atoms
 
 from tsg_core.evaluation.metrics import image_metrics
 from tsg_core.interpolation.densify import densify
+from tsg_core.microscope import Microscope
 from tsg_core.model import shipped
 from tsg_core.model.network import TSGNet
 from tsg_core.reconstruction import sirt
-from tsg_core.simulation.datasets import Dataset
 from tsg_core.sparsity import midpoint_trios
 from tsg_core.tilt_series import TiltSeries
 
@@ -25,6 +27,20 @@ from .tables import read_table as read_table
 from .yardstick import Yardstick
 
 
+class Particles(Protocol):
+    """Tilt series of particles in one microscope, as `simulation.datasets.Dataset` holds them."""
+
+    @property
+    def names(self) -> list[str]: ...
+
+    @property
+    def microscope(self) -> Microscope: ...
+
+    def __getitem__(self, i: int) -> TiltSeries: ...
+
+    def atoms(self, i: int) -> Atoms: ...
+
+
 def spread_offsets(period: int, *, n: int) -> np.ndarray:
     """At most n of the offsets 0..period-1, evenly spread."""
     return np.unique(np.linspace(0, period, min(n, period), endpoint=False).astype(int))
@@ -32,7 +48,7 @@ def spread_offsets(period: int, *, n: int) -> np.ndarray:
 
 def frame_metrics(
     folder: Path,
-    data: Mapping[str, Dataset],
+    data: Mapping[str, Particles],
     *,
     methods: Sequence[str],
     rates: Sequence[int],
@@ -49,7 +65,7 @@ def frame_metrics(
     predictors = {method: (method, None) for method in methods}
     predictors |= {name: ("tsgnet", shipped.network(checkpoint)) for name, checkpoint in (networks or {}).items()}
 
-    def rows(dataset: Dataset, i: int) -> Iterator[dict]:
+    def rows(dataset: Particles, i: int) -> Iterator[dict]:
         series = dataset[i]
         for rate in rates:
             found = midpoint_metrics(series, rate=rate, n_offsets=n_offsets, predictors=predictors)
@@ -79,7 +95,7 @@ def midpoint_metrics(
 
 def volume_metrics(
     folder: Path,
-    data: Mapping[str, Dataset],
+    data: Mapping[str, Particles],
     *,
     gaps: Sequence[int],
     n_offsets: int,
@@ -98,7 +114,7 @@ def volume_metrics(
     """
     network = shipped.network(checkpoint) if "tsgnet" in mix_methods else None
 
-    def rows(dataset: Dataset, i: int) -> Iterator[dict]:
+    def rows(dataset: Particles, i: int) -> Iterator[dict]:
         series = dataset[i]
         yardstick = yardstick_of(dataset, i, n_iterations=n_iterations, n_points=n_points, seed=seed)
         measured = {tuple(series.tilt_deg): yardstick.measure(yardstick.reference.volume)}  # from measured frames
@@ -123,7 +139,7 @@ def volume_metrics(
     write_particle_by_particle(data, folder, rows, label="reconstructing", n_particles=n_particles)
 
 
-def yardstick_of(dataset: Dataset, i: int, *, n_iterations: int, n_points: int, seed: int) -> Yardstick:
+def yardstick_of(dataset: Particles, i: int, *, n_iterations: int, n_points: int, seed: int) -> Yardstick:
     """The yardstick for volumes of particle i; its Reference is the SIRT volume of all frames."""
     series = dataset[i]
     return Yardstick(
@@ -157,9 +173,9 @@ def arms_of(
 
 
 def write_particle_by_particle(
-    data: Mapping[str, Dataset],
+    data: Mapping[str, Particles],
     folder: Path,
-    rows: Callable[[Dataset, int], Iterator[dict]],
+    rows: Callable[[Particles, int], Iterator[dict]],
     *,
     label: str,
     n_particles: int | None = None,
@@ -177,5 +193,5 @@ def write_particle_by_particle(
     grow_table(folder, partial(_rows_of, rows, data), work, keys=["microscope", "particle"], label=label)
 
 
-def _rows_of(rows: Callable[[Dataset, int], Iterator[dict]], data: Mapping[str, Dataset], microscope: str, i: int):
+def _rows_of(rows: Callable[[Particles, int], Iterator[dict]], data: Mapping[str, Particles], microscope: str, i: int):
     return rows(data[microscope], i)

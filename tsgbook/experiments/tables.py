@@ -1,7 +1,7 @@
 """Tables of experiments that grow piece by piece, so that an interrupted experiment goes on where it was."""
 
 import os
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -34,8 +34,15 @@ def grow_table(
         columns = dict(zip(keys, key, strict=True))
         parts[key] = pd.DataFrame([columns | row for row in found])
         ordered = [parts[k] for k in (*(k for k in parts if k not in work), *work) if k in parts]
-        pd.concat(ordered, ignore_index=True).to_csv(folder / f"{TABLE}.tmp", index=False)
-        os.replace(folder / f"{TABLE}.tmp", folder / TABLE)
+        _write(folder, pd.concat(ordered, ignore_index=True))
+
+
+def drop_rows(folder: str | Path, unwanted: Collection[tuple[Hashable, ...]], *, keys: list[str]) -> None:
+    """Remove the rows whose values of the columns `keys` are unwanted, so that `grow_table` computes them again."""
+    folder = Path(folder)
+    if (folder / TABLE).exists():
+        table = read_table(folder)
+        _write(folder, table[[key not in unwanted for key in table[keys].itertuples(index=False, name=None)]])
 
 
 def _listed(rows: Callable[..., Iterable[dict]], _key: tuple[Hashable, ...], *arguments) -> list[dict]:
@@ -50,3 +57,8 @@ def _parts(folder: Path, keys: list[str]) -> dict[tuple[Hashable, ...], pd.DataF
 def read_table(folder: str | Path) -> pd.DataFrame:
     """The table in an experiment's folder."""
     return pd.read_csv(Path(folder) / TABLE, keep_default_na=False)
+
+
+def _write(folder: Path, table: pd.DataFrame) -> None:
+    table.to_csv(folder / f"{TABLE}.tmp", index=False)
+    os.replace(folder / f"{TABLE}.tmp", folder / TABLE)

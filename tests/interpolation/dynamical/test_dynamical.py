@@ -18,6 +18,7 @@ from tsg_core.interpolation.dynamical.scale import fitted_scale
 from tsg_core.interpolation.fitted_series import FittedSeries
 from tsg_core.interpolation.methods import predict
 from tsg_core.microscope import NON_ABERRATED
+from tsg_core.samples.multislice_series import prism_series
 from tsg_core.simulation.multislice import frames_of_microscopes
 from tsg_core.structures import random_rotation
 from tsg_core.tilt_series import TiltSeries
@@ -125,6 +126,9 @@ def test_auto_tries_it_only_where_it_takes_minutes(truth):
     assert "dynamical" not in candidates_of(replace(measured, metadata={}))
     assert "dynamical" not in candidates_of(replace(measured, metadata=measured.metadata | {"engine": "incoherent"}))
     assert "dynamical" not in candidates_of(replace(measured, pixel_size_A=0.9))  # a field of 32 A
+    ytterbium, _ = prism_series()  # 24 A wide
+    assert "dynamical" in candidates_of(ytterbium.subset(slice(None, None, 2)))
+    assert "dynamical" not in candidates_of(ytterbium)
 
 
 def spots_without_microscope(series):

@@ -1,0 +1,60 @@
+"""`tsg densify --method dynamical` from a file to a file."""
+
+# ruff: noqa: F811  (a fixture that is imported)
+
+import numpy as np
+from ase import Atoms
+from tsg_command import one_line, tsg  # noqa: F401
+
+from tsg_core.interpolation import leave_out
+from tsg_core.microscope import NON_ABERRATED
+from tsg_core.simulation import simulate_tilt_series
+from tsg_core.tilt_series import TiltSeries
+
+MEASURED_deg, BETWEEN_deg = np.arange(-60.0, 61.0, 24.0), np.array([-24.0, 0.0])
+POSITIONS_A = [(1.4, 0.2, 0.5), (-1.2, 0.6, 0.9), (0.1, -1.9, -0.4), (-0.4, 1.7, -1.1)]
+
+
+def frames_at(tilt_deg):
+    """Multislice frames of four atoms by another potential and other slices than the method's."""
+    return simulate_tilt_series(
+        Atoms("Cu2Au2", positions=POSITIONS_A),
+        microscope=NON_ABERRATED,
+        tilt_deg=tilt_deg,
+        shape=28,
+        field_of_view_A=8.4,
+        engine="multislice",
+        parametrization="kirkland",
+        slice_thickness_A=1.5,
+    )
+
+
+def test_frames_come_nearer_to_the_truth_and_the_cost_is_said_first(tsg, tmp_path, monkeypatch):
+    folds = leave_out.folds
+    monkeypatch.setattr(leave_out, "folds", lambda n: list(folds(n))[:1])  # for each fold, atoms are fitted again
+    measured, true = frames_at(MEASURED_deg), frames_at(BETWEEN_deg).frames
+    path, at = measured.write(tmp_path / "in.npz"), tmp_path / "at.txt"
+    at.write_text("\n".join(map(str, BETWEEN_deg)))
+    found = {}
+    for method in ("linear", "dynamical"):
+        output = tmp_path / f"{method}.npz"
+        options = ("--at", at, "--method", method, "--elements", "Cu,Au")
+        status, said, error = tsg("densify", path, "-o", output, *options)
+        assert (status, error) == (0, "")
+        dense = TiltSeries.read(output)
+        np.testing.assert_array_equal(dense.frames[dense.measured], measured.frames)
+        found[method] = 10 * np.log10(true.max() ** 2 / np.mean((dense.frames[~dense.measured] - true) ** 2))
+    assert found["dynamical"] > found["linear"] + 10
+    # six measured, two wanted, and one that is left out to state the errors
+    assert said.startswith("multislice of the atoms: 9 frames, up to 1 min on one core")
+    sigma = TiltSeries.read(tmp_path / "dynamical_sigma.npz")
+    assert (sigma.frames[~sigma.measured] > 0).all()
+    assert (tmp_path / "dynamical_report.html").exists()
+
+
+def test_without_a_microscope_it_says_what_is_missing(tsg, tmp_path):
+    measured = frames_at(MEASURED_deg[:2])
+    path = TiltSeries(measured.frames, measured.tilt_deg, measured.pixel_size_A).write(tmp_path / "in.npz")
+    status, _, error = tsg("densify", path, "-o", tmp_path / "out.npz", "--step", 10, "--method", "dynamical")
+    assert status == 2 and one_line(error) and "needs the microscope, and none is recorded" in error
+    assert not (tmp_path / "out.npz").exists()
