@@ -48,6 +48,8 @@ def in_slabs(
         raise TsgError("in_slabs needs either n_rows or memory_GB")
     if n_rows is None:
         n_rows = _rows_within(memory_GB, series, overlap=overlap, box=box, copies=COPIES.get(method, COPIES[tv]))
+        if options.get("engine") == "auto" or (method is sirt and "engine" not in options):
+            options = options | {"engine": "sparse"}  # "torch" would take more than the limit
     for own, rows in track(_slabs(series, n_rows=n_rows, overlap=overlap), label="slab"):
         part = replace(series, frames=series.frames[:, rows])
         out[own] = _own_rows(part, own, rows, method, options)
