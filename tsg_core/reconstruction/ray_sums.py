@@ -83,7 +83,7 @@ class RaySums(Projector):
 @_compiled
 def _weights_of_line(z, n_z, n_pixels, cos, sin, sharpness, at, lower, upper):
     """For each voxel of a line along x and each tilt: the pixel below its centre, its share, and that of the next."""
-    n = len(at)
+    n = at.shape[1]
     middle_x, middle_z = np.float32((n - 1) / 2), np.float32((n_z - 1) / 2)
     first = np.float32((n_pixels - 1) / 2 + 1)
     for t in range(len(cos)):
@@ -92,9 +92,9 @@ def _weights_of_line(z, n_z, n_pixels, cos, sin, sharpness, at, lower, upper):
             place = min(max(np.float32(x) * cos[t] + start, np.float32(0)), np.float32(n_pixels + 1))
             pixel = int(place)
             beyond = place - np.float32(pixel)
-            at[x, t] = pixel
-            lower[x, t] = max(np.float32(0), np.float32(1) - beyond * sharpness[t]) * sharpness[t]
-            upper[x, t] = max(np.float32(0), np.float32(1) - (np.float32(1) - beyond) * sharpness[t]) * sharpness[t]
+            at[t, x] = pixel
+            lower[t, x] = max(np.float32(0), np.float32(1) - beyond * sharpness[t]) * sharpness[t]
+            upper[t, x] = max(np.float32(0), np.float32(1) - (np.float32(1) - beyond) * sharpness[t]) * sharpness[t]
 
 
 @_compiled
@@ -108,8 +108,8 @@ def _is_empty(voxels):
 @_compiled
 def _project(block, cos, sin, sharpness, sums):
     n_z, n_x, n_tilt, n_pixels = block.shape[0], block.shape[1], len(cos), sums.shape[1] - 3
-    at = np.empty((n_x, n_tilt), np.int32)
-    lower, upper = np.empty((n_x, n_tilt), np.float32), np.empty((n_x, n_tilt), np.float32)
+    at = np.empty((n_tilt, n_x), np.int32)
+    lower, upper = np.empty((n_tilt, n_x), np.float32), np.empty((n_tilt, n_x), np.float32)
     for z in range(n_z):
         _weights_of_line(z, n_z, n_pixels, cos, sin, sharpness, at, lower, upper)
         for x in range(n_x):
@@ -117,10 +117,10 @@ def _project(block, cos, sin, sharpness, sums):
             if _is_empty(voxels):
                 continue
             for t in range(n_tilt):
-                if at[x, t] > n_pixels:
+                if at[t, x] > n_pixels:
                     continue
-                a, b = sums[t, at[x, t]], sums[t, at[x, t] + 1]
-                to_a, to_b = lower[x, t], upper[x, t]
+                a, b = sums[t, at[t, x]], sums[t, at[t, x] + 1]
+                to_a, to_b = lower[t, x], upper[t, x]
                 for row in range(N_ROWS):
                     a[row] += to_a * voxels[row]
                     b[row] += to_b * voxels[row]
@@ -129,17 +129,17 @@ def _project(block, cos, sin, sharpness, sums):
 @_compiled
 def _project_back(block, frames, cos, sin, sharpness):
     n_z, n_x, n_tilt, n_pixels = block.shape[0], block.shape[1], len(cos), frames.shape[1] - 3
-    at = np.empty((n_x, n_tilt), np.int32)
-    lower, upper = np.empty((n_x, n_tilt), np.float32), np.empty((n_x, n_tilt), np.float32)
+    at = np.empty((n_tilt, n_x), np.int32)
+    lower, upper = np.empty((n_tilt, n_x), np.float32), np.empty((n_tilt, n_x), np.float32)
     for z in range(n_z):
         _weights_of_line(z, n_z, n_pixels, cos, sin, sharpness, at, lower, upper)
         for x in range(n_x):
             voxels = block[z, x]
             for t in range(n_tilt):
-                if at[x, t] > n_pixels:
+                if at[t, x] > n_pixels:
                     continue
-                a, b = frames[t, at[x, t]], frames[t, at[x, t] + 1]
-                of_a, of_b = lower[x, t], upper[x, t]
+                a, b = frames[t, at[t, x]], frames[t, at[t, x] + 1]
+                of_a, of_b = lower[t, x], upper[t, x]
                 for row in range(N_ROWS):
                     voxels[row] += of_a * a[row] + of_b * b[row]
 
@@ -147,8 +147,8 @@ def _project_back(block, frames, cos, sin, sharpness):
 @_compiled
 def _correct(block, ratios, cos, sin, sharpness, seen, least_seen, least):
     n_z, n_x, n_tilt, n_pixels = block.shape[0], block.shape[1], len(cos), ratios.shape[1] - 3
-    at = np.empty((n_x, n_tilt), np.int32)
-    lower, upper = np.empty((n_x, n_tilt), np.float32), np.empty((n_x, n_tilt), np.float32)
+    at = np.empty((n_tilt, n_x), np.int32)
+    lower, upper = np.empty((n_tilt, n_x), np.float32), np.empty((n_tilt, n_x), np.float32)
     gain = np.empty(N_ROWS, np.float32)
     for z in range(n_z):
         _weights_of_line(z, n_z, n_pixels, cos, sin, sharpness, at, lower, upper)
@@ -158,10 +158,10 @@ def _correct(block, ratios, cos, sin, sharpness, seen, least_seen, least):
                 continue
             gain[:] = 0
             for t in range(n_tilt):
-                if at[x, t] > n_pixels:
+                if at[t, x] > n_pixels:
                     continue
-                a, b = ratios[t, at[x, t]], ratios[t, at[x, t] + 1]
-                of_a, of_b = lower[x, t], upper[x, t]
+                a, b = ratios[t, at[t, x]], ratios[t, at[t, x] + 1]
+                of_a, of_b = lower[t, x], upper[t, x]
                 for row in range(N_ROWS):
                     gain[row] += of_a * a[row] + of_b * b[row]
             for row in range(N_ROWS):

@@ -95,7 +95,7 @@ def shipped_net() -> InformedNet:
     """The shipped network, made by `benchmarks/train_informed.py`."""
     net = InformedNet()
     net.load_state_dict({name: value.float() for name, value in load_file(WEIGHTS).items()})
-    return net.eval()
+    return net.eval().to(memory_format=torch.channels_last)  # convolutions take two thirds of the time
 
 
 def predict_informed(
