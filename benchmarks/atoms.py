@@ -12,6 +12,7 @@ Processor time hardly depends on other load on the machine. Ratios are to the fi
 
 import argparse
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -60,39 +61,40 @@ def speed(options) -> None:
     print(f"{options.frames} frames, {options.device}\n{'atoms':>6} {'px':>4}  {head}")
     first = None
     for n_atoms in options.atoms:
-        atoms = particle(n_atoms)
-        diameter_A = 2 * float(np.linalg.norm(atoms.positions, axis=1).max())
-        n = int(np.ceil((diameter_A + 8) / 0.4 / 8) * 8)
-        tilt_deg = np.linspace(-90, 90, options.frames)
-        renderer = AtomRenderer(
-            shape=(n, n),
-            pixel_size_A=0.4,
-            microscope=NON_ABERRATED,
-            depth_A=diameter_A / 2,
-            device=options.device,
-        )
-        p = start_parameters(atoms.positions, sigma_A=0.15, n_tilt=len(tilt_deg), device=options.device)
-        frames = AtomFrames(renderer=renderer, tilt_deg=tilt_deg)
-        frames = replace(frames, frames=frames.whole(p))
-        frames = replace(frames, whitening=Whitening.of(frames.frames, frames.frames))
-        start = p | {"positions_A": p["positions_A"] + 0.1 * torch.randn_like(p["positions_A"])}
-
-        def fit(free: tuple[str, ...], channelling: bool, frames=frames, start=start):
-            features = frames.features(start) if channelling else None
-            return frames.fitted(start, free=free, n_iterations=FIT_ITERATIONS, features=features)
-
+        n, fit = prepared_fit(n_atoms, n_frames=options.frames, device=options.device)
         if first is None:
-            fit(OBJECT, False)  # imports and caches
-        (_, wall_s, cpu_s), (_, more_wall_s, _) = (
-            timed(lambda f=free, c=c: fit(f, c)) for free, c in ((OBJECT, False), ((*OBJECT, "channelling"), True))
-        )
+            fit(channelling=False)  # imports and caches
+        (_, wall_s, cpu_s), (_, more_wall_s, _) = (timed(lambda c=c, f=fit: f(channelling=c)) for c in (False, True))
         first = first or wall_s
-        share_us = 1e6 * cpu_s / FIT_ITERATIONS / n_atoms / len(tilt_deg)
+        share_us = 1e6 * cpu_s / FIT_ITERATIONS / n_atoms / options.frames
         print(
             f"{n_atoms:6} {n:4}  {wall_s / FIT_ITERATIONS:11.2f} {cpu_s / FIT_ITERATIONS:6.2f} {wall_s / first:8.1f} "
             f"{share_us:26.2f} {more_wall_s / wall_s:18.2f}",
             flush=True,
         )
+
+
+def prepared_fit(n_atoms: int, *, n_frames: int, device: str = "cpu") -> tuple[int, Callable[..., dict]]:
+    """The width of the frames in pixels, and the fit of a particle from displaced atoms, `FIT_ITERATIONS` long."""
+    atoms = particle(n_atoms)
+    diameter_A = 2 * float(np.linalg.norm(atoms.positions, axis=1).max())
+    n = int(np.ceil((diameter_A + 8) / 0.4 / 8) * 8)
+    tilt_deg = np.linspace(-90, 90, n_frames)
+    renderer = AtomRenderer(
+        shape=(n, n), pixel_size_A=0.4, microscope=NON_ABERRATED, depth_A=diameter_A / 2, device=device
+    )
+    p = start_parameters(atoms.positions, sigma_A=0.15, n_tilt=n_frames, device=device)
+    frames = AtomFrames(renderer=renderer, tilt_deg=tilt_deg)
+    frames = replace(frames, frames=frames.whole(p))
+    frames = replace(frames, whitening=Whitening.of(frames.frames, frames.frames))
+    start = p | {"positions_A": p["positions_A"] + 0.1 * torch.randn_like(p["positions_A"])}
+
+    def fit(*, channelling: bool) -> dict:
+        free = (*OBJECT, "channelling") if channelling else OBJECT
+        features = frames.features(start) if channelling else None
+        return frames.fitted(start, free=free, n_iterations=FIT_ITERATIONS, features=features)
+
+    return n, fit
 
 
 def whole_fit(options) -> None:

@@ -6,6 +6,7 @@
 
 Each path runs twice on the GPU and the second run counts, since the first one also starts the device. A difference is
 the largest one, relative to the largest value on the CPU. The script ends with status 1 if a difference is too large.
+The ratios of the times go to `benchmarks/results/gpu.json`, from which `tsg run --dry-run` estimates what a GPU gains.
 """
 
 import argparse
@@ -28,8 +29,12 @@ from tsg_core.reconstruction import sirt
 from tsg_core.simulation import simulate_tilt_series
 from tsg_core.structures import test_particles
 from tsg_core.tilt_series import TiltSeries
+from tsg_core.tools.digests import read_json, write_json
 from tsg_core.training import HISTORY_FILE, TrainingSettings, train
+from tsgbook.unit_costs import GPU
 
+ROOT = Path(__file__).parents[1]
+LAWS = {"prediction": "tsgnet"}  # other names of paths in the unit costs
 NO_GPU = "PyTorch sees no GPU on this machine: the paths were not compared"
 
 
@@ -133,8 +138,8 @@ def timed(work: Callable[[], np.ndarray]) -> tuple[np.ndarray, float]:
     return result, time.perf_counter() - start
 
 
-def compared(name: str, size: Size, device: str) -> bool:
-    """Print the row of one path; whether CPU and device agree."""
+def compared(name: str, size: Size, device: str) -> tuple[bool, float]:
+    """Print the row of one path; whether CPU and device agree, and how many times faster the device is."""
     work, tolerance = PATHS[name]
     on_cpu, cpu_s = timed(lambda: work(size, "cpu"))
     work(size, device)
@@ -148,7 +153,7 @@ def compared(name: str, size: Size, device: str) -> bool:
     print(
         f"| {name} | {cpu_s:.2f} | {device_s:.2f} | {cpu_s / device_s:.1f} | {difference:.1e} | {verdict} |", flush=True
     )
-    return agrees
+    return agrees, cpu_s / device_s
 
 
 def main() -> int:
@@ -164,8 +169,12 @@ def main() -> int:
     print(f"{torch.get_num_threads()} threads of the CPU, and {device}\n")
     print("| path | CPU s | device s | ratio | difference | |\n|---|---|---|---|---|---|")
     size = SMALL if arguments.small else Size()
-    agreements = [compared(name, size, arguments.device) for name in arguments.only]
-    return int(not all(agreements))
+    found = {name: compared(name, size, arguments.device) for name in arguments.only}
+    if arguments.device != "cpu" and not arguments.small:
+        path = ROOT / GPU
+        path.parent.mkdir(exist_ok=True)
+        write_json(path, (read_json(path) or {}) | {LAWS.get(name, name): ratio for name, (_, ratio) in found.items()})
+    return int(not all(agrees for agrees, _ in found.values()))
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from tsg_core.simulation import simulate_tilt_series
 from tsg_core.structures import random_rotation, training_particles
 from tsg_core.tilt_series import TiltSeries
 
+TABLE = ("linear", "cubic", "smooth", "tsgnet", "reprojection", "kriging", "informed", "auto")
 TINY = (slice(None, None, 10), slice(16), slice(136))  # wide enough to be treated like wider ones
 
 
@@ -103,7 +104,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=90)
     parser.add_argument("--pixels", type=int, default=512)
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=["linear", "cubic", "reprojection", "auto"])
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(TABLE))
     options = parser.parse_args()
     compare(series_of(options.frames, options.pixels), options.methods)
 

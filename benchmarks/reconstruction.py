@@ -146,7 +146,7 @@ def main() -> None:
         return added
 
     added = command(engines, slices=4, pixels=96, iterations=20, measured=0)
-    added.add_argument("--engines", nargs="+", choices=ENGINES, default=ENGINES)
+    added.add_argument("--engines", nargs="+", choices=ENGINES, default=ENGINES[1:])
     command(methods, slices=16, pixels=64, gap=6, noise=0.03)
     added = command(memory, slices=64, pixels=128, iterations=1)
     added.add_argument("--method", choices=("sirt", "os_sart", "cgls", "tv", "os_em"), default="sirt")

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Run the benchmarks whose output the page "Speed and memory" shows: `bash benchmarks/record.sh [NAME]`, about two hours.
+# Run the benchmarks whose output the page "Speed and memory" shows: `bash benchmarks/record.sh [NAME]`, about four hours.
+# Numbers that other programs read go to benchmarks/results, too.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 mkdir -p book/speed
@@ -23,6 +24,8 @@ record simulation_series simulation.py series --pixels 512 --shells 12
 record simulation_likeness simulation.py likeness
 record detection_matrix detection_matrix.py abtem
 record detection_matrix detection_matrix.py cost
+record throughput throughput.py
+record scaling scaling.py
 record training training.py
 record gpu gpu.py
 record reconstruction reconstruction.py engines --slices 16 --pixels 128 --iterations 100
@@ -32,6 +35,7 @@ record reconstruction reconstruction.py memory --pixels 512 --slices 512 --itera
 record reconstruction reconstruction.py distances --points 1000000
 record formats formats.py
 record own_sample own_sample.py
+record paper_size paper_size.py predict
 record alignment alignment.py accuracy
 record alignment alignment.py methods
 record alignment alignment.py time

@@ -16,7 +16,10 @@ PROFILE_HELP = "smoke, book or paper, or the path of a YAML file of your own."
 @click.option("--force", is_flag=True, help="Run again and make again even what is current.")
 @scheduler
 @click.option("--dry-run", is_flag=True, help="Only say what would run, why, and how much work it would be.")
-def run(profile: str, only: str | None, overrides: tuple[str, ...], force: bool, dry_run: bool) -> None:
+@click.option(
+    "--nodes", default=1, type=click.IntRange(min=1), help="With --dry-run: machines like this one that share the work."
+)
+def run(profile: str, only: str | None, overrides: tuple[str, ...], force: bool, dry_run: bool, nodes: int) -> None:
     """Run the chapters that are not current, in order."""
     from .pipeline import Run, describe
     from .profiles import load_profile
@@ -26,7 +29,7 @@ def run(profile: str, only: str | None, overrides: tuple[str, ...], force: bool,
         from .estimates import estimate
 
         click.echo(describe(chapters.plan(only=only, force=force)))
-        click.echo(estimate(chapters.profile, root=chapters.root))
+        click.echo(estimate(chapters.profile, root=chapters.root, n_nodes=nodes))
     else:
         chapters.run(only=only, force=force)
 

@@ -13,8 +13,9 @@ from .artifacts import Artifacts
 from .chapters import CHAPTERS, maker_of
 from .display import time_in_words
 from .profiles import Profile
+from .unit_costs import by_unit_costs
+from .workload import Parameters, per_pixel, workload
 
-Parameters = Mapping[str, Mapping[str, Any]]
 NO_RUN = "Times become known when the chapters have run once: tsg run --profile smoke"
 MULTISLICE = (
     "Frames by multislice: the shipped frames' times on two cores scaled by the field's area, a lower bound. "
@@ -22,8 +23,11 @@ MULTISLICE = (
 )
 
 
-def estimate(profile: Profile, *, root: Path) -> str:
-    """A table with the work and time of each chapter, and the run from which times are scaled."""
+def estimate(profile: Profile, *, root: Path, n_nodes: int = 1) -> str:
+    """Tables with the work and time of each chapter: scaled from the last run, and from measured unit costs.
+
+    `n_nodes` machines like this one share what can be shared; see `unit_costs.by_unit_costs`.
+    """
     source, stamps = _last_run(root, first=profile.name)
     work = work_of(profile.parameters)
     times = _times(profile.parameters, stamps, Artifacts(root / "artifacts" / source)) if stamps else {}
@@ -37,44 +41,32 @@ def estimate(profile: Profile, *, root: Path) -> str:
     lines.append(f"Frames take at most {decimal(round(4 * work['02_simulation'][1]))} of disk space.")
     if profile.parameters["02_simulation"]["engine"] != "incoherent":
         lines.append(MULTISLICE)
+    lines += ["", by_unit_costs(profile.parameters, root=root, n_nodes=n_nodes)]
     return "\n".join(lines)
 
 
 def work_of(parameters: Parameters) -> dict[str, tuple[str, float]]:
     """The work of chapters that the parameters change: in words, and an amount to which their time is proportional."""
-    structures, frames, training = (parameters[name] for name in ("01_structures", "02_simulation", "05_training"))
-    prediction, volumes = parameters["06_prediction"], parameters["07_reconstruction"]
-    one_object = parameters["08_one_object"]
-    n_px, n_tilt = frames["n_pixels"], round(180 / frames["tilt_step_deg"]) + 1
-    n_particles = sum(structures[f"n_{split}"] for split in ("training", "validation", "test"))
-    n_microscopes = len(frames["microscopes"])
-    n_frames, n_test_series = n_particles * n_microscopes * n_tilt, structures["n_test"] * n_microscopes
-
-    n_steps, batch, crop_px = training["n_steps"], training["batch_size"], training["crop_px"]
-    per_px = sum(channels**2 / 4**level for level, channels in enumerate(training["channels"]))
-    n_px_trained = n_steps * batch * crop_px**2
-
-    offsets = {rate: min(prediction["n_offsets"], 2 * rate) for rate in prediction["rates"]}
-    n_predicted = n_test_series * sum(n * max(n_tilt // (2 * rate), 1) for rate, n in offsets.items())
-    n_methods = len(prediction["methods"]) + len(prediction["networks"])
-
-    gaps = [gap for gap in volumes["gaps"] if gap > 1]
-    fills = {gap: (1 if gap == 2 else 2) * len(volumes["mix_methods"]) for gap in gaps}  # gap 2 lacks midpoints alone
-    n_volumes = n_test_series * (1 + sum(min(volumes["n_offsets"], gap) * (1 + fills[gap]) for gap in gaps))
-    of_doses = sum(1 + (len(volumes["dose_methods"]) if gap > 1 else 0) for gap in volumes["dose_gaps"])
-    n_volumes += len(volumes["total_doses_per_A2"]) * n_microscopes * volumes["dose_particles"] * of_doses
-    n_updates = n_volumes * n_tilt * volumes["n_iterations"]
-
-    n_test = min(one_object["n_test_particles"], structures["n_test"])
-    n_sparse = len(one_object["particles"]) * len(one_object["spacings_deg"]) + n_test * one_object["test_rates_each"]
-    n_sparse, n_object_methods = n_sparse * len(one_object["microscopes"]), len(one_object["methods"])
-    return {
-        "02_simulation": (f"{n_frames:,} frames of {n_px} x {n_px} px ({frames['engine']})", n_frames * n_px**2),
-        "05_training": (f"{n_steps:,} steps of {batch} x {crop_px} x {crop_px} px", n_px_trained * per_px),
-        "06_prediction": (f"{n_predicted:,} frames by each of {n_methods} methods", n_predicted * n_methods * n_px**3),
-        "07_reconstruction": (f"{n_volumes:,} SIRT volumes of {n_px} x {n_px} x {n_px} voxels", n_updates * n_px**3),
-        "08_one_object": (f"{n_object_methods} methods on {n_sparse:,} sparse series", n_sparse * n_object_methods),
+    load, training = workload(parameters), parameters["05_training"]
+    n_px, n_iterations = load.n_px, parameters["07_reconstruction"]["n_iterations"]
+    n_methods = sum(len(parameters["06_prediction"][name]) for name in ("methods", "networks"))
+    n_object_methods, n_sparse = len(parameters["08_one_object"]["methods"]), load.n_one_object
+    n_steps, batch, crop_px = (training[name] for name in ("n_steps", "batch_size", "crop_px"))
+    words = {
+        "02_simulation": f"{load.n_frames:,} frames of {n_px} x {n_px} px ({parameters['02_simulation']['engine']})",
+        "05_training": f"{n_steps:,} steps of {batch} x {crop_px} x {crop_px} px",
+        "06_prediction": f"{load.n_predicted:,} frames by each of {n_methods} methods",
+        "07_reconstruction": f"{load.n_volumes:,} SIRT volumes of {n_px} x {n_px} x {n_px} voxels",
+        "08_one_object": f"{n_object_methods} methods on {n_sparse:,} sparse series",
     }
+    amounts = {
+        "02_simulation": load.n_frames * n_px**2,
+        "05_training": load.n_trained * per_pixel(training["channels"]),
+        "06_prediction": load.n_predicted * n_methods * n_px**3,
+        "07_reconstruction": load.n_volumes * load.n_tilt * n_iterations * n_px**3,
+        "08_one_object": n_sparse * n_object_methods,
+    }
+    return {chapter: (words[chapter], amounts[chapter]) for chapter in words}
 
 
 def _last_run(root: Path, *, first: str) -> tuple[str, dict[str, dict[str, Any]]]:

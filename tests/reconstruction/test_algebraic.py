@@ -8,8 +8,10 @@ import pytest
 from phantoms import TILT_deg, correlation, series_of, spots
 
 from tsg_core.errors import TsgError
-from tsg_core.reconstruction import cgls, os_sart, project, sirt
-from tsg_core.reconstruction.projection import system_matrix
+from tsg_core.reconstruction import algebraic, cgls, os_sart, project, sirt
+from tsg_core.reconstruction.linear_system import needed_bytes
+from tsg_core.reconstruction.projection import MATRIX_BYTES, system_matrix
+from tsg_core.reconstruction.projector import TorchProjector
 from tsg_core.tilt_series import TiltSeries
 
 
@@ -44,6 +46,17 @@ def test_torch_is_sparse_to_rounding_with_every_option(method, non_negative):
     ours, theirs = (method(series, engine=e, non_negative=non_negative, **options) for e in ("sparse", "torch"))
     np.testing.assert_allclose(theirs, ours, atol=1e-5)
     assert (theirs.min() >= 0) == non_negative
+
+
+@pytest.mark.parametrize("fits", [False, True])
+def test_the_default_engine_is_torch_where_the_transposed_matrix_fits(monkeypatch, fits):
+    series, made = series_of(spots()), []
+    needed = needed_bytes(*series.frames.shape) + MATRIX_BYTES * len(series) * 24**2
+    monkeypatch.setattr(algebraic, "free_bytes_of_torch", lambda: needed if fits else needed - 1)
+    monkeypatch.setattr(algebraic, "TorchProjector", lambda matrix: made.append(matrix) or TorchProjector(matrix))
+    volume = sirt(series, n_iterations=2)
+    assert len(made) == fits
+    np.testing.assert_allclose(volume, sirt(series, n_iterations=2, engine="sparse"), atol=1e-6)
 
 
 def test_os_sart_with_one_subset_is_sirt():

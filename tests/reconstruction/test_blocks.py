@@ -64,13 +64,13 @@ def test_nothing_is_left_of_the_object(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     stored = StoredObject((3, 40, 8))
     first, second = np.random.default_rng(0).random((2, 64, N_ROWS), np.float32)
-    stored.put(1, second)
-    stored.put(0, first)
-    np.testing.assert_array_equal(stored.block(0), first)
-    np.testing.assert_array_equal(stored.block(1), second)
+    stored.blocks[1] = second
+    stored.blocks[0] = first
+    np.testing.assert_array_equal(stored.blocks[0], first)
+    np.testing.assert_array_equal(stored.blocks[1], second)
     if os.name == "posix":  # nor of a process that is killed: the file has no name
         assert not list(tmp_path.iterdir())
-    file = stored._file
+    file = stored.blocks.file
     del stored
     assert file.closed and not list(tmp_path.iterdir())
 

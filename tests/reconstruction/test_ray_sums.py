@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tsg_core.reconstruction.expectation_maximisation import SEEN, em_correction
 from tsg_core.reconstruction.projection import Box, system_matrix
 from tsg_core.reconstruction.projector import MatrixProjector
 from tsg_core.reconstruction.ray_sums import N_ROWS, RaySums
@@ -30,3 +31,15 @@ def test_lengths_of_rays_and_how_much_voxels_are_seen_are_those_of_the_matrix(pa
     sums, matrix = pair
     for name in ("ray_sums", "voxel_sums", "ray_scale"):
         np.testing.assert_allclose(getattr(sums, name), getattr(matrix, name), rtol=1e-3, atol=1e-4)
+
+
+def test_the_correction_in_one_pass_is_that_of_the_matrix(pair):
+    sums, matrix = pair
+    rng = np.random.default_rng(0)
+    x, ratio = (rng.random((n, N_ROWS), dtype=np.float32) for n in matrix.matrix.shape[::-1])
+    x[rng.random(len(x)) < 0.3] = 0  # empty voxels are passed over
+    expected, found, highest = x.copy(), x.copy(), float(matrix.voxel_sums.max())
+    em_correction(matrix, ratio, expected, seen=matrix.voxel_sums, highest=highest, least=0.02)
+    sums.correct(found, ratio, least_seen=SEEN * highest, least=0.02)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(sums(x), matrix(x), rtol=1e-4, atol=1e-4)

@@ -9,6 +9,7 @@ from tsgbook.artifacts import Artifacts
 from tsgbook.chapters import CHAPTERS, FRAME_METRICS, TSGNET, VOLUME_METRICS
 from tsgbook.estimates import estimate, work_of
 from tsgbook.profiles import load_profile
+from tsgbook.unit_costs import CORES, GPU, SCALING, amounts_of, by_unit_costs, seconds_of
 
 
 def profile(name, *overrides):
@@ -85,3 +86,37 @@ def test_the_fast_engines_time_is_unknown_after_a_run_by_multislice(root):
 def test_without_a_run_the_work_is_told_but_no_time(tmp_path):
     text = estimate(profile("smoke"), root=tmp_path)
     assert row(text, "05").endswith("?") and "60 steps" in text and "tsg run --profile smoke" in text
+
+
+@pytest.fixture
+def costs(root):
+    """Every law costs a nanosecond of a processor; a GPU trains a hundred times as fast."""
+    laws = {name: {"seconds": 1e-9} for name in ("incoherent", "training", "sirt", "linear", "reprojection", "tsgnet")}
+    (root / SCALING).parent.mkdir(parents=True)
+    write_json(root / SCALING, {"laws": laws})
+    write_json(root / GPU, {"training": 100.0})
+    return laws
+
+
+def test_hours_follow_from_the_cost_of_a_unit_and_the_sizes_of_the_profile(costs):
+    parameters = profile("paper", "05_training.n_steps=1000", "batch_size=10", "crop_px=128").parameters
+    amounts = amounts_of(parameters)
+    channels = parameters["05_training"]["channels"]
+    pixels = 1000 * 10 * 128**2 * sum(n**2 / 4**k for k, n in enumerate(channels))
+    assert seconds_of(amounts["05_training"], costs) == pytest.approx(1e-9 * pixels / CORES)
+    assert seconds_of(amounts["05_training"], costs, gains={"training": 100.0}) == pytest.approx(1e-11 * pixels / CORES)
+    halved = amounts_of(profile("paper", "n_pixels=256").parameters)
+    assert amounts["07_reconstruction"]["sirt"] == 8 * halved["07_reconstruction"]["sirt"]
+    assert seconds_of({"sirt": 1.0}, {}) is None
+
+
+def test_machines_share_the_work_and_a_gpu_takes_what_it_can(costs, root):
+    one, four = (by_unit_costs(profile("smoke", "05_training.n_steps=10000000").parameters, root=root, n_nodes=n) for n in (1, 4))
+    hours, shared = (row(text, "05").split() for text in (one, four))
+    assert hours[1:3] == hours[5:7]  # on one machine
+    assert hours[1:5] == shared[1:5] and hours[5:] != shared[5:]
+    assert "4 machines of 2 cores" in four and "GPU was not measured" not in one
+
+
+def test_without_measured_costs_their_command_is_named(root):
+    assert estimate(profile("paper"), root=root).endswith("python benchmarks/scaling.py")

@@ -22,7 +22,7 @@ from .options import (
 )
 
 METHODS = ("sirt", "fbp", "os_sart", "cgls", "tv", "os_em")
-ENGINES = ("sparse", "torch", "astra", "tomopy")
+ENGINES = ("auto", "sparse", "torch", "astra", "tomopy")
 TV_WEIGHT = 0.01  # of the brightest pixel
 
 
@@ -31,7 +31,7 @@ TV_WEIGHT = 0.01  # of the brightest pixel
 @file_output
 @click.option("--method", type=click.Choice(METHODS), default="sirt", show_default=True)
 @click.option("--iterations", type=click.IntRange(min=1), help="Iterations; 100 for sirt, else the method's default.")
-@click.option("--engine", type=click.Choice(ENGINES), default="sparse", show_default=True, help="Engine of sirt.")
+@click.option("--engine", type=click.Choice(ENGINES), default="auto", show_default=True, help="Engine of sirt.")
 @click.option(
     "--centre", default="0", show_default=True, metavar="auto|PX", help="Column of the tilt axis, from the middle."
 )
@@ -62,7 +62,7 @@ def reconstruct(
     """
     if method == "fbp" and iterations is not None:
         raise TsgError("--iterations: fbp has none; choose another method or leave them out")
-    if method != "sirt" and engine != "sparse":
+    if method != "sirt" and engine != "auto":
         raise TsgError(f"--engine {engine} is for sirt; {method} has one engine only")
     if memory_GB is not None and method in ("tv", "os_em"):
         raise TsgError(f"--memory: {method} joins rows, which cannot be done apart; take larger voxels instead")

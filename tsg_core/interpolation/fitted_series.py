@@ -9,8 +9,9 @@ from ..reconstruction import sirt
 from ..reconstruction.blocks import StoredObject, sirt_in_blocks
 from ..reconstruction.extent import with_extent
 from ..tilt_series import TiltSeries
+from ..tools.stored_arrays import StoredArrays
 from .fitted_object import FINE_PX, FittedObject, box_of_object, fitted_object, missed_by
-from .large_series import is_large
+from .large_series import is_large, judged_part
 from .residual import N_BANDS, residual_weights, white_noise_bound
 
 
@@ -55,18 +56,25 @@ class FittedSeries(TiltSeries):
     def missed(self, indices: np.ndarray | None = None) -> np.ndarray:
         """Frames minus those of the object, (n_tilt, n_y, n_x), or (..., n_y, n_x) at indices (...).
 
-        For a large series they are computed anew each time; others are cached and must not be modified.
+        All of a large series are a copy that may be overwritten; those of others must not be modified.
         """
         if not is_large(self.frames):
             return self._kept_missed if indices is None else self._kept_missed[indices]
         if indices is None:
-            return missed_by(self.object, self, np.arange(len(self)))
+            return self._stored_missed.stack(range(len(self)))
         wanted, where = np.unique(indices, return_inverse=True)
-        return missed_by(self.object, self, wanted)[where.reshape(indices.shape)]
+        return self._stored_missed.stack(wanted)[where.reshape(indices.shape)]
 
     @cached_property
     def _kept_missed(self) -> np.ndarray:
         return missed_by(self.object, self, np.arange(len(self)))
+
+    @cached_property
+    def _stored_missed(self) -> StoredArrays:
+        stored = StoredArrays(len(self), self.frames.shape[1:], what="what the object misses in the frames")
+        for k, missed in enumerate(missed_by(self.object, self, np.arange(len(self)))):
+            stored[k] = missed
+        return stored
 
     @cached_property
     def missed_noise(self) -> float:
@@ -78,7 +86,10 @@ class FittedSeries(TiltSeries):
         """`residual.residual_weights` (5, 5), learnt from every second frame between the first and the last.
 
         An object fitted to the others predicts them. With two frames, neither can be left out, and the weights are 1.
+        Of large frames the judged rows tell.
         """
+        if (part := judged_part(self)) is not self:
+            return part.residual_weights
         out = np.arange(1, len(self) - 1, 2)
         if len(out) == 0:
             return np.ones((N_BANDS, N_BANDS))

@@ -13,22 +13,23 @@ from .linear_system import (
     check_memory,
     check_relaxation,
     checked_series,
+    needed_bytes,
     projector_of,
     subsets_of,
     volume_of,
 )
-from .projection import Box, frame_columns, row_blocks, volume_columns
-from .projector import Projector, TorchProjector, torch_array
+from .projection import MATRIX_BYTES, Box, frame_columns, row_blocks, volume_columns
+from .projector import Projector, TorchProjector, free_bytes_of_torch, torch_array
 from .sirt_engines import astra_sirt, tomopy_sirt
 
-ENGINES = ("sparse", "torch", "astra", "tomopy")
+ENGINES = ("auto", "sparse", "torch", "astra", "tomopy")
 
 
 def sirt(
     series: TiltSeries,
     *,
     n_iterations: int = 100,
-    engine: str = "sparse",
+    engine: str = "auto",
     non_negative: bool = False,
     axis_shift_px: float = 0.0,
     relaxation: float = 1.0,
@@ -48,8 +49,9 @@ def sirt(
     thick as it is; see `extent.object_of`.
 
     engine   "sparse": one matrix for all slices, on all cores; "torch": this matrix and its transpose on the GPU, or on
-             the CPU if there is none, where it is faster for few slices and takes more memory; "astra", "tomopy": these
-             packages, which lack relaxation, start, tolerance, callback and box; TomoPy also lacks the constraint
+             the CPU if there is none, which is faster and takes more memory; "auto": "torch" where that memory is free,
+             else "sparse"; "astra", "tomopy": these packages, which lack relaxation, start, tolerance, callback and
+             box; TomoPy also lacks the constraint
 
     A vacuum below zero by more than its noise has an offset: it is subtracted, with a warning, unless
     `allow_negative` takes the frames as they are.
@@ -73,6 +75,8 @@ def sirt(
             raise TsgError(f'engine={engine!r} does not know {wanted}; the engine "sparse" does')
         run = astra_sirt if engine == "astra" else tomopy_sirt
         return run(series, n_iterations=n_iterations, non_negative=non_negative, axis_shift_px=axis_shift_px)
+    if engine == "auto":
+        engine = "torch" if _transpose_fits(series, box_of(series, box)) else "sparse"
     return _ordered_subsets(
         series, n_subsets=1, label="SIRT", n_iterations=n_iterations, engine=engine, non_negative=non_negative,
         axis_shift_px=axis_shift_px, relaxation=relaxation, start=start, tolerance=tolerance, callback=callback,
@@ -243,6 +247,13 @@ def _ordered_subsets(
         if residual <= tolerance:
             break
     return volume_of([np.asarray(x.cpu()) for x in slices] if engine == "torch" else slices, rows, box)
+
+
+def _transpose_fits(series: TiltSeries, box: Box) -> bool:
+    """Whether the engine "torch" has the memory that it needs: that of "sparse", and the transposed matrix."""
+    n_tilt, n_y, n_x = series.frames.shape
+    needed = needed_bytes(n_tilt, n_y, n_x, box=box) + MATRIX_BYTES * n_tilt * box.n_voxels
+    return needed <= free_bytes_of_torch()
 
 
 def _squared(columns: np.ndarray) -> np.ndarray:

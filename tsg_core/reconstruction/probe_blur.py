@@ -1,6 +1,6 @@
 """Frames of a volume as a probe of finite size records them: projections convolved with the probe's intensity."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -48,6 +48,11 @@ class ProbeBlur:
     def sharpen(self, frames: np.ndarray, *, regularisation: float) -> np.ndarray:
         """Frames (..., n_y, n_x) with the blur undone where T allows: Wiener's T / (T^2 + regularisation)."""
         return self._filtered(frames, self._transfer / (self._transfer**2 + np.float32(regularisation)))
+
+    def binned(self, factor: int) -> "ProbeBlur":
+        """The blur of frames with pixels `factor` times as large."""
+        n_y, n_x = self.shape
+        return replace(self, shape=(n_y // factor, n_x // factor), pixel_size_A=factor * self.pixel_size_A)
 
     def _filtered(self, frames: np.ndarray, transfer: np.ndarray) -> np.ndarray:
         n_y, n_x = self.shape

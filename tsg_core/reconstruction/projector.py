@@ -9,6 +9,7 @@ import warnings
 from functools import cached_property
 
 import numpy as np
+import psutil
 from scipy import sparse
 
 
@@ -84,6 +85,13 @@ def torch_array(array: np.ndarray):
     import torch
 
     return torch.as_tensor(array, device="cuda" if torch.cuda.is_available() else "cpu")
+
+
+def free_bytes_of_torch() -> int:
+    """Free memory where `torch_array` puts arrays."""
+    import torch
+
+    return torch.cuda.mem_get_info()[0] if torch.cuda.is_available() else psutil.virtual_memory().available
 
 
 def inverse(sums: np.ndarray) -> np.ndarray:

@@ -57,6 +57,17 @@ class RaySums(Projector):
             _project_back(block, padded, *angles)
         return block.reshape(-1, N_ROWS)
 
+    def correct(self, x: np.ndarray, ratio: np.ndarray, *, least_seen: float, least: float) -> None:
+        """x <- x A^T ratio / A^T 1, in place, as `expectation_maximisation.em_correction` does, in one pass.
+
+        Voxels that are zero in all slices are passed over; most of the space around an object soon is.
+        """
+        block = x.reshape(self.box.n_z, self.box.n_x, N_ROWS)
+        seen = self.voxel_sums.reshape(self.box.n_z, self.box.n_x)
+        padded = np.zeros((len(self._angles[0]), self.n_pixels + 3, N_ROWS), np.float32)
+        padded[:, 1 : self.n_pixels + 1] = ratio.reshape(-1, self.n_pixels, N_ROWS)
+        _correct(block, padded, *self._angles, seen, np.float32(least_seen), np.float32(least))
+
     @cached_property
     def ray_sums(self) -> np.ndarray:
         return self(np.ones((self.box.n_voxels, N_ROWS), np.float32))[:, :1]
@@ -72,7 +83,7 @@ class RaySums(Projector):
 @_compiled
 def _weights_of_line(z, n_z, n_pixels, cos, sin, sharpness, at, lower, upper):
     """For each voxel of a line along x and each tilt: the pixel below its centre, its share, and that of the next."""
-    n = len(at)
+    n = at.shape[1]
     middle_x, middle_z = np.float32((n - 1) / 2), np.float32((n_z - 1) / 2)
     first = np.float32((n_pixels - 1) / 2 + 1)
     for t in range(len(cos)):
@@ -81,25 +92,35 @@ def _weights_of_line(z, n_z, n_pixels, cos, sin, sharpness, at, lower, upper):
             place = min(max(np.float32(x) * cos[t] + start, np.float32(0)), np.float32(n_pixels + 1))
             pixel = int(place)
             beyond = place - np.float32(pixel)
-            at[x, t] = pixel
-            lower[x, t] = max(np.float32(0), np.float32(1) - beyond * sharpness[t]) * sharpness[t]
-            upper[x, t] = max(np.float32(0), np.float32(1) - (np.float32(1) - beyond) * sharpness[t]) * sharpness[t]
+            at[t, x] = pixel
+            lower[t, x] = max(np.float32(0), np.float32(1) - beyond * sharpness[t]) * sharpness[t]
+            upper[t, x] = max(np.float32(0), np.float32(1) - (np.float32(1) - beyond) * sharpness[t]) * sharpness[t]
+
+
+@_compiled
+def _is_empty(voxels):
+    largest = np.float32(0)
+    for row in range(N_ROWS):
+        largest = max(largest, abs(voxels[row]))
+    return largest == 0
 
 
 @_compiled
 def _project(block, cos, sin, sharpness, sums):
     n_z, n_x, n_tilt, n_pixels = block.shape[0], block.shape[1], len(cos), sums.shape[1] - 3
-    at = np.empty((n_x, n_tilt), np.int32)
-    lower, upper = np.empty((n_x, n_tilt), np.float32), np.empty((n_x, n_tilt), np.float32)
+    at = np.empty((n_tilt, n_x), np.int32)
+    lower, upper = np.empty((n_tilt, n_x), np.float32), np.empty((n_tilt, n_x), np.float32)
     for z in range(n_z):
         _weights_of_line(z, n_z, n_pixels, cos, sin, sharpness, at, lower, upper)
         for x in range(n_x):
             voxels = block[z, x]
+            if _is_empty(voxels):
+                continue
             for t in range(n_tilt):
-                if at[x, t] > n_pixels:
+                if at[t, x] > n_pixels:
                     continue
-                a, b = sums[t, at[x, t]], sums[t, at[x, t] + 1]
-                to_a, to_b = lower[x, t], upper[x, t]
+                a, b = sums[t, at[t, x]], sums[t, at[t, x] + 1]
+                to_a, to_b = lower[t, x], upper[t, x]
                 for row in range(N_ROWS):
                     a[row] += to_a * voxels[row]
                     b[row] += to_b * voxels[row]
@@ -108,16 +129,41 @@ def _project(block, cos, sin, sharpness, sums):
 @_compiled
 def _project_back(block, frames, cos, sin, sharpness):
     n_z, n_x, n_tilt, n_pixels = block.shape[0], block.shape[1], len(cos), frames.shape[1] - 3
-    at = np.empty((n_x, n_tilt), np.int32)
-    lower, upper = np.empty((n_x, n_tilt), np.float32), np.empty((n_x, n_tilt), np.float32)
+    at = np.empty((n_tilt, n_x), np.int32)
+    lower, upper = np.empty((n_tilt, n_x), np.float32), np.empty((n_tilt, n_x), np.float32)
     for z in range(n_z):
         _weights_of_line(z, n_z, n_pixels, cos, sin, sharpness, at, lower, upper)
         for x in range(n_x):
             voxels = block[z, x]
             for t in range(n_tilt):
-                if at[x, t] > n_pixels:
+                if at[t, x] > n_pixels:
                     continue
-                a, b = frames[t, at[x, t]], frames[t, at[x, t] + 1]
-                of_a, of_b = lower[x, t], upper[x, t]
+                a, b = frames[t, at[t, x]], frames[t, at[t, x] + 1]
+                of_a, of_b = lower[t, x], upper[t, x]
                 for row in range(N_ROWS):
                     voxels[row] += of_a * a[row] + of_b * b[row]
+
+
+@_compiled
+def _correct(block, ratios, cos, sin, sharpness, seen, least_seen, least):
+    n_z, n_x, n_tilt, n_pixels = block.shape[0], block.shape[1], len(cos), ratios.shape[1] - 3
+    at = np.empty((n_tilt, n_x), np.int32)
+    lower, upper = np.empty((n_tilt, n_x), np.float32), np.empty((n_tilt, n_x), np.float32)
+    gain = np.empty(N_ROWS, np.float32)
+    for z in range(n_z):
+        _weights_of_line(z, n_z, n_pixels, cos, sin, sharpness, at, lower, upper)
+        for x in range(n_x):
+            voxels = block[z, x]
+            if seen[z, x] <= least_seen or _is_empty(voxels):
+                continue
+            gain[:] = 0
+            for t in range(n_tilt):
+                if at[t, x] > n_pixels:
+                    continue
+                a, b = ratios[t, at[t, x]], ratios[t, at[t, x] + 1]
+                of_a, of_b = lower[t, x], upper[t, x]
+                for row in range(N_ROWS):
+                    gain[row] += of_a * a[row] + of_b * b[row]
+            for row in range(N_ROWS):
+                improved = voxels[row] * gain[row] / seen[z, x]
+                voxels[row] = improved if improved > least else np.float32(0)

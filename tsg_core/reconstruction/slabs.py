@@ -52,6 +52,8 @@ def in_slabs(
         raise TsgError("in_slabs needs either n_rows or memory_GB")
     if n_rows is None:
         n_rows = rows_within(memory_GB, series, overlap=overlap, box=box, method=method)
+        if options.get("engine") == "auto" or (method is sirt and "engine" not in options):
+            options = options | {"engine": "sparse"}  # "torch" would take more than the limit
     slabs = _slabs(series, n_rows=n_rows, overlap=overlap)
     work = partial(_put_slab, series, out, method, options)
     if isinstance(series, TiltSeries) or isinstance(out, np.ndarray):  # which other processes do not share

@@ -42,8 +42,17 @@ class Views:
     scale: np.ndarray
 
 
-def views(series: TiltSeries, tilt_deg: np.ndarray, *, atoms: bool = True, prior: np.ndarray | None = None) -> Views:
-    """The views of the frames at `tilt_deg` (n,), made from all frames of `series`; the prior may be given.
+def views(
+    series: TiltSeries,
+    tilt_deg: np.ndarray,
+    *,
+    atoms: bool = True,
+    prior: np.ndarray | None = None,
+    drawn: np.ndarray | None = None,
+) -> Views:
+    """The views of the frames at `tilt_deg` (n,), made from all frames of `series`.
+
+    The prior and the frames `drawn` of the object may be given.
 
     Channels: prior and object, over the brightest pixel; linear and cubic interpolation minus the prior, the carried
     residual, and the residuals of the four nearest frames in ascending angle, all over the scale; then, constant over
@@ -54,7 +63,7 @@ def views(series: TiltSeries, tilt_deg: np.ndarray, *, atoms: bool = True, prior
     series = FittedSeries.of(series)
     prior = reprojection(series, tilt_deg) if prior is None else prior
     fitted = series.object
-    drawn = fitted.frames(tilt_deg)
+    drawn = fitted.frames(tilt_deg) if drawn is None else drawn
     differences = np.stack([linear(series, tilt_deg) - prior, cubic(series, tilt_deg) - prior], axis=1)
     upper = lower_neighbour(series.tilt_deg, tilt_deg) + 1
     nearest = np.clip(upper[:, None] + np.arange(-2, 2), 0, len(series) - 1)
