@@ -10,11 +10,11 @@ import torch
 _PATIENCE_s = 120.0
 
 
-def killed(work: Callable[[], object], *, when: Callable[[], bool]) -> bool:
+def killed(work: Callable[[], object], *, when: Callable[[], bool], patience_s: float = _PATIENCE_s) -> bool:
     """Do the work in a copy of this process and kill it, with its children, once `when` is true; False if it ended."""
     process = multiprocessing.get_context("fork").Process(target=_quietly, args=(work,))
     process.start()
-    deadline = time.monotonic() + _PATIENCE_s
+    deadline = time.monotonic() + patience_s
     while process.is_alive() and not when():
         assert time.monotonic() < deadline, "what the work was to be killed at never came"
         time.sleep(0.002)

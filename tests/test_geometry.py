@@ -9,7 +9,15 @@ import pytest
 from ase import Atoms
 from scipy.ndimage import maximum_position
 
-from tsg_core.geometry import pixel_centres_A, rotate_about_y, tilted_positions
+from tsg_core.geometry import (
+    axis_rotation,
+    binned_frames,
+    pixel_centres_A,
+    rotate_about_y,
+    tilted_positions,
+    translation_of,
+    translation_terms,
+)
 from tsg_core.microscope import NON_ABERRATED
 from tsg_core.reconstruction import sirt
 from tsg_core.reconstruction.projection import project
@@ -70,6 +78,36 @@ def test_convention():
 def test_pixel_centres_lie_about_zero():
     assert pixel_centres_A(4, pixel_size_A=2.0).tolist() == [-3, -1, 1, 3]
     assert pixel_centres_A(3, pixel_size_A=2.0).tolist() == [-2, 0, 2]
+
+
+def test_binned_pixels_are_means_about_the_same_middle_and_keep_their_type():
+    frames = np.random.default_rng(0).random((2, 5, 14), np.float32)  # 2 rows and 2 columns too many
+    found = binned_frames(frames, 3)
+    expected = [[[frame[1:4, x : x + 3].mean() for x in (1, 4, 7, 10)]] for frame in frames]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert found.dtype == np.float32
+    whole = binned_frames(np.array([[0, 1], [1, 0]], np.uint8), 2)
+    assert whole.tolist() == [[0.5]] and whole.dtype == np.float64
+
+
+def test_an_inclined_axis_is_turned_from_y_towards_x():
+    turned = axis_rotation(30.0)
+    np.testing.assert_allclose(turned @ [1, 0], [np.cos(np.pi / 6), 0.5])
+    np.testing.assert_allclose(turned @ turned.T, np.eye(2), atol=1e-12)
+
+
+def test_shifts_by_a_translation_are_told_from_those_of_the_axis():
+    tilt_deg = np.arange(-60.0, 61.0, 10.0)
+    along = np.arange(13.0)
+    across = 1.5 * np.cos(np.deg2rad(tilt_deg)) - 2 * np.sin(np.deg2rad(tilt_deg))
+    shift_px = np.column_stack([along, across])
+    np.testing.assert_allclose(translation_of(shift_px, tilt_deg=tilt_deg), np.column_stack([np.full(13, 6), across]))
+    np.testing.assert_allclose(translation_of(shift_px, tilt_deg=tilt_deg, at_deg=[90.0]), [[6, -2]])
+    displaced = shift_px + np.array([0, 3])
+    assert np.abs(translation_of(displaced, tilt_deg=tilt_deg) - displaced)[:, 1].max() > 0.1
+    with_axis = translation_of(displaced, tilt_deg=tilt_deg, offset=True)
+    np.testing.assert_allclose(with_axis[:, 1], displaced[:, 1])
+    np.testing.assert_allclose(translation_terms([0, 90]), np.eye(2), atol=1e-12)
 
 
 @pytest.mark.parametrize("tilt_deg", [-90.0, -65.0, -30.0, 0.0, 20.0, 75.0, 90.0])

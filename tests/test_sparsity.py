@@ -47,3 +47,10 @@ def test_bad_offsets_rates_and_short_series_are_refused():
         midpoint_trios(181, rate=13)
     with pytest.raises(TsgError, match="needs at least 9"):
         midpoint_trios(8, rate=4)
+    with pytest.raises(TsgError, match="offset=8"):
+        midpoint_trios(181, rate=4, offset=8)
+
+
+def test_the_shortest_series():
+    assert sparse_indices(5, gap=4).tolist() == [0, 4]
+    assert midpoint_trios(9, rate=4).tolist() == [[0, 4, 8]]

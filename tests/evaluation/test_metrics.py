@@ -1,5 +1,7 @@
 """Metrics against scikit-image, brute force and theory."""
 
+import inspect
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -51,6 +53,10 @@ def test_image_metrics_do_not_depend_on_the_unit():
     one, other = image_metrics(prediction, truth, peak=1), image_metrics(prediction * 1e-3, truth * 1e-3, peak=1e-3)
     np.testing.assert_allclose(one.psnr_dB, other.psnr_dB, rtol=1e-4)
     np.testing.assert_allclose(one.ssim, other.ssim, rtol=1e-3)
+
+
+def test_the_smallest_frames_are_as_large_as_the_window():
+    assert image_metrics(*np.ones((2, 1, 11, 11)), peak=1).ssim == pytest.approx(1)
 
 
 def test_equal_frames():
@@ -118,6 +124,48 @@ def test_dice_counts_voxels():
     assert compare_volumes(b, a, voxel_size_A=1.0, n_points=10).dice == pytest.approx(2 * 3 / (6 + 3))
 
 
+def test_volumes_are_compared_as_the_formulas_say():
+    volume, reference = gaussian_filter(ball(16, 5, (1, 0, 0)), 1), 2 * gaussian_filter(ball(16, 5), 1)
+    found = compare_volumes(volume, reference, voxel_size_A=1.0, n_points=10)
+    mse = metrics.mean_squared_error(reference, volume)
+    assert found.nrmse == pytest.approx(np.linalg.norm(volume - reference) / np.linalg.norm(reference), rel=1e-5)
+    assert found.psnr_dB == pytest.approx(10 * np.log10(reference.max() ** 2 / mse), rel=1e-5)
+
+
+def test_by_default_a_million_points_are_drawn_from_a_known_seed():
+    for function in (object_points, prepare_volume, compare_volumes):
+        assert inspect.signature(function).parameters["n_points"].default == 1_000_000
+    a, b = ball(12, 4), ball(12, 3)
+    options = {"voxel_size_A": 1.0, "n_points": 50}
+    assert compare_volumes(a, b, **options) == compare_volumes(a, b, seed=0, **options)
+
+
+def test_the_object_lies_above_the_threshold_not_at_it():
+    volume = np.zeros((12, 12, 12), np.float32)
+    volume[6:] = 256
+    volume[0, 0, 0] = otsu_threshold(volume)
+    assert prepare_volume(volume, voxel_size_A=1.0, n_points=10, seed=0).inside.sum() == 6 * 12 * 12
+    row = np.array([[[0.5, 1.0, 0.5]]])
+    assert np.abs(object_points(row, n_points=50, voxel_size_A=1.0, seed=0, threshold=0.5)[:, 0]).max() <= 0.5
+
+
+def test_the_surface_of_a_single_voxel_is_an_octahedron():
+    """All its eight faces are equal, so that each gets an eighth of the points."""
+    volume = np.zeros((3, 3, 3))
+    volume[1, 1, 1] = 1
+    points = object_points(volume, n_points=8000, voxel_size_A=2.0, seed=0, threshold=0.5, surface=True)
+    np.testing.assert_allclose(np.abs(points).sum(axis=1), 1, atol=1e-5)
+    share = np.bincount((points > 0) @ [1, 2, 4], minlength=8) / 8000
+    np.testing.assert_allclose(share, 1 / 8, atol=0.015)
+
+
+def test_the_surface_may_lie_at_the_lowest_value_but_not_at_the_highest():
+    options = {"n_points": 1, "voxel_size_A": 1.0, "seed": 0, "surface": True}
+    assert object_points(ball(12, 4), threshold=0.0, **options).shape == (1, 3)
+    with pytest.raises(TsgError, match=r"threshold=1.0 lies outside"):
+        object_points(ball(12, 4), threshold=1.0, **options)
+
+
 def test_surface_points_lie_on_the_surface_and_close_it_at_the_edge():
     volume = gaussian_filter(ball(radius=9), 1)
     options = {"voxel_size_A": 0.5, "seed": 0, "threshold": 0.5, "surface": True}
@@ -156,6 +204,8 @@ def test_prepared_volumes_give_what_volumes_give():
     [
         (lambda: image_metrics(np.zeros((1, 20, 20)), np.zeros((2, 20, 20)), peak=1), r"\(1, 20, 20\)"),
         (lambda: image_metrics(np.zeros((1, 20, 20)), np.zeros((1, 20, 20)), peak=0), "peak=0"),
+        (lambda: image_metrics(np.zeros((1, 20, 20)), np.zeros((1, 20, 20)), peak=np.inf), "peak=inf"),
+        (lambda: image_metrics(np.zeros((0, 20, 20)), np.zeros((0, 20, 20)), peak=1), r"\(0, 20, 20\)"),
         (lambda: image_metrics(np.zeros((1, 8, 20)), np.zeros((1, 8, 20)), peak=1), "11 px"),
         (lambda: image_metrics(np.full((1, 20, 20), np.nan), np.zeros((1, 20, 20)), peak=1), "400 of 400"),
         (lambda: otsu_threshold(np.ones((4, 4, 4))), "without contrast"),
@@ -165,7 +215,10 @@ def test_prepared_volumes_give_what_volumes_give():
         (lambda: compare_volumes(ball(12, 4)[0], ball(12, 4)[0], voxel_size_A=1.0), r"\(12, 12\)"),
         (lambda: compare_volumes(np.full((12, 12, 12), np.inf), ball(12, 4), voxel_size_A=1.0), "1728 of 1728"),
         (lambda: object_points(ball(), n_points=0, voxel_size_A=1.0, seed=0), "n_points=0"),
+        (lambda: object_points(ball(), n_points=0, voxel_size_A=1.0, seed=0, surface=True), "n_points=0"),
         (lambda: object_points(ball(), voxel_size_A=-1.0, seed=0), "voxel_size_A=-1.0"),
+        (lambda: object_points(ball(), voxel_size_A=0.0, seed=0), "voxel_size_A=0.0"),
+        (lambda: object_points(ball(), voxel_size_A=np.inf, seed=0), "voxel_size_A=inf"),
         (lambda: object_points(ball(), voxel_size_A=1.0, seed=0, threshold=2.0, surface=True), "threshold=2.0"),
         (lambda: chamfer_distance(np.full((1, 3), np.nan), np.zeros((1, 3))), "3 of 3"),
     ],

@@ -4,6 +4,7 @@
 
 import locale
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -62,21 +63,24 @@ def test_without_a_network_and_with_a_clock_that_was_set_back(tsg, place, tmp_pa
     check_all(tsg)
 
 
-def test_a_decimal_comma(tsg, place):
-    """Where a locale that writes one is installed: numbers in files keep their point."""
-    for name in ("de_DE.UTF-8", "de_DE.utf8", "de_DE", "fr_FR.UTF-8"):
-        try:
-            locale.setlocale(locale.LC_ALL, name)
-            break
-        except locale.Error:
-            continue
-    else:
-        pytest.skip("no locale with a decimal comma is installed")
+@pytest.fixture
+def decimal_comma(tmp_path, monkeypatch):
+    """A locale that writes numbers with one, made for the test."""
+    making = ["localedef", "-i", "de_DE", "-f", "UTF-8", str(tmp_path / "de_DE.UTF-8")]
+    if shutil.which("localedef") and subprocess.run(making, capture_output=True).returncode == 0:
+        monkeypatch.setenv("LOCPATH", str(tmp_path))
     try:
-        assert locale.localeconv()["decimal_point"] == ","
-        check_all(tsg)
-    finally:
-        locale.setlocale(locale.LC_ALL, "C")
+        locale.setlocale(locale.LC_ALL, "de_DE.UTF-8")
+    except locale.Error:
+        pytest.skip("a locale with a decimal comma can neither be found nor made")
+    yield
+    locale.setlocale(locale.LC_ALL, "C")
+
+
+def test_a_decimal_comma(tsg, place, decimal_comma):
+    """Numbers in files keep their point."""
+    assert locale.localeconv()["decimal_point"] == ","
+    check_all(tsg)
 
 
 def test_a_plain_locale_and_no_home(place):

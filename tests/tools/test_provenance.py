@@ -1,9 +1,11 @@
 import ast
+import platform
 
+import numpy
 import pytest
 
 from tsg_core.tools import provenance
-from tsg_core.tools.provenance import code_text, code_version, imported_names, modules_used
+from tsg_core.tools.provenance import code_text, code_version, imported_names, modules_used, package_versions, source_of
 
 
 def forget_sources():
@@ -138,6 +140,18 @@ def test_a_module_that_is_not_there_is_an_error():
         code_version(["tsg_core.sparsities"])
 
 
+def test_a_version_has_16_digits_and_names_without_code_of_the_project_have_no_source():
+    assert len(code_version(["tsg_core.errors"])) == 16
+    assert source_of("tsg_core") is source_of("numpy.linalg") is source_of("tsg_core.no_such") is None
+
+
+def test_the_packages_of_a_result_are_named_with_their_versions():
+    found = package_versions()
+    assert found["python"] == platform.python_version() and found["numpy"] == numpy.__version__
+    assert found.keys() <= {"python", *provenance.DISTRIBUTIONS}
+
+
 def test_code_text_keeps_strings_that_are_not_docstrings():
     assert code_text(ast.parse("x = 'a'")) != code_text(ast.parse("x = 'b'"))
     assert code_text(ast.parse("def f():\n    'a'\n    return 1")) == code_text(ast.parse("def f():\n    return 1"))
+    assert code_text(ast.parse("def f():\n    g()\n    return 1")) != code_text(ast.parse("def f():\n    return 1"))

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hostile_files import pickled
 from lightning_fabric import Fabric
 from lightning_fabric.plugins import MixedPrecision
 
@@ -161,6 +162,20 @@ def test_a_training_of_other_settings_or_widths_is_not_gone_on_with(tmp_path, mo
     decisive.write_bytes(decisive.read_bytes()[:1000])
     with pytest.raises(TsgError, match="truncated"):
         run(tmp_path)
+
+
+def test_a_state_that_holds_a_program_is_refused_and_not_run(tmp_path):
+    pickled(tmp_path / STATE_FILE)
+    with pytest.raises(TsgError, match=f"{STATE_FILE} is truncated or not"):
+        run(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [STATE_FILE]
+
+
+def test_a_model_without_its_history_is_no_finished_training(tmp_path):
+    run(tmp_path)
+    (tmp_path / HISTORY_FILE).unlink()
+    run(tmp_path)
+    assert pd.read_csv(tmp_path / HISTORY_FILE).step.iloc[-1] == 6
 
 
 def test_the_learning_rate_rises_then_falls_on_a_cosine():

@@ -2,7 +2,9 @@
 
 import errno
 import os
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from conftest import ROOT
 
 from tsg_core.errors import TsgError
 from tsg_core.microscope import ABERRATED
-from tsg_core.tools.digests import disk_errors, plain
+from tsg_core.tools.digests import disk_errors, plain, remove, write_json
 from tsgbook.artifacts import Artifacts
 
 
@@ -186,6 +188,89 @@ def test_interrupted_folder_goes_on_and_interrupted_file_starts_anew(store, tmp_
     assert leftovers(store) == []
 
 
+def test_the_time_before_an_interruption_counts_as_long_as_its_work_is_there(store, monkeypatch):
+    """By a clock that goes on by a second each time that it is looked at."""
+    clock = SimpleNamespace(perf_counter=count(100.0).__next__)
+    monkeypatch.setattr("tsgbook.artifacts.time", clock)
+
+    def in_two(path):
+        write_folder(path, first="1")
+        if not os.environ.get("GOES_ON"):
+            raise KeyboardInterrupt
+
+    def duration_s(name, *, lose_work):
+        with pytest.raises(KeyboardInterrupt):
+            store.make(name, in_two)
+        (before,) = store.folder.glob("*.seconds")
+        assert float(before.read_text()) == 1
+        before.write_text("50")
+        if lose_work:
+            remove(before.with_suffix(""))
+        with monkeypatch.context() as patch:
+            patch.setenv("GOES_ON", "1")
+            store.make(name, in_two)
+        return store.provenance(name)["duration_s"]
+
+    assert duration_s("tsgnet", lose_work=False) == 51
+    assert duration_s("object_dose", lose_work=True) == 1
+
+
+def test_what_a_killed_process_left_of_a_file_is_not_gone_on_with(store):
+    parent = os.getpid()
+
+    def once(path):
+        assert not path.exists()
+        path.write_text("half")
+        if os.getpid() != parent:
+            os._exit(0)
+        path.write_text("whole")
+
+    if (child := os.fork()) == 0:
+        try:
+            store.make("frame_metrics", once)
+        finally:
+            os._exit(1)
+    os.waitpid(child, 0)
+    assert len(leftovers(store)) == 1
+    assert made(store, "frame_metrics", once) == (True, "whole") and leftovers(store) == []
+
+
+def test_what_is_forgotten_is_made_from_scratch(store):
+    def resumes(path):
+        assert not path.exists()
+        write_folder(path, first="1")
+        raise KeyboardInterrupt
+
+    store.make("tsgnet", write)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            store.make("tsgnet", resumes)
+        store.forget("tsgnet")
+    assert leftovers(store) == [] and made(store, "tsgnet") == (True, "1")
+
+
+def test_a_result_without_its_own_sidecar_is_unfinished(store, monkeypatch):
+    """The power fails after the result has taken its place, before its sidecar has."""
+    store.make("frame_metrics", write, parameters={"content": "old"})
+    with monkeypatch.context() as patch:
+        patch.setattr("tsgbook.artifacts.write_json", lambda path, content: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            store.make("frame_metrics", write, parameters={"content": "new"})
+    with pytest.raises(TsgError, match="was not finished"):
+        store.path("frame_metrics")
+
+
+def test_a_sidecar_needs_no_more_than_says_whether_the_artifact_is_whole(store):
+    store.make("table.csv", write)
+    sidecar = store.provenance("table.csv")
+    needed = {key: sidecar[key] for key in ("bytes", "sha256", "duration_s", "made")}
+    write_json(store.folder / "table.csv.json", needed)
+    assert store.path("table.csv").read_text() == "1"
+    write_json(store.folder / "table.csv.json", {key: needed[key] for key in ("bytes", "duration_s", "made")})
+    with pytest.raises(TsgError, match="table.csv was not finished; no chapter makes it"):
+        store.path("table.csv")
+
+
 def fail(path):
     raise ZeroDivisionError
 
@@ -249,12 +334,19 @@ def test_a_result_does_not_depend_on_what_was_drawn_before(store):
 
     import torch
 
+    def seed_all(seed):
+        random.seed(seed), np.random.seed(seed), torch.manual_seed(seed)
+
+    def drawn():
+        return random.random(), np.random.normal(), torch.rand(1).item()
+
     found = []
     for seed in (3, 4):
-        random.seed(seed), np.random.seed(seed), torch.manual_seed(seed)
-        expected = np.random.RandomState(seed).normal()
+        seed_all(seed)
+        expected = drawn()
+        seed_all(seed)
         found.append(made(store, "frame_metrics", draw)[1])
-        assert np.random.normal() == expected  # and the notebook goes on with its own
+        assert drawn() == expected  # the notebook goes on with its own
         store.forget("frame_metrics")
     assert found[0] == found[1]
 

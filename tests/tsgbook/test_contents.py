@@ -4,6 +4,7 @@ import importlib
 import json
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from ase import Atoms
 from tsg_core.errors import TsgError
 from tsg_core.microscope import ABERRATED, NON_ABERRATED
 from tsg_core.tilt_series import TiltSeries
+from tsg_core.tools.digests import checksum
 from tsgbook.contents import recipe_of
 
 CHAPTER = """
@@ -175,6 +177,45 @@ def test_a_module_edited_while_the_kernel_goes_on_is_made_anew_when_it_is_loaded
     assert len(set(found)) == 3
 
 
+def test_a_package_counts_with_its_folders_and_a_module_without_those_beside_it(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("pack/__init__.py", "pack/inner/deep.py", "beside/deep.py", "single.py", "space/within.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).write_text("def go(path):\n    pass\n")
+    functions = [importlib.import_module(name).go for name in ("pack", "single", "space.within")]
+    before = [recipe(function) for function in functions]
+    (tmp_path / "beside" / "deep.py").write_text("X = 1\n")
+    assert [recipe(function) for function in functions] == before
+    (tmp_path / "pack" / "inner" / "deep.py").write_text("X = 1\n")
+    assert recipe(functions[0]) != before[0]
+    (tmp_path / "space" / "within.py").write_text("X = 1\n")
+    assert recipe(functions[2]) != before[2]
+
+
+def test_a_module_that_a_function_will_import_counts_before_it_is_loaded(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def build(path):
+        import not_loaded_yet  # noqa: F401
+
+    found = []
+    for value in (1, 2):
+        (tmp_path / "not_loaded_yet.py").write_text(f"VALUE = {value}\n")
+        found.append(recipe(build)["function"]["imports"]["not_loaded_yet"]["code"])
+    assert found[0] != found[1] and "not_loaded_yet" not in sys.modules
+
+
+def test_a_class_counts_with_its_module(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "own_class.py").write_text("class Own:\n    pass\n")
+    found = recipe(values=importlib.import_module("own_class").Own)["parameters"]["values"]
+    assert found["name"] == "own_class.Own" and found["module"]["code"]
+
+
+def test_the_digest_of_an_array_has_16_digits():
+    assert len(recipe(values=np.zeros(3))["parameters"]["values"]["digest"]) == 16
+
+
 def test_the_projects_own_code_is_told_by_its_modules():
     from tsg_core import sparsity
     from tsg_core.simulation import datasets
@@ -234,11 +275,25 @@ def test_what_cannot_be_told_by_its_contents_is_refused(tmp_path):
     for value, message in (
         (opened, "the parameter values is a TextIOWrapper"),
         (Own(), "the parameter values is a .*Own"),
+        (Own, "the class .*Own, which is defined in a notebook; put it into a .py file"),
+        (type("Top", (), {"__module__": "__main__"}), "the class __main__.Top, which is defined in a notebook"),
+        (types.ModuleType("made_up"), "the code of made_up is not known; put it into a .py file"),
         (Artifacts, "runs the book and is no part of a result"),
         (tmp_path / "missing", "missing does not exist"),
     ):
         with pytest.raises(TsgError, match=message):
             recipe(values=value)
+
+
+def test_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch):
+    def refuse(path):
+        if path == tmp_path:
+            raise PermissionError(13, "Permission denied")
+        return checksum(path)
+
+    monkeypatch.setattr("tsgbook.contents.checksum", refuse)
+    with pytest.raises(TsgError, match="the parameter values: .* cannot be read: Permission denied"):
+        recipe(values=tmp_path)
 
 
 def test_functions_that_call_one_another_in_a_circle(tmp_path, monkeypatch):

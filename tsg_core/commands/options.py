@@ -62,7 +62,7 @@ def object_size(command: Callable) -> Callable:
 
 def file_output(command: Callable) -> Callable:
     """The options -o and --overwrite."""
-    output = click.option("-o", "--output", required=True, type=PATH, help="File to write.")
+    output = click.option("-o", "--output", required=True, type=PATH, callback=_with_a_name, help="File to write.")
     return output(overwrite(command))
 
 
@@ -80,6 +80,14 @@ scheduler = click.option(
     callback=_choose_scheduler,
     help="Spread the work over processes or machines: local:4, slurm, slurm:FILE, or the address of a dask scheduler.",
 )
+
+
+def _with_a_name(ctx: click.Context, option: click.Parameter, output: Path) -> Path:
+    if not output.name:
+        raise TsgError(f"-o {output} names no file to write; give a name such as result.mrc")
+    return output
+
+
 overwrite = click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
 
 

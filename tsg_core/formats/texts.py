@@ -22,8 +22,11 @@ _DEGREES = re.compile(r"\s*(?:°|º|degrees?|deg)\.?$", re.IGNORECASE)
 
 
 def read_text(path: Path) -> str:
-    """A file's text in UTF-8, UTF-16, UTF-32 or else Latin-1; raises TsgError if it is not text."""
-    content = existing(path).read_bytes()
+    """A file's text in UTF-8, UTF-16, UTF-32 or else Latin-1; raises TsgError if it is not text or cannot be read."""
+    try:
+        content = existing(path).read_bytes()
+    except OSError as error:
+        raise TsgError(f"{path} cannot be read: {error.strerror}") from error
     text = _decoded(content).rstrip("\x1a")  # the end of a file in old systems
     if _NO_TEXT.search(text):
         raise TsgError(f"{path} is not a text file")

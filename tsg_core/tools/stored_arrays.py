@@ -34,7 +34,7 @@ class StoredArrays:
         array = np.empty(self._shape, np.float32)
         with self._one_at_a_time:
             self.file.seek(k * self._n_bytes)
-            self.file.readinto(array)
+            self.file.readinto(array.data)
         return array
 
     def stack(self, indices: Iterable[int]) -> np.ndarray:
@@ -47,5 +47,5 @@ class StoredArrays:
     def __setitem__(self, k: int, array: np.ndarray) -> None:
         with self._one_at_a_time:
             self.file.seek(k * self._n_bytes)
-            self.file.write(np.ascontiguousarray(array, np.float32))
+            self.file.write(np.ascontiguousarray(array, np.float32).data)
             self.file.flush()

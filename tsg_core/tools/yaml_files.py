@@ -13,8 +13,8 @@ _MOST_NODES = 100_000
 def read_yaml(path: Path) -> Any:
     """The content of a YAML file, in Python's plain types.
 
-    Raises TsgError for what is not YAML, names a type of Python, contains itself, or has too many or too deeply nested
-    values once its aliases are expanded.
+    Raises TsgError for what cannot be read, is not YAML, names a type of Python, contains itself, or has too many or
+    too deeply nested values once its aliases are expanded.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -22,6 +22,8 @@ def read_yaml(path: Path) -> Any:
         if root is not None and _n_nodes(root, {}) > _MOST_NODES:
             raise TsgError(f"{path} holds over {_MOST_NODES} values once its aliases are expanded; write it plainly")
         return yaml.safe_load(text)
+    except OSError as error:
+        raise TsgError(f"{path} cannot be read: {error.strerror}") from error
     except RecursionError:
         raise TsgError(f"{path} nests its values too deeply; write it plainly") from None
     except (yaml.YAMLError, ValueError) as error:  # ValueError: no text, or a number or a date that cannot be
