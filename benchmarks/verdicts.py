@@ -14,13 +14,13 @@ tells by how much it is better than the best single method.
 """
 
 import argparse
-import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from ase import Atoms
+from kept import Kept
 from scipy.ndimage import gaussian_filter
 
 from tsg_core.errors import TsgError
@@ -44,13 +44,13 @@ from tsg_core.structures import (
     width_seen_A,
 )
 from tsg_core.tilt_series import TiltSeries
-from tsg_core.tools.provenance import code_version
 
 PIXELS = 64
 FIELD_A = 20.0
 EXTENDED_PIXELS, EXTENDED_FIELD_A = 40, 13.0
 AGREES_dB = 0.2
 SHARP = "non_aberrated"
+CODE = ("tsg_core.interpolation.choice", "tsg_core.simulation.series")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,29 +234,12 @@ def scores(case: Case) -> tuple[dict[str, float], str, float]:
     return found | {"auto": psnr_dB(automatic.frames)}, automatic.choice.method, seconds
 
 
-class Finished:
-    """Scores of the cases that were finished by the same code, in a file with a line for each."""
-
-    def __init__(self, path: Path):
-        self.path, self.code = path, code_version(["tsg_core.interpolation.choice", "tsg_core.simulation.series"])
-        lines = map(json.loads, path.read_text().splitlines()) if path.is_file() else ()
-        self.known = {line["case"]: line["scores"] for line in lines if line["code"] == self.code}
-
-    def of(self, case: Case) -> tuple[dict[str, float], str, float]:
-        if str(case) not in self.known:
-            self.known[str(case)] = scores(case)
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a") as file:
-                file.write(json.dumps({"case": str(case), "code": self.code, "scores": self.known[str(case)]}) + "\n")
-        return self.known[str(case)]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="part of the names of the cases")
     parser.add_argument("--kept", type=Path, default=Path("artifacts/verdicts.jsonl"), help="file of finished cases")
     options = parser.parse_args()
-    finished = Finished(options.kept)
+    finished = Kept(options.kept)
     methods = [*CANDIDATES, "auto"]
     head = " ".join(f"{m[:9]:>9}" for m in methods)
     print(
@@ -264,7 +247,7 @@ def main() -> None:
     )
     agreed, lost_dB, beaten_dB = [], [], []
     for case in (c for c in CASES if options.only in c.name):
-        found, chosen, seconds = finished.of(case)
+        found, chosen, seconds = finished.of(str(case), lambda case=case: scores(case), modules=CODE)
         single = {m: v for m, v in found.items() if m != "auto"}
         best = max(single, key=single.get)
         lost_dB.append(single[best] - single[chosen])
