@@ -1,8 +1,8 @@
 """Tasks on workers: in order, each with its result once, also if workers die; the scheduler and how it is named."""
 
-import os
 import sys
 from functools import partial
+from threading import Lock
 
 import distributed
 import pytest
@@ -46,7 +46,8 @@ def test_one_worker_of_two_is_killed_and_nothing_is_lost_or_doubled(tmp_path, tw
     again = {n for n in numbers if numbers.count(n) > 1}
     assert 4 in again and {first_process[n] for n in again} == {first_process[4]}, "only what the killed one had begun"
     at_first = list(dict.fromkeys(numbers))
-    assert max(abs(place - n) for place, n in enumerate(at_first)) <= 2, "tasks begin in the order given"
+    # but for what waited with the killed worker
+    assert max(abs(place - n) for place, n in enumerate(at_first)) <= 4, "tasks begin in the order given"
     two.allowed_failures = 0
     with pytest.raises(TsgError, match="a task was given up, since all workers that took it died, the last at tcp:"):
         list(mapped(die, [()], label="nothing"))
@@ -58,11 +59,8 @@ def test_what_a_task_raises_ends_the_loop_and_the_other_tasks(here):
 
 
 def test_what_cannot_be_sent_is_refused(here):
-    with (
-        open(os.devnull) as file,
-        pytest.raises(TsgError, match="cannot be sent to other processes"),
-    ):
-        list(mapped(partial(print, file), [()], label="file"))
+    with pytest.raises(TsgError, match="cannot be sent to other processes"):
+        list(mapped(partial(print, Lock()), [()], label="lock"))
 
 
 def test_a_task_shows_no_progress_of_its_own_and_starts_no_workers(here, tmp_path, monkeypatch):
