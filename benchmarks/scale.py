@@ -111,7 +111,8 @@ def training(steps):
         first = None
         for name, (launch, kill) in TRAININGS.items():
             options = out, *_ = Path(folder) / name, steps, steps // 2 if kill else 0
-            _, wall_s, busy_s = run([sys.executable, *launch, __file__, "one-of", *map(str, options)])
+            command = [sys.executable, *launch, __file__, "one-of", *map(str, options)]
+            _, wall_s, busy_s = run(command, TORCH_DISABLE_SHARE_RDZV_TCP_STORE="1")  # as in train_torchrun.sh
             loss = pd.read_csv(out / HISTORY_FILE).loss.to_numpy()[1:]
             first = loss if first is None else first
             if len(loss) != steps or kill != (out / "died").exists():
