@@ -4,7 +4,7 @@ The model has Lobato's potential in slices of 3 A and atoms at rest. The frames 
 
     W, Ag, Cu3Au    Kirkland's potential in slices of 1.5 A (shipped)
     Yb 77, PRISM    the approximation PRISM, Kirkland's potential in slices of 2 A (shipped; only without aberrations)
-    CoPdPt          an amorphous cluster of 22 atoms; Kirkland's potential in slices of 1.5 A
+    CoPdPt          an amorphous cluster of 20 atoms; Kirkland's potential in slices of 1.5 A
     CoPdPt thermal  the same with thermal displacements, the mean of eight frozen sets in each frame
     CoPdPt abTEM    the same atoms, at rest, by abTEM's own multislice
 
