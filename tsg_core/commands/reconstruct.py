@@ -76,6 +76,8 @@ def reconstruct(
     from ..tools.files import replaced_when_whole
 
     check_volume_writable(output)
+    if memory_GB is not None and engine == "auto":
+        engine = "sparse"  # "torch" would take more than the limit
     on_disk = memory_GB is not None and output.suffix.lower() == ".zarr"
     if os.environ.get(VARIABLE) and not on_disk:
         click.echo("note: the scheduler is not used: it needs --memory and -o OUT.zarr", err=True)
