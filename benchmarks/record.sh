@@ -43,3 +43,5 @@ record poses poses.py
 record elements elements.py
 record dynamical dynamical.py --particle "W 65, bcc" --microscope aberrated --spacing 24 --targets 3
 record atom_limits atom_limits.py --ship
+record rivals rivals.py reconstruction
+record rivals rivals.py prediction
