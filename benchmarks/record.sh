@@ -53,3 +53,5 @@ record scale scale.py workers
 record scale scale.py training
 record scale scale.py memory
 record atom_limits atom_limits.py --ship
+record rivals rivals.py reconstruction
+record rivals rivals.py prediction

@@ -144,11 +144,16 @@ def said(setting: dict) -> str:
 
 def present(rivals: tuple[Rival, ...], names: tuple[str, ...], *, seconds: float) -> list[Rival]:
     """The rivals that can run, after a line for each: its version and settings, or why it is left out."""
-    chosen = [rival for rival in rivals if not names or any(name in rival.name for name in names)]
+    chosen = named(rivals, names)
     for rival in chosen:
         settings = "; ".join(said(setting) or "as it comes" for setting in rival.told(seconds=seconds))
         click.echo(rival.missing() or f"{rival.name} ({rival.label}): {settings}")
     return [rival for rival in chosen if not rival.missing()]
+
+
+def named(things, parts: tuple[str, ...]) -> list:
+    """Those whose name holds one of the parts; all of them if there are no parts."""
+    return [thing for thing in things if not parts or any(part in thing.name for part in parts)]
 
 
 def cell(found: dict, name: str, form: str) -> str:
@@ -158,8 +163,9 @@ def cell(found: dict, name: str, form: str) -> str:
     return f"{'-':>{width}}" if np.isnan(value) else f"{value:{form}}"
 
 
-def table(run, cases, rivals, columns: dict[str, tuple[str, str]], *, options) -> None:
-    """A block for each case: a row for each rival at its best setting, or why it has none."""
+def table(run, cases, rivals, columns: dict[str, tuple[str, str]], *, options) -> list[tuple[str, dict]]:
+    """A block for each case: a row for each rival at its best setting, or why it has none; returns names and scores."""
+    rows = []
     for case in cases:
         heads = " ".join(f"{title:>{form.split('.')[0].lstrip('+')}}" for title, form in columns.values())
         click.echo(f"\n{case.name}\n{'':20} {heads}  setting")
@@ -173,6 +179,20 @@ def table(run, cases, rivals, columns: dict[str, tuple[str, str]], *, options) -
             found = found | ({"gain_dB": found["psnr_dB"] - linear_dB} if linear_dB is not None else {})
             cells = " ".join(cell(found, name, form) for name, (_, form) in columns.items())
             click.echo(f"{rival.name:20} {cells}  {said(setting)}")
+            rows.append((rival.name, found))
+    return rows
+
+
+def who_invents(rows: list[tuple[str, dict]]) -> None:
+    """Over all cases in which a rival had frames: its mean gain, what it invented, and how much of that it admits."""
+    click.echo(f"\n{'who invents':20} {'cases':>6} {'gain':>7} {'invented':>8}  admitted")
+    for name in dict(rows):
+        own = [found for other, found in rows if other == name]
+        gain = cell({"gain": np.mean([found.get("gain_dB", np.nan) for found in own])}, "gain", "+7.2f")
+        invented = sum(found["invented"] for found in own)
+        stated = [found["admitted"] for found in own if "admitted" in found]
+        knows = f"{sum(stated)} of {invented}" if stated else "states no errors"
+        click.echo(f"{name:20} {len(own):6} {gain} {invented:8}  {knows}")
 
 
 COST = {"processor_s": ("cpu s", "7.1f"), "memory_MB": ("MB", "6.0f")}
@@ -196,7 +216,7 @@ FRAMES = {
 
 @click.group()
 @click.option("--kept", default="artifacts/rivals.jsonl", show_default=True, type=Path, help="File of finished runs.")
-@click.option("--case", "cases", default="", help="Part of the names of the cases.")
+@click.option("--case", "cases", multiple=True, help="Part of the names of the cases; can be repeated.")
 @click.option("--rival", "names", multiple=True, help="Part of the names of the rivals; can be repeated.")
 @click.option("--seconds", default=60.0, show_default=True, help="Processor time for each training of a neural field.")
 @click.pass_context
@@ -211,7 +231,7 @@ def main(context, kept, cases, names, seconds):
 def reconstruction(chosen):
     """Volumes against the true density."""
     rivals = present(rivals_reconstruction.RIVALS, chosen["names"], seconds=chosen["seconds"])
-    cases = [case for case in RECONSTRUCTION if chosen["cases"] in case.name]
+    cases = named(RECONSTRUCTION, chosen["cases"])
     options = {"kept": Kept(chosen["kept"]), "folder": None, "seconds": chosen["seconds"]}
     table(run_reconstruction, cases, rivals, VOLUMES, options=options)
 
@@ -222,9 +242,9 @@ def reconstruction(chosen):
 def prediction(chosen, folder):
     """Frames half-way between measured ones against the true frames."""
     rivals = present(rivals_prediction.RIVALS, chosen["names"], seconds=chosen["seconds"])
-    cases = [case for case in PREDICTION if chosen["cases"] in case.name and (folder or not case.recorded)]
+    cases = [case for case in named(PREDICTION, chosen["cases"]) if folder or not case.recorded]
     options = {"kept": Kept(chosen["kept"]), "folder": folder, "seconds": chosen["seconds"]}
-    table(run_prediction, cases, rivals, FRAMES, options=options)
+    who_invents(table(run_prediction, cases, rivals, FRAMES, options=options))
 
 
 if __name__ == "__main__":

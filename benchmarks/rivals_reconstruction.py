@@ -17,7 +17,7 @@ from scipy import fft
 from scipy.ndimage import fourier_shift
 
 from tsg_core.interpolation import densify
-from tsg_core.interpolation.atoms.fit import AtomSettings, fit_atoms
+from tsg_core.interpolation.atoms.fit import fit_atoms
 from tsg_core.reconstruction import os_em, sirt, tv
 from tsg_core.tilt_series import TiltSeries
 
@@ -52,9 +52,8 @@ def own_mix(series: TiltSeries, *, method: str) -> Made:
     return own_sirt(dense, n_iterations=30)
 
 
-def own_atoms(series: TiltSeries, *, channelling: bool = True, whitened: bool = True) -> Made:
-    settings = AtomSettings(channelling=channelling, whitened=whitened)
-    return Made(positions_A=fit_atoms(series, settings=settings).positions_A)
+def own_atoms(series: TiltSeries) -> Made:
+    return Made(positions_A=fit_atoms(series).positions_A)
 
 
 def astra(series: TiltSeries, *, algorithm: str, n_iterations: int) -> Made:
@@ -219,14 +218,14 @@ RIVALS = (
         package=OURS,
         module="tsg_core",
         run=own_mix,
-        settings=tuple({"method": m} for m in ("reprojection", "informed", "atoms")),
+        settings=tuple({"method": m} for m in ("linear", "reprojection", "informed")),
     ),
     Rival(
         name="tsg atoms",
         package=OURS,
         module="tsg_core",
         run=own_atoms,
-        settings=({}, {"channelling": False}, {"whitened": False}),
+        settings=({},),
     ),
     Rival(
         name="ASTRA",
