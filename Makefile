@@ -3,6 +3,7 @@
 # make test   runs every test
 # make covered   runs every test and lists the lines of code that none of them reached
 # make faults   kills runs, trainings and predictions at random moments, fills disks, and compares what is resumed
+# make mutants   puts small mistakes into the code, one at a time, and says which of them no test notices
 # make bench  records the tables of speed and quality of the book (ONLY=NAME: those whose name begins so), hours
 # make lint   checks style and the types of the public faces
 # make clean  removes what was built; artifacts and the environment stay
@@ -15,7 +16,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 
-.PHONY: book lab test covered faults bench lint clean lock cells
+.PHONY: book lab test covered faults mutants bench lint clean lock cells
 
 book: $(READY)
 	$(BIN)/tsg run --profile "$(PROFILE)"
@@ -36,6 +37,9 @@ covered: $(READY)
 
 faults: $(READY)
 	$(BIN)/python -m pytest tests/faults -m "long or not long" $(PYTEST_ARGS)
+
+mutants: $(READY)
+	$(BIN)/python benchmarks/mutants.py $(SUBJECTS)
 
 bench: $(READY)
 	PYTHON=$(BIN)/python bash benchmarks/record.sh $(ONLY)

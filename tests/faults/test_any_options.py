@@ -69,7 +69,8 @@ def called(command: str) -> st.SearchStrategy[list[str]]:
     options = [p for p in cli.tsg.commands[command].params if isinstance(p, click.Option) and QUICK.get(p.name) != ()]
     chosen = st.lists(st.one_of([values(option) for option in options]), max_size=4, unique_by=lambda o: o[0])
     source = st.just(SOURCES[command]) | st.tuples(*[st.sampled_from(FILES)] * len(SOURCES[command]))
-    output = st.sampled_from(OUTPUTS).map(lambda name: () if command == "evaluate" else ("-o", name))
+    outputs = st.sampled_from(OUTPUTS[:2]) | st.sampled_from(OUTPUTS)
+    output = outputs.map(lambda name: () if command == "evaluate" else ("-o", name))
     return st.builds(
         lambda source, output, chosen: [*source, *output, *DEFAULTS.get(command, ()), *sum(chosen, ())],
         source, output, chosen,
