@@ -111,7 +111,8 @@ def test_hours_follow_from_the_cost_of_a_unit_and_the_sizes_of_the_profile(costs
 
 
 def test_machines_share_the_work_and_a_gpu_takes_what_it_can(costs, root):
-    one, four = (by_unit_costs(profile("smoke", "05_training.n_steps=10000000").parameters, root=root, n_nodes=n) for n in (1, 4))
+    parameters = profile("smoke", "05_training.n_steps=10000000").parameters
+    one, four = (by_unit_costs(parameters, root=root, n_nodes=n) for n in (1, 4))
     hours, shared = (row(text, "05").split() for text in (one, four))
     assert hours[1:3] == hours[5:7]  # on one machine
     assert hours[1:5] == shared[1:5] and hours[5:] != shared[5:]
