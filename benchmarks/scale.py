@@ -178,7 +178,7 @@ def memory(rows, pixels, memory_GB, methods):
         print(f"61 frames of {pixels} x {rows} px, {pixels} x {rows} x {pixels} voxels: {both_MB:.0f} MB in all")
         print(f"{'':29} {'seconds':>8} {'of processors':>14} {'MB':>6} {'of all':>7}")
         slabs = "--memory", memory_GB
-        packages = reconstruct(few, folder / "packages.zarr", slabs)
+        packages = reconstruct(few, folder / "packages.zarr", (*METHODS["fbp"], *slabs))
         limit_kB = packages.peak_addresses_kB + int(both_MB * 1e3 / 2)
         for method in methods:
             outs = [folder / f"{method}-{where}.zarr" for where in ("disk", "memory")]
