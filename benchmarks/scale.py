@@ -35,7 +35,7 @@ TRAININGS = {  # how Python starts them, and whether one is killed
     "two, by torchrun": (TORCHRUN, False),
     "two, one killed": ((*TORCHRUN[:2], "--max-restarts", "1", *TORCHRUN[2:]), True),
 }
-METHODS = (("--method", "fbp"), ("--method", "sirt", "--iterations", 2))
+METHODS = {"fbp": ("--method", "fbp"), "sirt": ("--method", "sirt", "--iterations", 2)}
 SAME_CURVE, SAME_VOLUME = 1e-3, 1e-5  # largest relative differences
 
 
@@ -163,7 +163,8 @@ def one_of(folder, steps, die_at):
 @click.option("--rows", default=2048, show_default=True)
 @click.option("--pixels", default=128, show_default=True)
 @click.option("--memory", "memory_GB", default=0.06, show_default=True)
-def memory(rows, pixels, memory_GB):
+@click.option("--method", "methods", type=click.Choice(METHODS), multiple=True, default=["fbp"], show_default=True)
+def memory(rows, pixels, memory_GB, methods):
     """Reconstruct a series of 61 frames from a Zarr into another: from the disk under a limit, and in memory."""
     from tsg_core.tilt_series import TiltSeries
 
@@ -177,15 +178,15 @@ def memory(rows, pixels, memory_GB):
         print(f"61 frames of {pixels} x {rows} px, {pixels} x {rows} x {pixels} voxels: {both_MB:.0f} MB in all")
         print(f"{'':29} {'seconds':>8} {'of processors':>14} {'MB':>6} {'of all':>7}")
         slabs = "--memory", memory_GB
-        packages = reconstruct(few, folder / "packages.zarr", slabs)
+        packages = reconstruct(few, folder / "packages.zarr", (*METHODS["fbp"], *slabs))
         limit_kB = packages.peak_addresses_kB + int(both_MB * 1e3 / 2)
-        for options in METHODS:
-            outs = [folder / f"{options[1]}-{where}.zarr" for where in ("disk", "memory")]
-            limited = reconstruct(series, outs[0], (*options, *slabs), limit_kB=limit_kB)
-            limited.show(f"{options[1]}, from the disk, limited", packages, both_MB)
-            reconstruct(series, outs[1], options).show(f"{options[1]}, in memory", packages, both_MB)
+        for method in methods:
+            outs = [folder / f"{method}-{where}.zarr" for where in ("disk", "memory")]
+            limited = reconstruct(series, outs[0], (*METHODS[method], *slabs), limit_kB=limit_kB)
+            limited.show(f"{method}, from the disk, limited", packages, both_MB)
+            reconstruct(series, outs[1], METHODS[method]).show(f"{method}, in memory", packages, both_MB)
             check_same(*outs)
-        refused = reconstruct(series, folder / "refused.zarr", METHODS[0], limit_kB=limit_kB)
+        refused = reconstruct(series, folder / "refused.zarr", METHODS["fbp"], limit_kB=limit_kB)
         if not refused.status:
             raise SystemExit("the limit did not bind")
         print(f"in memory, limited (ulimit -v {limit_kB}): refused with status {refused.status}")

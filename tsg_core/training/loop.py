@@ -310,11 +310,11 @@ class _Run:
 
     def check_together(self) -> None:
         """Check that all processes go on from the same step: each has read the folder for itself."""
-        steps = torch.as_tensor(self.fabric.all_gather(torch.tensor(self.step))).flatten().tolist()
-        if len(set(steps)) > 1:
+        first = self.fabric.broadcast(self.step)
+        if self.fabric.all_reduce(float(self.step != first), reduce_op="sum"):
             raise TsgError(
-                f"the processes found the steps {', '.join(map(str, steps))} in {self.folder}; choose a folder on a "
-                "disk that all machines share"
+                f"the processes found different steps in {self.folder}, the first one {first}, this one {self.step}; "
+                "choose a folder on a disk that all machines share"
             )
 
     def _recognise_finished(self) -> None:
