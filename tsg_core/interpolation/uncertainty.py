@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
-from scipy.optimize import nnls
 from scipy.stats import norm
+
+from .nonnegative import lowest_quadratic
 
 LEVELS = (0.5, 0.9, 0.95)
 CALIBRATED_AT = 0.9  # the interval that contains this fraction of the left-out pixels sets the scale
@@ -49,7 +50,7 @@ def learn_pixel_errors(frames: Iterable[tuple[np.ndarray, np.ndarray, np.ndarray
         every = -(-relative.size // DRAWN_px)
         drawn.append(np.vstack([features[:, ::every], squared[::every] / max(expected, np.finfo(float).tiny)]))
     *features, relative = np.concatenate(drawn, axis=1)
-    shares = _least_squares(gram, moment)
+    shares = lowest_quadratic(gram, moment)
     shares = shares / shares.sum() if shares.sum() > 0 else np.array([1.0, 0.0, 0.0])
     shares = 0.95 * shares + 0.05 * np.array([1.0, 0.0, 0.0])  # no pixel is certain
     quantile = float(np.quantile(np.sqrt(relative / (shares @ features)), CALIBRATED_AT)) if relative.any() else 1.0
@@ -65,14 +66,6 @@ def coverage(
     """
     distance = np.abs(np.asarray(truth, np.float64) - predicted)
     return {level: float(np.mean(distance <= norm.ppf((1 + level) / 2) * sigma)) for level in levels}
-
-
-def _least_squares(gram: np.ndarray, moment: np.ndarray) -> np.ndarray:
-    """The x >= 0 that minimises x gram x - 2 moment x, which is |A x - b|^2 for gram = A^T A and moment = A^T b."""
-    values, vectors = np.linalg.eigh(gram)
-    kept = values > 1e-12 * values.max()
-    root = np.sqrt(values[kept])
-    return nnls(root[:, None] * vectors[:, kept].T, vectors[:, kept].T @ moment / root)[0]
 
 
 def _features(frames: np.ndarray, spread: np.ndarray) -> np.ndarray:
