@@ -21,6 +21,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from atoms import FIT_ITERATIONS, particle, prepared_fit
+from matplotlib.ticker import NullFormatter
 from scipy.ndimage import gaussian_filter
 
 from tsg_core.interpolation.fitted_series import FittedSeries
@@ -206,6 +207,10 @@ def draw(laws: dict[str, dict], path: Path) -> None:
         ends = np.array([amounts.min(), amounts.max()])
         ax.loglog(ends, law["seconds"] * ends, lw=1)
         ax.set(title=name, xlabel=law["unit"], ylabel="processor s")
+        for axis, values in ((ax.xaxis, amounts), (ax.yaxis, seconds)):
+            low, high = np.log10([values.min() / 1.2, values.max() * 1.2])
+            axis.set_view_interval(10 ** np.floor(low), 10 ** np.ceil(high), ignore=True)  # labels at whole decades
+            axis.set_minor_formatter(NullFormatter())
         ax.title.set_size(9), ax.xaxis.label.set_size(7), ax.yaxis.label.set_size(7)
     figure.savefig(path, metadata={"Date": None})
 
