@@ -51,7 +51,7 @@ record dynamical dynamical.py --particle "CoPdPt" --elements Co,Pd,Pt --off 0.05
 record dynamical dynamical.py --particle "Yb 77, PRISM" --microscope non_aberrated --targets 3
 record scale scale.py workers
 record scale scale.py training
-record scale scale.py memory
+record scale scale.py memory --rows 1024
 record atom_limits atom_limits.py --ship
 record rivals rivals.py reconstruction
 record rivals rivals.py prediction
