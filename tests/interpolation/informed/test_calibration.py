@@ -65,4 +65,4 @@ def test_the_shipped_network_is_not_too_sure_of_multislice_frames():
         coverage(*predict(shipped_net(), measured, targets.tilt_deg), targets.frames)[0.9]
         for predict in (predict_informed, predict_calibrated)
     )
-    assert stated < 0.6 and 0.8 < calibrated < 0.97
+    assert 0.8 < stated <= calibrated < 0.97

@@ -87,10 +87,10 @@ def test_the_shipped_network_gains_on_a_particle_it_has_not_met(series, known, r
 
 def test_in_validation_the_network_gains_at_every_gap():
     gains = pd.read_csv(GAINS)
-    assert gains.groupby(["microscope", "gap"]).size().min() >= 30
-    for atoms, of_atoms in gains.groupby("atoms"):
-        by_gap = of_atoms.groupby(["microscope", "gap"])[["gain_dB", "gain_over_atoms_dB"]].mean()
-        assert by_gap["gain_dB"].groupby("microscope").mean().min() > 1
-        assert by_gap["gain_dB"].min() > -0.1
-        assert by_gap["gain_over_atoms_dB"].isna().all() != atoms
-        assert not by_gap["gain_over_atoms_dB"].min() < -0.1
+    by_gap = gains.groupby(["engine", "microscope", "atoms", "gap"])
+    assert by_gap.size().min() >= 15
+    means = by_gap[["gain_dB", "gain_over_atoms_dB"]].mean()
+    assert means["gain_dB"].groupby(["engine", "microscope", "atoms"]).mean().min() > 1
+    assert means["gain_dB"].min() > 0.3
+    over_atoms = means["gain_over_atoms_dB"].unstack("atoms")
+    assert over_atoms[False].isna().all() and over_atoms[True].min() > -0.15
