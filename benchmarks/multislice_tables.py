@@ -55,11 +55,11 @@ def show(folder):
     table = test.read_frames(folder)
     for microscope, rows in table.groupby("microscope", sort=False):
         click.echo(f"{microscope}: gain over linear (dB) at each spacing, then the mean of the spacings")
-        spacings = sorted(rows["spacing_deg"].unique())
+        spacings, whole = sorted(rows["spacing_deg"].unique()), test.everywhere(rows)
         click.echo(f"{'':13s}" + "".join(f"{f'{s:g} deg':>22s}" for s in spacings) + f"{'mean':>22s}{'frames':>8s}")
         for method in (m for m in test.METHODS if m in set(rows["method"])):
             own = rows[rows["method"] == method]
-            parts = [own[own["spacing_deg"] == s] for s in spacings] + [own]
+            parts = [own[own["spacing_deg"] == s] for s in spacings] + [whole[whole["method"] == method]]
             texts = "".join(f"{_gain(part):>22s}" for part in parts)
             click.echo(f"{method:13s}{texts}{own['targets'].sum():8d}")
         click.echo()

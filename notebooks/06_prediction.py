@@ -529,7 +529,8 @@ plotting.say(
 # `dynamical` computes frames by multislice, too, but from Lobato's potential in slices of 3 Å. One frame every 8°, 16° or 24°
 # counts as measured, as at the paper's rates 4, 8 and 12; the methods predict those half-way between. `dynamical` and `auto`
 # take long and are scored at fewer frames, with linear interpolation at the same ones: compare gains, not PSNR. The table holds
-# what `python benchmarks/multislice_tables.py frames` has scored; it counts the particles and the frames of each method.
+# what `python benchmarks/multislice_tables.py frames` has scored; it counts the particles and the frames of each method. A mean
+# over the spacings stands only where all of them were scored, since a wide spacing leaves more to gain.
 
 # %%
 scored = multislice_table.read_frames(

@@ -121,3 +121,8 @@ def test_the_books_tables_stand_beside_incoherent_frames_and_the_paper():
     assert found.loc["atoms", ["incoherent", "paper"]].tolist() == ["–", "–"]
     by_element = gains_by_element(table).set_index("method")
     assert by_element.loc["atoms", ["Xe", "Al"]].tolist() == ["+4.0", "+5.0"]
+    narrow = table[(table["method"] != "atoms") | (table["spacing_deg"] == 24.0)]
+    found = gains_table(narrow, incoherent=incoherent).set_index("method")
+    assert found.loc["atoms", ["mean", "PSNR", "every 16°"]].tolist() == ["–"] * 3
+    assert found.loc["atoms", "every 24°"] == "4.5 [4.0, 5.0]" and found.loc["tsgnet", "mean"] == "1.5 [1.0, 2.0]"
+    assert set(gains_by_element(narrow)["method"]) == {"tsgnet"}
