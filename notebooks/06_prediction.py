@@ -77,6 +77,7 @@ from tsgbook.figures import plotting
 from tsgbook.profiles import find_root
 from tsgbook.simulated import simulated_microscopes
 
+# %% tags=["hide-input"]
 plotting.use_book_style()
 store = Artifacts(artifacts)
 test = {

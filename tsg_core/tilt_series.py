@@ -98,7 +98,8 @@ class TiltSeries:
 
         `since` says what it changed of the angles, pixel_size, intensity or axis whose sources reading told.
         """
-        metadata = noted_in(changes.pop("metadata", self.metadata), sentence, since=since)
+        metadata = {**changes.pop("metadata", self.metadata), "history": self.history}
+        metadata = noted_in(metadata, sentence, since=since)
         return replace(self, metadata=metadata, **changes)
 
     @classmethod

@@ -82,8 +82,8 @@ def vacuum_of(frames: np.ndarray) -> Vacuum:
     frames, so that noise does not select them.
     """
     pieces = np.array([[_level_of(piece) for piece in _border_pieces(frame)] for frame in frames])
-    vacuum = np.argsort(np.nanmean(pieces[..., 0], axis=0))[:N_VACUUM]
-    level, sigma = np.nanmean(pieces[:, vacuum, 0], axis=1), float(np.sqrt(np.nanmean(pieces[:, vacuum, 1] ** 2)))
+    vacuum = np.argsort(_known_mean(pieces[..., 0], axis=0))[:N_VACUUM]
+    level, sigma = _known_mean(pieces[:, vacuum, 0], axis=1), float(np.sqrt(np.nanmean(pieces[:, vacuum, 1] ** 2)))
     error = sigma / np.sqrt(pieces[:, vacuum, 2].sum(axis=1).clip(1))
     contrast = float(np.quantile(sample_of(frames), BRIGHTEST) - np.median(level))
     return Vacuum(level=level, error=error, sigma=sigma, contrast=contrast)
@@ -97,7 +97,7 @@ def is_bright_field(frames: np.ndarray) -> bool:
     sigma = float(np.sqrt(np.nanmean(levels[..., 1] ** 2)))
     border = np.nanmedian(levels[..., 0], axis=1)
     low, high = np.quantile(sample_of(frames), [1 - BRIGHTEST, BRIGHTEST])
-    alike = np.nanmean(np.abs(levels[..., 0] - border[:, None]), axis=0) < AGREE * (high - low)
+    alike = _known_mean(np.abs(levels[..., 0] - border[:, None]), axis=0) < AGREE * (high - low)
     on_sides = alike.reshape(4, 4).sum(axis=1)  # a needle may cross two sides; a vacuum along one is that of HAADF
     if on_sides.sum() < AGREEING or on_sides.min() < 2:
         return False
@@ -209,6 +209,11 @@ def _level_of(piece: np.ndarray) -> tuple[float, float, int]:
     sigma = MAD_TO_SIGMA * np.median(np.abs(pixels - middle)) or pixels.std()
     near = pixels[np.abs(pixels - middle) <= CLIP_sigma * sigma]
     return float(near.mean()), float(near.std()), near.size
+
+
+def _known_mean(values: np.ndarray, *, axis: int) -> np.ndarray:
+    """The mean along an axis of what is not NaN; NaN where nothing is, as for a piece of the border without pixels."""
+    return np.ma.masked_invalid(values).mean(axis=axis).filled(np.nan)
 
 
 def sample_of(frames: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ import nbformat
 import yaml
 
 from tsg_core.errors import TsgError
+from tsg_core.tools.cluster import SLURM_FILE
 
 from .chapters import CHAPTERS
 from .live import write_live_data
@@ -71,6 +72,7 @@ def stage_book(*, profile: str, artifacts: str | Path, stage: Path) -> Path:
     if stage.exists():
         shutil.rmtree(stage)
     shutil.copytree(ROOT / "book", stage / "book")
+    shutil.copy(SLURM_FILE, stage / "book" / "scale")
     for table in (stage / "book" / "speed").glob("*.txt"):
         table.write_text(without_bars(table.read_text(encoding="utf-8")), encoding="utf-8")
     shutil.copy(ROOT / "_toc.yml", stage / "_toc.yml")

@@ -69,12 +69,13 @@ def decimal_comma(tmp_path, monkeypatch):
     making = ["localedef", "-i", "de_DE", "-f", "UTF-8", str(tmp_path / "de_DE.UTF-8")]
     if shutil.which("localedef") and subprocess.run(making, capture_output=True).returncode == 0:
         monkeypatch.setenv("LOCPATH", str(tmp_path))
+    before = locale.setlocale(locale.LC_ALL)
     try:
         locale.setlocale(locale.LC_ALL, "de_DE.UTF-8")
     except locale.Error:
         pytest.skip("a locale with a decimal comma can neither be found nor made")
     yield
-    locale.setlocale(locale.LC_ALL, "C")
+    locale.setlocale(locale.LC_ALL, before)
 
 
 def test_a_decimal_comma(tsg, place, decimal_comma):
