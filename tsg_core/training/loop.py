@@ -146,25 +146,17 @@ def train(
     run.resume()
     run.check_together()
     if not run.finished:
+        gaps = {name: getattr(settings, name) for name in ("min_rate", "max_rate", "max_gap_deg", "seed")}
         source = SampleSource(
             training,
             crop_px=settings.crop_px,
-            min_rate=settings.min_rate,
-            max_rate=settings.max_rate,
             midpoint=settings.midpoint,
-            max_gap_deg=settings.max_gap_deg,
             dose_per_A2=settings.dose_per_A2,
-            seed=settings.seed,
+            **gaps,
         )
         judge = writer = None
         if fabric.is_global_zero:
-            judge = Validation(
-                validation,
-                min_rate=settings.min_rate,
-                max_rate=settings.max_rate,
-                max_gap_deg=settings.max_gap_deg,
-                seed=settings.seed,
-            )
+            judge = Validation(validation, **gaps)
             writer = _tensorboard_writer(folder) if tensorboard else None
         run.to_the_end(source, judge, writer=writer)
     return folder / MODEL_FILE

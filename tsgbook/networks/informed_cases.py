@@ -20,7 +20,7 @@ from tsg_core.tilt_series import TiltSeries
 from tsg_core.tools.files import replaced_when_whole
 from tsg_core.tools.progress import track
 
-from .recipes import RecipeData
+from .recipes import RecipeData, use_of
 
 GAPS = range(2, 2 * MAX_GAP + 1)
 ABERRATED = "aberrated"
@@ -66,7 +66,7 @@ def write_cases(settings: CaseSettings, folder: Path, *, validation: bool) -> li
     ]
     jobs = [(i, *particle, name) for i, particle in enumerate(particles) for name in MICROSCOPES]
     n_each = settings.n_validation_cases if validation else settings.n_cases
-    use = _use(validation)
+    use = use_of(validation)
     paths = []
     for i, pixel_size_A, k, atoms, name in track(jobs, label=f"{use} particles"):
         path = folder / f"{use}_{pixel_size_A:g}A_{k}_{name}.npz"
@@ -88,7 +88,7 @@ def write_multislice_cases(settings: CaseSettings, sets_folder: Path, folder: Pa
     Gaps are whole numbers of the set's steps.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    use = _use(validation)
+    use = use_of(validation)
     n_each = settings.n_multislice_validation_cases if validation else settings.n_multislice_cases
     sets = {name: multislice_set(use, name, path=sets_folder / f"{use}.npz") for name in MICROSCOPES}
     paths = []
@@ -103,10 +103,6 @@ def write_multislice_cases(settings: CaseSettings, sets_folder: Path, folder: Pa
         gaps = _gaps([gap for gap in GAPS if gap % step == 0 and gap > step], i, n_each, rng, validation)
         _write(path, [_case(series, gap, settings, rng) for gap in gaps], microscope=name, engine="multislice")
     return paths
-
-
-def _use(validation: bool) -> str:
-    return "validation" if validation else "training"
 
 
 def _write(path: Path, cases: list[dict[str, np.ndarray]], **labels: str) -> None:

@@ -109,13 +109,13 @@ class RecipeData:
 
     @staticmethod
     def _multislice_path(folder: Path, validation: bool) -> Path:
-        return folder / "multislice" / f"{'validation' if validation else 'training'}.npz"
+        return folder / "multislice" / f"{use_of(validation)}.npz"
 
     def _kinds(self, validation: bool) -> list[tuple[float, str, bool]]:
         return [(size_A, microscope, validation) for size_A in self.pixel_sizes_A for microscope in MICROSCOPES]
 
     def _path(self, folder: Path, pixel_size_A: float, microscope: str, validation: bool) -> Path:
-        return folder / f"{'validation' if validation else 'training'}_{microscope}_{pixel_size_A:g}A.zarr"
+        return folder / f"{use_of(validation)}_{microscope}_{pixel_size_A:g}A.zarr"
 
     def _write(self, folder: Path, pixel_size_A: float, microscope: str, validation: bool) -> Path:
         return write_dataset(
@@ -127,6 +127,11 @@ class RecipeData:
             field_of_view_A=self.n_pixels * pixel_size_A,
             seed=self.seed,
         )
+
+
+def use_of(validation: bool) -> str:
+    """What the particles are for, as names of files and of multislice sets say it."""
+    return "validation" if validation else "training"
 
 
 @lru_cache

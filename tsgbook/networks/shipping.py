@@ -69,7 +69,8 @@ def validation_gains(model: TSGNet, recipe: Recipe, *, work: Path) -> pd.DataFra
     sets = [*data.incoherent_sets(folder, validation=True), *data.multislice_sets(folder, validation=True)]
     rows = []
     for dataset, i in track([(d, i) for d in sets for i in range(len(d))], label="validating"):
-        series, engine = dataset[i], dataset[i].metadata["engine"]
+        series = dataset[i]
+        engine = series.metadata["engine"]
         labels = {"engine": engine, "microscope": _name_of(series)}
         labels["particle"] = f"{engine}, {series.pixel_size_A:g} A, {i}"
         unit = round(float(np.diff(series.tilt_deg).mean())) if engine == "multislice" else 1
