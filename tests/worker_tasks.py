@@ -1,6 +1,7 @@
 """Tasks for workers, which import this module and nothing slow."""
 
 import os
+import resource
 import signal
 import time
 from pathlib import Path
@@ -34,3 +35,14 @@ def refuse(n: int) -> int:
 
 def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def pages_asked_for(n: int) -> int:
+    """Pages of memory that the system had to give while n arrays of 2 MB were made, one after another."""
+    import numpy as np
+
+    ones = np.ones(250_000)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(n):
+        ones + 1
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before

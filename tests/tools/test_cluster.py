@@ -7,7 +7,7 @@ from threading import Lock
 import distributed
 import pytest
 import yaml
-from worker_tasks import begun, die, refuse, write
+from worker_tasks import begun, die, pages_asked_for, refuse, write
 
 from tsg_core.errors import TsgError
 from tsg_core.tools import cluster, progress
@@ -51,6 +51,11 @@ def test_one_worker_of_two_is_killed_and_nothing_is_lost_or_doubled(tmp_path, tw
     two.allowed_failures = 0
     with pytest.raises(TsgError, match="a task was given up, since all workers that took it died, the last at tcp:"):
         list(mapped(die, [()], label="nothing"))
+
+
+def test_workers_keep_memory_for_the_next_array(two):
+    [(_, pages)] = mapped(pages_asked_for, [(100,)], label="arrays")
+    assert pages < 5_000  # 48,800 if each array has new ones
 
 
 def test_what_a_task_raises_ends_the_loop_and_the_other_tasks(here):
