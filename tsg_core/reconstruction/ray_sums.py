@@ -105,6 +105,19 @@ def _is_empty(voxels):
     return largest == 0
 
 
+@numba.njit(inline="always")  # a call would cost a tenth of the time
+def _add_what_rays_hold(rows, frames, at, lower, upper, x):
+    """Add to the rows what the frames hold of the x-th voxels of a line, by the weights of the line."""
+    n_pixels = frames.shape[1] - 3
+    for t in range(at.shape[0]):
+        if at[t, x] > n_pixels:
+            continue
+        a, b = frames[t, at[t, x]], frames[t, at[t, x] + 1]
+        of_a, of_b = lower[t, x], upper[t, x]
+        for row in range(N_ROWS):
+            rows[row] += of_a * a[row] + of_b * b[row]
+
+
 @_compiled
 def _project(block, cos, sin, sharpness, sums):
     n_z, n_x, n_tilt, n_pixels = block.shape[0], block.shape[1], len(cos), sums.shape[1] - 3
@@ -134,14 +147,7 @@ def _project_back(block, frames, cos, sin, sharpness):
     for z in range(n_z):
         _weights_of_line(z, n_z, n_pixels, cos, sin, sharpness, at, lower, upper)
         for x in range(n_x):
-            voxels = block[z, x]
-            for t in range(n_tilt):
-                if at[t, x] > n_pixels:
-                    continue
-                a, b = frames[t, at[t, x]], frames[t, at[t, x] + 1]
-                of_a, of_b = lower[t, x], upper[t, x]
-                for row in range(N_ROWS):
-                    voxels[row] += of_a * a[row] + of_b * b[row]
+            _add_what_rays_hold(block[z, x], frames, at, lower, upper, x)
 
 
 @_compiled
@@ -157,13 +163,7 @@ def _correct(block, ratios, cos, sin, sharpness, seen, least_seen, least):
             if seen[z, x] <= least_seen or _is_empty(voxels):
                 continue
             gain[:] = 0
-            for t in range(n_tilt):
-                if at[t, x] > n_pixels:
-                    continue
-                a, b = ratios[t, at[t, x]], ratios[t, at[t, x] + 1]
-                of_a, of_b = lower[t, x], upper[t, x]
-                for row in range(N_ROWS):
-                    gain[row] += of_a * a[row] + of_b * b[row]
+            _add_what_rays_hold(gain, ratios, at, lower, upper, x)
             for row in range(N_ROWS):
                 improved = voxels[row] * gain[row] / seen[z, x]
                 voxels[row] = improved if improved > least else np.float32(0)
