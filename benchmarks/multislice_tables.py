@@ -15,11 +15,12 @@ import click
 
 from tsg_core.errors import TsgError
 from tsg_core.microscope import MICROSCOPES
+from tsgbook import results
 from tsgbook.experiments import multislice_table as test
 from tsgbook.experiments.summary import over_particles, with_interval
 from tsgbook.experiments.tables import read_table
 
-FOLDER, VOLUMES = Path("book/results/multislice_test"), Path("book/results/multislice_volumes")
+FOLDER, VOLUMES = results.FOLDER / test.FOLDER, results.FOLDER / "multislice_volumes"
 work = click.option("--work", "folder", default=FOLDER, show_default=True, type=Path)
 
 

@@ -535,7 +535,7 @@ plotting.say(
 
 # %%
 scored = multislice_table.read_frames(
-    find_root() / results.FOLDER / "multislice_test"
+    find_root() / results.FOLDER / multislice_table.FOLDER
 )
 multislice_table.gains_table(
     scored,

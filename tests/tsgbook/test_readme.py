@@ -99,7 +99,7 @@ def test_results_are_written_between_their_markers(tmp_path, monkeypatch):
     monkeypatch.setattr(readme, "load_results", lambda name, root: (table, sidecar))
     path = tmp_path / "README.md"
     path.write_text(f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n")
-    readme.fill_readme(path)
+    readme.fill_readme(path, root=tmp_path)
     text = path.read_text()
     assert "| m | cubic | 37.50 | 0.900 | 2.50 [" in text and "old" not in text
     assert text.startswith("before\n") and text.endswith("after\n")
