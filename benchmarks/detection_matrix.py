@@ -94,7 +94,7 @@ def by_abtem(atoms: Atoms, microscope: Microscope, places_A: np.ndarray, *, exte
 
 
 def at_places(matrix: DetectionMatrix, microscope: Microscope, places_A: np.ndarray, *, period_A: float) -> np.ndarray:
-    spectrum = matrix.spectrum(microscope, period_A=(period_A, period_A)).numpy()
+    spectrum = matrix.spectra([microscope], period_A=(period_A, period_A))[0].numpy()
     k = np.arange(-(len(spectrum) // 2), len(spectrum) // 2 + 1) / period_A
     along_y, along_x = (np.exp(2j * np.pi * k * places_A[:, [axis]]) for axis in (0, 1))
     return np.einsum("yx,py,px->p", spectrum, along_y, along_x, optimize=True).real

@@ -126,7 +126,7 @@ def psnr_dB(frames, targets, peak):
 # | kriging | the same, but the frames show how long the residual persists | the same |
 # | informed | a network corrects the reprojection, and weights the fitted atoms if there are any, as in training | samples and microscopes unlike those of the training |
 # | atoms | the object is a set of atoms | a sample without atoms, frames that do not resolve them, light atoms beside heavy ones |
-# | dynamical | the same, and their elements and the microscope are known | the same, or a wrong microscope; large particles take hours |
+# | dynamical | the same, and their elements and, to a few percent, the microscope are known | the same, or a microscope far from the stated one; large particles take hours |
 # | auto | measured frames that are left out show how far to trust each of the others; it blends the best | too few frames to leave any out |
 #
 # The frames in this chapter are multislice frames: electrons pass the potential of every atom, slice by slice. Only `dynamical`

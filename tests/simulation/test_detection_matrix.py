@@ -15,7 +15,7 @@ from tsg_core.optics.probe import abtem_lens, probe_wave
 from tsg_core.simulation import detection_matrix as module
 from tsg_core.simulation import simulate_tilt_series
 from tsg_core.simulation.detection_matrix import FLANK_A, box_of, detection_matrix
-from tsg_core.simulation.matrix_scan import scan_spectrum, window_coefficients
+from tsg_core.simulation.matrix_scan import scan_spectra, window_coefficients
 from tsg_core.simulation.multislice import frames_of_microscopes
 from tsg_core.simulation.specimen import tilted_cell
 
@@ -38,7 +38,7 @@ def made(**options):
 
 
 def at_places(matrix, microscope, *, period_A=40.0):
-    spectrum = matrix.spectrum(microscope, period_A=(period_A, period_A + 1)).numpy()
+    spectrum = matrix.spectra([microscope], period_A=(period_A, period_A + 1))[0].numpy()
     k_y, k_x = (np.arange(-(n // 2), n // 2 + 1) for n in spectrum.shape)
     along_y = np.exp(2j * np.pi * k_y * PLACES_A[:, :1] / period_A)
     along_x = np.exp(2j * np.pi * k_x * PLACES_A[:, 1:] / (period_A + 1))
@@ -92,14 +92,14 @@ def test_the_scan_is_the_quadratic_form_of_each_windowed_probe():
     waves = np.array([(y, x) for y in range(-12, 13) for x in range(-15, 16)])
     some = rng.normal(size=(len(waves), 5, 2)) @ [1, 1j]
     dense = some @ some.conj().T
-    spectrum = scan_spectrum(
+    spectrum = scan_spectra(
         torch.as_tensor(dense, dtype=torch.complex64),
         waves,
-        microscope=NON_ABERRATED,
+        microscopes=[NON_ABERRATED],
         box_A=box_A,
         flank_A=FLANK_A,
         period_A=period_A,
-    ).numpy()
+    )[0].numpy()
     n = 240
     wave = probe_wave(NON_ABERRATED, extent_A=period_A, gpts=(n, n)) * n / 12.0  # integral of |.|^2 is 1
     x = (np.arange(n) - n // 2) * 12.0 / n

@@ -86,6 +86,8 @@ def densify(
         choice, measured, beyond = found.choice, found.series.measured, found.beyond
         if fit_pose:
             click.echo(found.fitted_pose)
+        if found.fitted_microscope:
+            click.echo(found.fitted_microscope)
         _write_report(outputs, found, found.posed if fit_pose else series, kept=kept, source=file_of(source))
         sigma = _write_series(outputs, found)
         del found  # frees as much memory as the series takes that has just been written

@@ -65,8 +65,11 @@ def densify(
         posed = Posed.of(on_zero, fit_pose=fit_pose)
         inner = between(measured.tilt_deg, missing_deg)
         wanted_deg = np.where(inner, posed.within(missing_deg), missing_deg)
-        predicted = predict(method, posed.series, wanted_deg, checkpoint=checkpoint)
+        source = FittedSeries.of(posed.series) if method == "dynamical" else posed.series
+        predicted = predict(method, source, wanted_deg, checkpoint=checkpoint)
         measured = posed.noted(measured)
+        if method == "dynamical" and source.microscope_remark:
+            measured = measured.noted(source.microscope_remark)
     else:
         predicted = measured.frames[:0]
     metadata = {**measured.metadata, "method": method}
@@ -84,6 +87,7 @@ class Densified:
     beyond  the predictions beyond the measured range; None if there are none
     posed   the measured frames that the predictions were made from, without the scatter of their poses
     fitted_pose  what was found about the poses, in a sentence; empty if no fit was asked for
+    fitted_microscope  the same about the microscope; empty if the stated one is as good, or was not asked about
     """
 
     series: TiltSeries
@@ -92,6 +96,7 @@ class Densified:
     beyond: Beyond | None = None
     posed: TiltSeries | None = None
     fitted_pose: str = ""
+    fitted_microscope: str = ""
 
 
 def sigma_series(sigma: np.ndarray, *, tilt_deg: np.ndarray, measured: np.ndarray, pixel_size_A: float) -> TiltSeries:
@@ -150,8 +155,16 @@ def densify_with_uncertainty(
         dense = dense.noted(
             f"{len(further.frames)} of the predicted frames lie beyond the measured range, {low:g} to {high:g} deg."
         )
+    if on_zero.microscope_remark:
+        dense = dense.noted(on_zero.microscope_remark)
     return Densified(
-        series=dense, sigma=sigma, choice=choice, beyond=further, posed=posed.series, fitted_pose=posed.remark
+        series=dense,
+        sigma=sigma,
+        choice=choice,
+        beyond=further,
+        posed=posed.series,
+        fitted_pose=posed.remark,
+        fitted_microscope=on_zero.microscope_remark,
     )
 
 

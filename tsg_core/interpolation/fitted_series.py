@@ -1,14 +1,16 @@
 """A tilt series with what is learnt from it: the fitted object, its residual and noise, and the fitted atoms."""
 
+from dataclasses import asdict, replace
 from functools import cached_property
 
 import numpy as np
 
 from ..errors import TsgError
+from ..microscope import Microscope
 from ..reconstruction import sirt
 from ..reconstruction.blocks import StoredObject, sirt_in_blocks
 from ..reconstruction.extent import with_extent
-from ..tilt_series import TiltSeries
+from ..tilt_series import TiltSeries, microscope_of
 from ..tools.stored_arrays import StoredArrays
 from .fitted_object import FINE_PX, FittedObject, box_of_object, fitted_object, missed_by
 from .large_series import is_large, judged_part
@@ -39,6 +41,15 @@ class FittedSeries(TiltSeries):
         object.__setattr__(fold, "_whole", self)
         object.__setattr__(fold, "_kept", kept)
         return fold
+
+    def seen_by(self, microscope: Microscope) -> "FittedSeries":
+        """The series with this microscope, from which nothing has been learnt; itself if it has that one already."""
+        if microscope_of(self) == microscope:
+            return self
+        seen = replace(self, metadata={**self.metadata, "microscope": asdict(microscope)})
+        object.__setattr__(seen, "_whole", self._whole)
+        object.__setattr__(seen, "_kept", self._kept)
+        return seen
 
     @cached_property
     def object(self) -> FittedObject | StoredObject:
@@ -109,20 +120,32 @@ class FittedSeries(TiltSeries):
 
     @property
     def dynamical(self) -> "DynamicalModel":  # noqa: F821
-        """The multislice model of the fitted atoms, whose elements `metadata["elements"]` may name.
+        """The multislice model of the fitted atoms, see `microscope_fit.fit_with_microscope`.
 
         In a `fold` the atoms are those of the fold, see `DynamicalModel.for_part`.
         """
         return _or_raised(self._dynamical_or_refusal)
 
+    @property
+    def microscope_remark(self) -> str:
+        """Whether the method `dynamical` found another microscope than the stated one; empty if it was not tried."""
+        model = self.__dict__.get("_dynamical_or_refusal")
+        if model is None or isinstance(model, TsgError):
+            return ""
+        from .dynamical.microscope_fit import microscope_remark
+
+        return microscope_remark(stated=microscope_of(self), fitted=model.multislice.microscope)
+
     @cached_property
     def _dynamical_or_refusal(self):
-        from .dynamical.fit import fit_dynamical  # abTEM takes seconds to import
+        from .dynamical.microscope_fit import fit_with_microscope  # abTEM takes seconds to import
 
         try:
             if self._whole is not None:
-                return self._whole.dynamical.for_part(self, self.atoms, part=self._kept)
-            return fit_dynamical(self, self.atoms, names=self.metadata.get("elements"))
+                whole = self._whole.dynamical
+                seen = self.seen_by(whole.multislice.microscope)
+                return whole.for_part(seen, seen.atoms, part=self._kept)
+            return fit_with_microscope(self)
         except TsgError as refused:
             return refused
 

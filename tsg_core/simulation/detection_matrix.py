@@ -10,7 +10,7 @@ The box must contain the particle, but not the probe. What passes beside the spe
 detector, so the incident wave is cut, smoothly, to the box: a probe twice as wide costs no more propagation.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -24,7 +24,7 @@ from ..microscope import Microscope
 from ..optics.pixels import PaddedFrame
 from ..optics.probe import source_transfer
 from ..optics.scattering import thermal_sigma_A
-from .matrix_scan import scan_spectrum
+from .matrix_scan import scan_spectra
 from .plane_waves import Slices, fast_gpts, scattered, specimen_slices
 from .specimen import checked_sampling_A, reach_A
 
@@ -62,28 +62,35 @@ class DetectionMatrix:
         The focus is on the plane of the tilt axis. The probe may be wider than the box; it repeats itself with the
         period of the padded frame. Raises TsgError where the matrix is of another detector, energy or a narrower cone.
         """
+        return self.frames([microscope], frame=frame)[0]
+
+    def frames(self, microscopes: Sequence[Microscope], *, frame: PaddedFrame) -> np.ndarray:
+        """Frames (n, n_y, n_x) of several microscopes, as `frame` returns them, in less time than one by one."""
         field_A = (n * frame.pixel_size_A for n in frame.shape)
         beyond_A = max(0.0, *((box - field) / 2 for box, field in zip(self.box_A, field_A, strict=True)))
         frame = replace(frame, padding_A=frame.padding_A + beyond_A)  # copies of the probe stay outside the box, too
-        spectrum = self.spectrum(microscope, period_A=frame.extent_A)
-        m_y, m_x = (n // 2 for n in spectrum.shape)
+        spectra = self.spectra(microscopes, period_A=frame.extent_A)
+        m_y, m_x = (n // 2 for n in spectra.shape[1:])
         k_y, k_x = frame.frequencies((m_y, m_x))
         middle_y, middle_x = frame.middle_A
         phase = torch.exp(-2j * torch.pi * (k_y * middle_y)[:, None]) * torch.exp(-2j * torch.pi * k_x * middle_x)
-        pixels = frame.image(spectrum[:, m_x:].to(torch.complex128) * phase * frame.pixel_transfer(k_y, k_x))
+        transfer = phase * frame.pixel_transfer(k_y, k_x)
+        pixels = torch.stack([frame.image(one[:, m_x:].to(torch.complex128) * transfer) for one in spectra])
         return (pixels * np.prod(frame.padded)).clamp(min=0).numpy().astype(np.float32)
 
-    def spectrum(self, microscope: Microscope, *, period_A: tuple[float, float]) -> torch.Tensor:
-        """Fourier coefficients (2 m_y + 1, 2 m_x + 1) of the scanned image about the tilt axis, 1 / period apart."""
-        self._check(microscope)
-        above = replace(microscope, defocus_A=microscope.defocus_A + self.thickness_A / 2)
-        spectrum = scan_spectrum(
-            self.matrix, self.waves, microscope=above, box_A=self.box_A, flank_A=FLANK_A, period_A=period_A
+    def spectra(self, microscopes: Sequence[Microscope], *, period_A: tuple[float, float]) -> torch.Tensor:
+        """Fourier coefficients (n, 2 m_y + 1, 2 m_x + 1) of scanned images about the tilt axis, 1 / period apart."""
+        for microscope in microscopes:
+            self._check(microscope)
+        above = [replace(one, defocus_A=one.defocus_A + self.thickness_A / 2) for one in microscopes]
+        spectra = scan_spectra(
+            self.matrix, self.waves, microscopes=above, box_A=self.box_A, flank_A=FLANK_A, period_A=period_A
         ).cpu()
         k_y, k_x = (
-            np.arange(-(n // 2), n // 2 + 1) / period for n, period in zip(spectrum.shape, period_A, strict=True)
+            np.arange(-(n // 2), n // 2 + 1) / period for n, period in zip(spectra.shape[1:], period_A, strict=True)
         )
-        return spectrum * torch.as_tensor(source_transfer(microscope, k_y[:, None] ** 2 + k_x**2))
+        k2 = k_y[:, None] ** 2 + k_x**2
+        return spectra * torch.as_tensor(np.stack([source_transfer(microscope, k2) for microscope in microscopes]))
 
     def _check(self, microscope: Microscope) -> None:
         detector_mrad = (microscope.detector_inner_mrad, microscope.detector_outer_mrad)

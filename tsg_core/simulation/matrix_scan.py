@@ -7,8 +7,11 @@ detector then collects
 
 with the Fourier coefficients w of the window. A whole image therefore costs two changes of basis, each a product along
 one axis and then the other, and one sum over the entries of D'. The image is known between all scan points, since it
-has no other frequencies s. The density of the waves q depends on the width of the probe, not on the box.
+has no other frequencies s. The density of the waves q depends on the width of the probe, not on the box. Another
+microscope changes the amplitudes a alone, so that several share the changes of basis.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -19,42 +22,47 @@ from ..optics.probe import probe_wave
 _BLOCK_BYTES = 2e8  # transformed to the new basis at once
 
 
-def scan_spectrum(
+def scan_spectra(
     matrix: torch.Tensor,
     waves: np.ndarray,
     *,
-    microscope: Microscope,
+    microscopes: Sequence[Microscope],
     box_A: tuple[float, float],
     flank_A: float,
     period_A: tuple[float, float],
 ) -> torch.Tensor:
-    """Fourier coefficients (4 m_y + 1, 4 m_x + 1) complex64 of the scanned image, from -2 m to 2 m.
+    """Fourier coefficients (n, 4 m_y + 1, 4 m_x + 1) complex64 of the scanned images, from -2 m to 2 m.
 
-    Frequencies are in units of 1 / period; the origin is the middle of the box, and m is the edge of the aperture.
+    Frequencies are in units of 1 / period; the origin is the middle of the box, and m is the edge of the widest
+    aperture.
     `matrix` (n, n), Hermitian, is over waves (n, 2) in units of 1 / box. Only pairs q, p with q_y >= p_y are summed,
     since the image is real.
     """
     device = matrix.device
-    probes = torch.as_tensor(_probes(microscope, period_A=period_A), dtype=torch.complex64, device=device)
-    n_y, n_x = probes.shape[1:]
+    amplitudes = [
+        torch.as_tensor(one, dtype=torch.complex64, device=device) for one in _together(microscopes, period_A=period_A)
+    ]
+    n_y, n_x = amplitudes[0].shape[1:]
     to_probe = [
         torch.as_tensor(_change_of_basis(n // 2, waves[:, axis], box_A[axis], period_A[axis], flank_A), device=device)
         for axis, n in enumerate((n_y, n_x))
     ]
     square = _square_index(waves).to(device)
-    upper = torch.zeros(n_y, 2 * n_x - 1, dtype=torch.complex64, device=device)  # s_y from 0 on
+    upper = torch.zeros(len(amplitudes), n_y, 2 * n_x - 1, dtype=torch.complex64, device=device)  # s_y from 0 on
     skewed = torch.zeros(n_y, n_x, 2 * n_x, dtype=torch.complex64, device=device)
     w_y, w_x = to_probe
-    backwards, others = w_x.flip(1), probes.flip(2)
+    backwards = w_x.flip(1)
     for first, lines in _lines(matrix, square, w_y, w_x):
         for q_y, line in enumerate(lines, start=first):
             pairs = _in_new_basis(line, square, w_y[:, : q_y + 1], backwards)
-            pairs *= torch.einsum("fj,fyi->yij", probes[:, q_y].conj(), others[:, : q_y + 1])
-            skewed[: q_y + 1, :, :n_x] = pairs
-            # a row of 2 n - 1 instead of 2 n moves each by one further: differences q_x - p_x stand in columns
-            apart = skewed[: q_y + 1].flatten(1)[:, : n_x * (2 * n_x - 1)].unflatten(1, (n_x, -1)).sum(dim=1)
-            upper[: q_y + 1] += apart.flip(0)
-    return torch.cat([upper[1:].flip(0, 1).conj(), upper]) * float(np.prod(box_A))
+            for image, probes in zip(upper, amplitudes, strict=True):
+                both = torch.einsum("fj,fyi->yij", probes[:, q_y].conj(), probes[:, : q_y + 1].flip(2))
+                torch.mul(pairs, both, out=both)
+                skewed[: q_y + 1, :, :n_x] = both
+                # a row of 2 n - 1 instead of 2 n moves each by one further: differences q_x - p_x stand in columns
+                apart = skewed[: q_y + 1].flatten(1)[:, : n_x * (2 * n_x - 1)].unflatten(1, (n_x, -1)).sum(dim=1)
+                image[: q_y + 1] += apart.flip(0)
+    return torch.cat([upper[:, 1:].flip(1, 2).conj(), upper], dim=1) * float(np.prod(box_A))
 
 
 def _lines(matrix: torch.Tensor, square: torch.Tensor, w_y: torch.Tensor, w_x: torch.Tensor):
@@ -84,6 +92,14 @@ def _in_new_basis(rows: torch.Tensor, square: torch.Tensor, w_y: torch.Tensor, w
     real = torch.view_as_real(filled).reshape(len(w_y), -1)
     changed = w_x.T @ (w_y.T @ real).reshape(-1, len(w_x), 2 * b)
     return torch.view_as_complex(changed.unflatten(2, (b, 2)))
+
+
+def _together(microscopes: Sequence[Microscope], *, period_A: tuple[float, float]) -> list[np.ndarray]:
+    """The `_probes` of several microscopes, with zeros up to the edge of the widest aperture."""
+    probes = [_probes(microscope, period_A=period_A) for microscope in microscopes]
+    widest = np.max([one.shape[1:] for one in probes], axis=0)
+    missing = [(widest - one.shape[1:]) // 2 for one in probes]
+    return [np.pad(one, ((0, 0), (y, y), (x, x))) for one, (y, x) in zip(probes, missing, strict=True)]
 
 
 def _probes(microscope: Microscope, *, period_A: tuple[float, float]) -> np.ndarray:

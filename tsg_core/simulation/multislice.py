@@ -7,7 +7,7 @@ from ..errors import TsgError
 from ..microscope import Microscope
 from ..optics.pixels import PaddedFrame
 from ..optics.probe import clear_padding_A
-from .detection_matrix import FLANK_A, box_edges_A, detection_matrix, on_grid
+from .detection_matrix import FLANK_A, DetectionMatrix, box_edges_A, detection_matrix, on_grid
 from .specimen import checked_sampling_A, in_box, leaves
 
 
@@ -94,9 +94,13 @@ def frames_of_microscopes(
     """
     widest = max(microscopes.values(), key=lambda microscope: microscope.convergence_mrad)
     matrix = detection_matrix(atoms, microscope=widest, tilt_deg=tilt_deg, **options)
-    frames = {}
-    for name, microscope in microscopes.items():
-        padding_A = clear_padding_A(microscope, field_A=min(shape) * pixel_size_A)
-        frame = PaddedFrame(shape=shape, pixel_size_A=pixel_size_A, padding_A=padding_A)
-        frames[name] = matrix.frame(microscope, frame=frame)
-    return frames
+    sizes = {"shape": shape, "pixel_size_A": pixel_size_A}
+    return {name: frame_by(matrix, microscope, **sizes) for name, microscope in microscopes.items()}
+
+
+def frame_by(
+    matrix: DetectionMatrix, microscope: Microscope, *, shape: tuple[int, int], pixel_size_A: float
+) -> np.ndarray:
+    """The frame (n_y, n_x) of a microscope, padded as its probe needs. Raises TsgError as `DetectionMatrix.frame`."""
+    padding_A = clear_padding_A(microscope, field_A=min(shape) * pixel_size_A)
+    return matrix.frame(microscope, frame=PaddedFrame(shape=shape, pixel_size_A=pixel_size_A, padding_A=padding_A))

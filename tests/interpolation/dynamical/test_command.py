@@ -2,11 +2,14 @@
 
 # ruff: noqa: F811  (a fixture that is imported)
 
+from dataclasses import replace
+
 import numpy as np
 from ase import Atoms
 from tsg_command import one_line, tsg  # noqa: F401
 
 from tsg_core.interpolation import leave_out
+from tsg_core.interpolation.dynamical import microscope_fit
 from tsg_core.microscope import NON_ABERRATED
 from tsg_core.simulation import simulate_tilt_series
 from tsg_core.tilt_series import TiltSeries
@@ -32,6 +35,8 @@ def frames_at(tilt_deg):
 def test_frames_come_nearer_to_the_truth_and_the_cost_is_said_first(tsg, tmp_path, monkeypatch):
     folds = leave_out.folds
     monkeypatch.setattr(leave_out, "folds", lambda n: list(folds(n))[:1])  # for each fold, atoms are fitted again
+    monkeypatch.setattr(microscope_fit, "fitted_microscope", lambda *_: replace(NON_ABERRATED, defocus_A=0.4))
+    monkeypatch.setattr(microscope_fit, "N_ROUNDS", 1)
     measured, true = frames_at(MEASURED_deg), frames_at(BETWEEN_deg).frames
     path, at = measured.write(tmp_path / "in.npz"), tmp_path / "at.txt"
     at.write_text("\n".join(map(str, BETWEEN_deg)))
@@ -49,6 +54,8 @@ def test_frames_come_nearer_to_the_truth_and_the_cost_is_said_first(tsg, tmp_pat
     assert said.startswith("multislice of the atoms: 9 frames, up to 1 min on one core")
     sigma = TiltSeries.read(tmp_path / "dynamical_sigma.npz")
     assert (sigma.frames[~sigma.measured] > 0).all()
+    remark = "better with 35.0 mrad, Cs 0.0 um and defocus 0 A than with the stated 35.0 mrad"
+    assert remark in said and remark in TiltSeries.read(output).history[-2]
     assert (tmp_path / "dynamical_report.html").exists()
 
 

@@ -12,7 +12,7 @@ from tsg_core.errors import TsgError
 from tsg_core.interpolation.atoms.fit import NotAtoms
 from tsg_core.interpolation.choice import candidates_of
 from tsg_core.interpolation.densify import with_elements
-from tsg_core.interpolation.dynamical import multislice_atoms
+from tsg_core.interpolation.dynamical import microscope_fit, multislice_atoms
 from tsg_core.interpolation.dynamical.multislice_atoms import MultisliceAtoms
 from tsg_core.interpolation.dynamical.scale import fitted_scale
 from tsg_core.interpolation.fitted_series import FittedSeries
@@ -26,6 +26,12 @@ from tsg_core.tilt_series import TiltSeries
 MEASURED_deg = np.arange(-60.0, 61.0, 12.0)
 BETWEEN_deg = np.array([-30.0, 6.0])
 PIXEL_A, N_PIXELS = 0.3, 36
+
+
+@pytest.fixture(autouse=True)
+def stated_microscope(monkeypatch):
+    """The microscope is taken as it is stated, unless a test asks otherwise."""
+    monkeypatch.setattr(microscope_fit, "N_ROUNDS", 0)
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +64,13 @@ def series(truth):
     return FittedSeries.of(with_elements(replace(measured, frames=1e5 * measured.frames + 20), "Au,Cu"))
 
 
+def count_matrices(monkeypatch, made):
+    """Every detection matrix adds an item to the list `made`."""
+    matrix = multislice_atoms.detection_matrix
+    counting = lambda *args, **options: made.append(1) or matrix(*args, **options)  # noqa: E731
+    monkeypatch.setattr(multislice_atoms, "detection_matrix", counting)
+
+
 def psnr_dB(frames, true):
     return 10 * np.log10(true.max() ** 2 / np.mean((frames - true) ** 2))
 
@@ -79,12 +92,35 @@ def test_elements_and_scale_are_found(truth, series):
     assert model.as_ase().get_chemical_formula() == atoms.get_chemical_formula()
 
 
+WRONG = replace(NON_ABERRATED, convergence_mrad=36.4, defocus_A=15.0)
+
+
+def test_a_microscope_that_is_a_little_wrong_is_found(truth):
+    """The right one is left as it is."""
+    atoms, measured, _ = truth
+    sizes = {"atoms": atoms, "shape": (N_PIXELS, N_PIXELS), "pixel_size_A": PIXEL_A}
+    wrong, right = (MultisliceAtoms(microscope=microscope, **sizes) for microscope in (WRONG, NON_ABERRATED))
+    found = microscope_fit.fitted_microscope(measured, wrong)
+    assert found.convergence_mrad == pytest.approx(35, abs=0.5) and found.defocus_A == pytest.approx(0, abs=5)
+    assert microscope_fit.fitted_microscope(measured, right) is None
+    assert microscope_fit.fitted_microscope(measured.subset(range(4)), wrong) is None
+
+
+def test_atoms_are_fitted_anew_in_the_microscope_that_was_found(truth, monkeypatch):
+    monkeypatch.setattr(microscope_fit, "N_ROUNDS", 1)
+    monkeypatch.setattr(microscope_fit, "fitted_microscope", lambda *_: NON_ABERRATED)
+    told = FittedSeries.of(with_elements(replace(truth[1], metadata={"microscope": asdict(WRONG)}), "Au,Cu"))
+    assert told.microscope_remark == ""
+    frames = predict("dynamical", told, BETWEEN_deg)
+    assert psnr_dB(frames, truth[2]) > psnr_dB(predict("atoms", told, BETWEEN_deg), truth[2]) + 3
+    fold = told.fold(np.arange(len(told) - 1))
+    assert told.dynamical.multislice.microscope == fold.dynamical.multislice.microscope == NON_ABERRATED
+    assert "with 35.0 mrad, Cs 0.0 um and defocus 0 A than with the stated 36.4 mrad" in told.microscope_remark
+
+
 def test_no_frame_is_computed_twice(series, monkeypatch):
     made = []
-    whole = multislice_atoms.frames_of_microscopes
-    monkeypatch.setattr(
-        multislice_atoms, "frames_of_microscopes", lambda *args, **options: made.append(1) or whole(*args, **options)
-    )
+    count_matrices(monkeypatch, made)
     before = predict("dynamical", series, BETWEEN_deg)
     del made[:]
     np.testing.assert_array_equal(predict("dynamical", series, BETWEEN_deg), before)
@@ -94,11 +130,8 @@ def test_no_frame_is_computed_twice(series, monkeypatch):
 def test_a_fold_computes_only_the_frames_left_out(series, monkeypatch):
     """Its atoms are its own, fitted without the frames left out, and its prediction is as good as one."""
     made = []
-    whole = multislice_atoms.frames_of_microscopes
     assert series.dynamical
-    monkeypatch.setattr(
-        multislice_atoms, "frames_of_microscopes", lambda *args, **options: made.append(1) or whole(*args, **options)
-    )
+    count_matrices(monkeypatch, made)
     out = np.array([4])
     fold = series.fold(np.setdiff1d(np.arange(len(series)), out))
     predicted = predict("dynamical", fold, series.tilt_deg[out])

@@ -8,8 +8,8 @@ from ase import Atoms
 from ...errors import TsgError
 from ...microscope import Microscope
 from ...optics.probe import clear_padding_A
-from ...simulation.detection_matrix import FLANK_A, MARGIN_A, box_of
-from ...simulation.multislice import frames_of_microscopes
+from ...simulation.detection_matrix import FLANK_A, MARGIN_A, DetectionMatrix, box_of, detection_matrix
+from ...simulation.multislice import frame_by
 from ...simulation.specimen import potential_sampling_A
 from ...tilt_series import TiltSeries, microscope_of
 
@@ -55,21 +55,25 @@ class MultisliceAtoms:
             self._kept[tilt] = self._frame(tilt)
         return np.stack([self._kept[tilt] for tilt in tilts])
 
-    def _frame(self, tilt_deg: float) -> np.ndarray:
-        frames = frames_of_microscopes(
+    def matrix(self, tilt_deg: float, *, wider: float = 1.0) -> DetectionMatrix:
+        """The detection matrix for beams that converge by up to `wider` times the angle of the microscope.
+
+        Raises TsgError as `detection_matrix` does.
+        """
+        return detection_matrix(
             self.atoms,
-            microscopes={"": self.microscope},
-            tilt_deg=tilt_deg,
-            shape=self.shape,
-            pixel_size_A=self.pixel_size_A,
-            cone_mrad=self.microscope.convergence_mrad + self.settings.beyond_mrad,
+            microscope=self.microscope,
+            tilt_deg=float(tilt_deg),
+            cone_mrad=wider * self.microscope.convergence_mrad + self.settings.beyond_mrad,
             slice_thickness_A=self.settings.slice_thickness_A,
             parametrization=self.settings.parametrization,
             antialias=False,
             device=self.settings.device,
             memory_GB=self.settings.memory_GB,
         )
-        return frames[""]
+
+    def _frame(self, tilt_deg: float) -> np.ndarray:
+        return frame_by(self.matrix(tilt_deg), self.microscope, shape=self.shape, pixel_size_A=self.pixel_size_A)
 
     @property
     def box_A(self) -> tuple[float, float]:
