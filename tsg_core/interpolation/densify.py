@@ -62,14 +62,15 @@ def densify(
         check_methods([method], measured.tilt_deg[[0, -1]])
     on_zero, offsets = _on_zero(measured)
     if len(missing_deg):
-        posed = Posed.of(on_zero, fit_pose=fit_pose)
+        # what `dynamical` learns of the series is asked for afterwards
+        known = FittedSeries.of(on_zero) if method == "dynamical" else on_zero
+        posed = Posed.of(known, fit_pose=fit_pose)
         inner = between(measured.tilt_deg, missing_deg)
         wanted_deg = np.where(inner, posed.within(missing_deg), missing_deg)
-        source = FittedSeries.of(posed.series) if method == "dynamical" else posed.series
-        predicted = predict(method, source, wanted_deg, checkpoint=checkpoint)
+        predicted = predict(method, posed.series, wanted_deg, checkpoint=checkpoint)
         measured = posed.noted(measured)
-        if method == "dynamical" and source.microscope_remark:
-            measured = measured.noted(source.microscope_remark)
+        if isinstance(posed.series, FittedSeries) and posed.series.microscope_remark:
+            measured = measured.noted(posed.series.microscope_remark)
     else:
         predicted = measured.frames[:0]
     metadata = {**measured.metadata, "method": method}

@@ -30,7 +30,8 @@ GRID = tuple(product((-2.0, 0.0, 2.0), (-1.5, 0.0, 1.5), (-3.0, -1.5, 0.0, 1.5, 
 N_DESCENTS = 2  # from the best places of the grid
 STATED = (0.0, 0.0, 0.0)
 STEP_rad = 0.2  # for derivatives
-CLEAR = 0.95  # of the probe, from its images; 0.99, as elsewhere, would cost several times as much
+CLEAR = 0.95  # of the probe, from its images, in frames that are fitted; 0.99 would cost several times as much
+EXPLAINED = 0.02  # root mean square misfit, in standard deviations of the frames, that another potential leaves as well
 LESS_MISFIT = 0.8  # of the judging frames' squared misfit, for which another microscope is worth having
 
 
@@ -64,21 +65,23 @@ def microscope_remark(*, stated: Microscope, fitted: Microscope) -> str:
 def fitted_microscope(series: TiltSeries, multislice: MultisliceAtoms) -> Microscope | None:
     """The microscope with the least squared misfit of three measured frames; None if two others do not confirm it.
 
-    None, too, if there are fewer than five frames, or if a wider beam would reach the detector. Gain, offset and
-    blur are fitted for each microscope that is tried (`scale.fitted_scale`).
+    None, too, if there are fewer than five frames, if a wider beam would reach the detector, and if the stated
+    microscope explains the frames as well as another potential would. Gain, offset and blur are fitted for each
+    microscope that is tried (`scale.fitted_scale`).
     Raises TsgError as `detection_matrix` does.
     """
     stated = multislice.microscope
     if len(series) < N_FRAMES or (1 + WIDEST) * stated.convergence_mrad > stated.detector_inner_mrad:
         return None
     chosen = np.linspace(0, len(series) - 1, N_FRAMES).round().astype(int)
-    fitting = _Misfit.of(series.subset(chosen[::2]), multislice)
+    fitting = _Misfit.of(series.subset(chosen[::2]), multislice, fraction=CLEAR)
     starts = _starts(fitting.part(slice(1, 2)), stated)
     best = min((_descended(fitting, stated, start) for start in starts), key=lambda found: found.cost)
     found = changed(stated, best.x)
     judging = _Misfit.of(series.subset(chosen[1::2]), multislice)
     before, after = (judging([stated, found]) ** 2).mean(axis=1)
-    return found if after < LESS_MISFIT * before else None
+    explained = before < EXPLAINED**2 * series.frames.var()
+    return found if after < LESS_MISFIT * before and not explained else None
 
 
 def _starts(misfit: "_Misfit", stated: Microscope) -> list[tuple[float, float, float]]:
@@ -113,10 +116,10 @@ class _Misfit:
     padding_A: float
 
     @classmethod
-    def of(cls, series: TiltSeries, multislice: MultisliceAtoms) -> "_Misfit":
+    def of(cls, series: TiltSeries, multislice: MultisliceAtoms, **clear: float) -> "_Misfit":
         matrices = [multislice.matrix(tilt, wider=1 + WIDEST) for tilt in series.tilt_deg]
         field_A = min(multislice.shape) * multislice.pixel_size_A
-        padding_A = clear_padding_A(multislice.microscope, field_A=field_A, fraction=CLEAR)
+        padding_A = clear_padding_A(multislice.microscope, field_A=field_A, **clear)
         return cls(series=series, matrices=matrices, padding_A=padding_A)
 
     def part(self, which: slice) -> "_Misfit":
