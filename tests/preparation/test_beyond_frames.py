@@ -7,6 +7,7 @@ from misaligned import drift, irregular_tilts
 from phantoms import film
 
 from tsg_core.preparation.alignment import align
+from tsg_core.preparation.beyond_frames import BeyondFrames
 from tsg_core.preparation.joint_fit import fit_jointly
 from tsg_core.preparation.transformation import shift_error_px
 from tsg_core.reconstruction.projection import Box
@@ -44,3 +45,9 @@ def test_a_fit_without_poses_leaves_them():
     np.testing.assert_array_equal(fit.shift_px, DRIFT_px)
     assert fit.axis_deg == 2.0 and fit.volume.shape == (16, 16, 80) and fit.volume.min() >= 0
     assert fit_jointly(series.frames, **of, fit_axis=False).axis_deg == 2.0
+
+
+def test_shifts_out_of_the_frames_are_no_alignment():
+    judge = BeyondFrames(film(TILT_deg, **FILM, shift_px=DRIFT_px))
+    assert judge.residual(DRIFT_px, 0.0) < judge.residual(0 * DRIFT_px, 0.0) < np.inf
+    assert judge.residual(40.0 * np.sign(DRIFT_px), 0.0) == np.inf

@@ -8,12 +8,13 @@ from ..geometry import binned_frames
 from ..reconstruction.extent import Extent, supposed_thickness_A
 from ..reconstruction.projection import Box
 from ..tilt_series import TiltSeries
-from .joint_fit import JointFit, fit_jointly
+from .joint_fit import JointFit, fit_jointly, recorded_pixels
 from .transformation import moved_back
 
 COARSEST_px, FINEST_px = 48, 96  # the frames are binned to at most these widths
 N_COARSE, N_FINE = 250, 20  # iterations at the coarsest binning, and at each finer one
 N_JUDGED = 30  # iterations of a volume whose residual tells how well the frames agree
+LEAST_RECORDED = 0.5  # of the pixels of aligned frames
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,8 +24,14 @@ class BeyondFrames:
     series: TiltSeries
 
     def residual(self, shift_px: np.ndarray, axis_deg: float) -> float:
-        """The residual of a volume in a box as thick as the frames are wide, fitted to frames with these shifts."""
+        """The residual of a volume in a box as thick as the frames are wide, fitted to frames with these shifts.
+
+        It is infinite if the shifts move too much out of the frames: hardly anything is left that could disagree.
+        """
         coarse = self._binned(self._factors()[0])
+        scale = coarse.pixel_size_A / self.series.pixel_size_A
+        if recorded_pixels(coarse.frames.shape, shift_px=shift_px / scale, axis_deg=axis_deg).mean() < LEAST_RECORDED:
+            return np.inf
         box = Extent(thickness_A=coarse.frames.shape[2] * coarse.pixel_size_A).box(coarse)
         return self._fitted(coarse, box, shift_px, axis_deg, n_iterations=N_JUDGED, fit_poses=False).residual
 

@@ -98,7 +98,8 @@ class _Recorded:
     @classmethod
     def of(cls, frames: np.ndarray, poses: np.ndarray, *, mask: np.ndarray | None = None) -> "_Recorded":
         shift_px, axis_deg = poses[:-1].reshape(-1, 2), float(poses[-1])
-        mask = frame_columns(_inside(frames.shape, shift_px, axis_deg)) if mask is None else mask
+        if mask is None:
+            mask = frame_columns(recorded_pixels(frames.shape, shift_px=shift_px, axis_deg=axis_deg))
         moved = moved_back(frames, shift_px=shift_px, axis_deg=axis_deg, order=3)
         return cls(values=mask * frame_columns(moved), mask=mask, shape=frames.shape)
 
@@ -134,7 +135,7 @@ class _Recorded:
         return np.append(shifts @ axis_rotation(axis_deg).T, turn_deg)
 
 
-def _inside(shape: tuple[int, int, int], shift_px: np.ndarray, axis_deg: float) -> np.ndarray:
+def recorded_pixels(shape: tuple[int, int, int], *, shift_px: np.ndarray, axis_deg: float) -> np.ndarray:
     """(n_tilt, n_y, n_x) float32: 1 where an aligned pixel was recorded, 0 elsewhere."""
     turn, middle = axis_rotation(axis_deg), (np.array(shape[1:]) - 1) / 2
     ones = np.ones(shape[1:], np.float32)
