@@ -59,8 +59,9 @@ class AlignmentSettings:
 class AlignmentReport:
     """Numbers of an alignment.
 
-    start            start of the search: "correlation", "centre-of-mass" or "as recorded"
-    residual_before  reprojection residual of the frames as recorded
+    start            start of the search: "correlation", "centre-of-mass", both also "in place", or "as recorded"
+    residual_before  reprojection residual of the frames as recorded; of an object that goes on outside them, that of
+                     left-out frames
     residual_after   and as aligned, both at the coarsest binning and not counting the final centring
     kept             whether the frames were left as recorded, because no shifts or axis lower the residual
     field            rows and columns in which every aligned pixel was recorded at every tilt
@@ -145,8 +146,9 @@ def align(series: TiltSeries, *, settings: AlignmentSettings = AlignmentSettings
     beyond = full and at_sides > DOUBTFUL
     judge = BeyondFrames(series) if beyond else levels[0]
     starts = {name: _start(levels[-1], name, settings) for name in STARTS if settings.method in (name, "full")}
-    if beyond:
-        starts["as recorded"] = np.zeros((len(series), 2))
+    if beyond:  # where centres of mass mean nothing, the frames may better stay near where they were recorded
+        near = {f"{name}, in place": _in_place(s, series.tilt_deg, axis_deg) for name, s in starts.items()}
+        starts |= near | {"as recorded": np.zeros((len(series), 2))}
     residuals = {name: judge.residual(shift_px, axis_deg) for name, shift_px in starts.items()}
     start = min(residuals, key=residuals.get)
     shift_px = starts[start]
@@ -158,8 +160,8 @@ def align(series: TiltSeries, *, settings: AlignmentSettings = AlignmentSettings
             shift_px = levels[0].with_offset(shift_px, axis_deg)
         shift_px, axis_deg = _refined(levels, shift_px, settings=settings)
     before, after = judge.residual(np.zeros_like(shift_px), 0.0), judge.residual(shift_px, axis_deg)
-    if full:
-        shift_px = levels[-1].centred(shift_px, axis_deg, offset=of_mass and not beyond)
+    if full and not beyond:
+        shift_px = levels[-1].centred(shift_px, axis_deg, offset=of_mass)
     kept = full and after >= before
     if kept:
         shift_px, axis_deg, after = np.zeros_like(shift_px), 0.0, before
@@ -257,6 +259,12 @@ def _start(level: _Level, name: str, settings: AlignmentSettings) -> np.ndarray:
     along = common_line_shifts(level.frames)
     shifts[:, 0] = along + shifts[:, 0].mean()
     return shifts * level.factor
+
+
+def _in_place(shift_px: np.ndarray, tilt_deg: np.ndarray, axis_deg: float) -> np.ndarray:
+    """The shifts minus those that a translation of the object explains."""
+    turn = axis_rotation(axis_deg)
+    return shift_px - translation_of(shift_px @ turn, tilt_deg=tilt_deg) @ turn.T
 
 
 def _at_sides(frames: np.ndarray) -> float:

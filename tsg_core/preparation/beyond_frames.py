@@ -14,7 +14,7 @@ from .transformation import moved_back
 COARSEST_px, FINEST_px = 48, 96  # the frames are binned to at most these widths
 N_COARSE, N_FINE = 250, 20  # iterations at the coarsest binning, and at each finer one
 N_JUDGED = 30  # iterations of a volume whose residual tells how well the frames agree
-LEAST_RECORDED = 0.5  # of the pixels of aligned frames
+LEAST_RECORDED = 0.7  # of the pixels of aligned frames
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,16 +24,28 @@ class BeyondFrames:
     series: TiltSeries
 
     def residual(self, shift_px: np.ndarray, axis_deg: float) -> float:
-        """The residual of a volume in a box as thick as the frames are wide, fitted to frames with these shifts.
+        """How badly volumes fitted to every second frame predict the others, relative to the variation of the frames.
 
-        It is infinite if the shifts move too much out of the frames: hardly anything is left that could disagree.
+        Frames left out tell wrong shifts from right ones; frames that are fitted do not: those that hardly overlap
+        agree with any volume. The box is as thick as the frames are wide. Infinite if the shifts move too much out of
+        the frames.
         """
         coarse = self._binned(self._factors()[0])
         scale = coarse.pixel_size_A / self.series.pixel_size_A
-        if recorded_pixels(coarse.frames.shape, shift_px=shift_px / scale, axis_deg=axis_deg).mean() < LEAST_RECORDED:
+        poses = {"shift_px": shift_px / scale, "axis_deg": axis_deg}
+        recorded = recorded_pixels(coarse.frames.shape, **poses)
+        if recorded.mean() < LEAST_RECORDED:
             return np.inf
         box = Extent(thickness_A=coarse.frames.shape[2] * coarse.pixel_size_A).box(coarse)
-        return self._fitted(coarse, box, shift_px, axis_deg, n_iterations=N_JUDGED, fit_poses=False).residual
+        missed = moved_back(coarse.frames, **poses, order=3)
+        for first in (0, 1):
+            kept, out = np.arange(first, len(coarse), 2), np.arange(1 - first, len(coarse), 2)
+            fit = self._fitted(
+                coarse.subset(kept), box, shift_px[kept], axis_deg, n_iterations=N_JUDGED, fit_poses=False
+            )
+            missed[out] -= fit.projected(coarse.tilt_deg[out], n_x=coarse.frames.shape[2])
+        missed, recorded = missed[1:-1], recorded[1:-1]  # beyond the first and the last, nothing is known
+        return float(np.sqrt((recorded * missed**2).sum() / recorded.sum()) / coarse.frames.std())
 
     def refined(self, shift_px: np.ndarray, axis_deg: float, *, fit_axis: bool) -> tuple[np.ndarray, float]:
         """Better shifts and a better axis. Frames moved back by the given ones say how thick the object is."""

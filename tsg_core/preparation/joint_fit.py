@@ -31,13 +31,17 @@ class JointFit:
     shift_px   (n_tilt, 2), as in `transformation`
     axis_deg   inclination of the tilt axis
     volume     (n_y, n_z, n_x) of the box
-    residual   norm of the recorded pixels minus their projections, relative to that of the pixels
     """
 
     shift_px: np.ndarray
     axis_deg: float
     volume: np.ndarray
-    residual: float
+
+    def projected(self, tilt_deg: np.ndarray, *, n_x: int) -> np.ndarray:
+        """Aligned frames (n_tilt, n_y, n_x) of the volume."""
+        A = MatrixProjector(system_matrix(tilt_deg=tilt_deg, n_x=n_x, box=Box(*self.volume.shape[1:])))
+        columns = A(np.ascontiguousarray(self.volume.reshape(len(self.volume), -1).T))
+        return columns.reshape(len(tilt_deg), n_x, -1).transpose(0, 2, 1)
 
 
 def fit_jointly(
@@ -78,12 +82,8 @@ def fit_jointly(
             new_mask = (k + 1) % MASK_EVERY == 0
             before = np.inf if new_mask else before
             seen = _Recorded.of(frames, poses_ahead, mask=None if new_mask else seen.mask)
-    seen = _Recorded.of(frames, poses)
     return JointFit(
-        shift_px=poses[:-1].reshape(-1, 2),
-        axis_deg=float(poses[-1]),
-        volume=x.T.reshape(-1, box.n_z, box.n_x),
-        residual=float(np.linalg.norm(seen.masked(A(x))) / (np.linalg.norm(seen.values) or 1.0)),
+        shift_px=poses[:-1].reshape(-1, 2), axis_deg=float(poses[-1]), volume=x.T.reshape(-1, box.n_z, box.n_x)
     )
 
 
