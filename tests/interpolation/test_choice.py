@@ -216,26 +216,6 @@ def test_blends_follow_the_spacing_and_need_errors_that_differ():
     np.testing.assert_allclose(alike.blend(3.0)[0], [1, 0])
 
 
-def test_where_methods_nearly_tie_the_weight_is_shared_since_either_may_turn_out_better():
-    rng = np.random.default_rng(0)
-    shared, *own = gaussian_filter(rng.standard_normal((3, 12, 16, 16)), (0, 0, 2, 2))  # no noise is that smooth
-    nearly, clearly = (
-        LeftOut(
-            tilt_deg=np.arange(12.0), spacing_deg=np.full(12, 4.0), near=np.full(12, True),
-            truth=np.zeros((12, 16, 16)), predicted=np.stack([shared + 0.2 * own[0], size * (shared + 0.2 * own[1])]),
-        )
-        for size in (1.0, 3.0)
-    )  # fmt: skip
-    trend = error_trend(nearly)
-    certain = replace(trend, drawn=())
-    (weights, expected), (alone, _) = trend.blend(2.0), certain.blend(2.0)
-    assert weights.min() > 0.3 and alone.max() == 1 and expected == certain.blended(weights, 2.0)
-    worlds = [replace(certain, mse=certain.mse * better) for better in ([0.8, 1], [1, 0.8])]
-    worst, worst_alone = (max(w.blended(by, 2.0) / w.at(2.0).min() for w in worlds) for by in (weights, alone))
-    assert worst < 1.15 < worst_alone
-    np.testing.assert_array_equal(error_trend(clearly).blend(2.0)[0], [1, 0])
-
-
 def test_noise_that_all_errors_share_is_no_reason_to_blend():
     mse = np.array([1.01, 1.04])  # noise of 1, and errors of 0.01 and 0.04 that have nothing in common
     shared = 1 / np.sqrt(mse[:, None] * mse)

@@ -201,7 +201,7 @@ def _trend(left_out: LeftOut) -> ErrorTrend:
     errors = (left_out.predicted.astype(np.float64) - left_out.truth) ** 2
     y = np.log(errors.mean(axis=(2, 3)).clip(1e-300))
     power = (y @ x) / max(float(x @ x), 1e-12)
-    return replace(trend, power=power.clip(0.0, STEEPEST), drawn=())
+    return replace(trend, power=power.clip(0.0, STEEPEST))
 
 
 def _table(series, trend: ErrorTrend, applying, failed, weights) -> pd.DataFrame:

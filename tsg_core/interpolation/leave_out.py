@@ -7,7 +7,7 @@ frames must be judged with nearly as many as it will have.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,7 +21,6 @@ from .residual import white_noise_bound
 STEEPEST = 8.0  # highest power of the spacing for a squared error: a cubic spline's error is of fourth order
 ENOUGH = 12  # left-out frames by which methods are judged, if a series has that many
 USUAL, POWERS_SPREAD = 2.0, 1.0  # prior for the power, and the spread of powers
-N_DRAWN = 50  # trends that left-out frames would allow as well, over which weights are averaged
 NOISE_ERRORS = 4.0  # standard errors allowed for noise: counted electrons scatter more than normal noise
 FEW = 12  # frames of which one is left out at a time
 LEAST_PAIRS = 3  # needed for a standard error
@@ -61,7 +60,6 @@ class ErrorTrend:
     floor        noise of the frames, which does not depend on the spacing
     correlation  (n_method, n_method) between the errors of the methods
     allowed      the methods, by their indices, that blends are made of; None for all
-    drawn        trends that agree with the left-out frames as well; see `blend`
     """
 
     spacing_deg: float
@@ -70,7 +68,6 @@ class ErrorTrend:
     floor: float
     correlation: np.ndarray
     allowed: tuple[int, ...] | None = None
-    drawn: tuple["ErrorTrend", ...] = ()
 
     def at(self, spacing_deg: float) -> np.ndarray:
         """Expected mean squared error (n_method,) of each method at an effective spacing."""
@@ -79,14 +76,11 @@ class ErrorTrend:
     def blend(self, spacing_deg: float) -> tuple[np.ndarray, float]:
         """Weights (n_method,), >= 0 with sum 1, for the lowest expected squared error at a spacing, and that error.
 
-        Averaging correlated errors gains nothing, so they get no extra weight. The scores are uncertain, and the best
-        weights change abruptly with them where methods nearly tie. The weights are therefore the mean over the `drawn`
-        trends (bagging: Breiman, Machine Learning 24, 123, 1996). A method whose weight would be below a tenth gets
-        none: it gains half a decibel at most, and may cost any number of decibels if the best method is further ahead
-        than expected.
+        Averaging correlated errors gains nothing, so they get no extra weight. A method whose weight would be below a
+        tenth gets none: it gains half a decibel at most, and may cost any number of decibels if the best method is
+        further ahead than expected.
         """
-        trends = self.drawn or (self,)
-        weights = np.mean([trend._best_weights(spacing_deg, self.allowed) for trend in trends], axis=0)
+        weights = self._best_weights(spacing_deg)
         weights = np.where(weights < LEAST_WEIGHT, 0.0, weights)
         weights /= weights.sum()
         return weights, self.blended(weights, spacing_deg)
@@ -95,9 +89,10 @@ class ErrorTrend:
         """Expected squared error of a blend."""
         return float(weights @ self._covariance(spacing_deg) @ weights)
 
-    def _best_weights(self, spacing_deg: float, allowed: tuple[int, ...] | None) -> np.ndarray:
-        """Weights (n_method,) of the blend of lowest expected squared error, if the trend is true."""
-        weights, among = np.zeros(len(self.mse)), np.arange(len(self.mse)) if allowed is None else np.array(allowed)
+    def _best_weights(self, spacing_deg: float) -> np.ndarray:
+        """Weights (n_method,) of the blend of lowest expected squared error."""
+        weights = np.zeros(len(self.mse))
+        among = np.arange(len(self.mse)) if self.allowed is None else np.array(self.allowed)
         covariance = self._covariance(spacing_deg)[np.ix_(among, among)]
         size = np.sqrt(np.diag(covariance) + np.finfo(float).tiny)
         scaled = covariance / (size[:, None] * size) + RIDGE * np.eye(len(among))
@@ -195,53 +190,24 @@ def error_trend(left_out: LeftOut) -> ErrorTrend:
     """
     near = left_out.near
     n_method, n_out = left_out.predicted.shape[:2]
-    mse, products = np.empty((n_method, n_out)), []
+    mse, shared = np.empty((n_method, n_out)), np.zeros((n_method, n_method))
     for k in range(n_out):  # one frame at a time: errors of all predictions would need as much memory again
         error = _error(left_out, slice(None), k)
         mse[:, k] = (error**2).mean(axis=(1, 2))
         if near[k]:
-            products.append(np.einsum("iyx,jyx->ij", error, error) / (mse[:, k].mean() or 1.0))
+            shared += np.einsum("iyx,jyx->ij", error, error) / (mse[:, k].mean() or 1.0)
     level = _typical(mse[:, near])
     white = min(_noise(left_out, i) for i in range(n_method))
     floor = min(max(white, _remaining(left_out, mse)), *level)
-    power, spread = _powers(left_out, mse, floor)
-    trend = ErrorTrend(
+    size = np.sqrt(np.diag(shared))
+    correlation = np.divide(shared, size[:, None] * size, out=np.eye(len(size)), where=size[:, None] * size > 0)
+    return ErrorTrend(
         spacing_deg=float(np.exp(np.log(left_out.spacing_deg[near].clip(1e-6)).mean())),
         mse=level,
-        power=power,
+        power=_powers(left_out, mse, floor),
         floor=floor,
-        correlation=_correlation(np.sum(products, axis=0)),
+        correlation=correlation,
     )
-    return replace(trend, drawn=_drawn(trend, mse=mse[:, near], products=np.array(products), spread=spread))
-
-
-def _drawn(trend: ErrorTrend, *, mse: np.ndarray, products: np.ndarray, spread: np.ndarray) -> tuple[ErrorTrend, ...]:
-    """Trends that agree with what was seen as well as the given one does.
-
-    Levels and correlations come from randomly weighted frames (Bayesian bootstrap: Rubin, Annals of Statistics 9, 130,
-    1981), from their errors `mse` (n_method, n) and the `products` (n, n_method, n_method) of these. Powers scatter
-    about the given ones by their `spread` (n_method,).
-    """
-    rng, drawn = np.random.default_rng(0), []
-    for _ in range(N_DRAWN):
-        weights = rng.dirichlet(np.ones(len(products)))
-        level = _typical(mse, weights)
-        drawn.append(
-            ErrorTrend(
-                spacing_deg=trend.spacing_deg,
-                mse=level,
-                power=(trend.power + spread * rng.standard_normal(len(spread))).clip(0, STEEPEST),
-                floor=min(trend.floor, *level),
-                correlation=_correlation(np.tensordot(weights, products, axes=1)),
-            )
-        )
-    return tuple(drawn)
-
-
-def _correlation(shared: np.ndarray) -> np.ndarray:
-    """Correlations (n_method, n_method) from products of errors; 0 for methods without errors."""
-    size = np.sqrt(np.diag(shared))
-    return np.divide(shared, size[:, None] * size, out=np.eye(len(size)), where=size[:, None] * size > 0)
 
 
 def carried_gain_dB(left_out: LeftOut, weights: np.ndarray, *, over: int, spacing_deg: float) -> tuple[float, float]:
@@ -275,8 +241,8 @@ def _pairs(left_out: LeftOut) -> tuple[np.ndarray, np.ndarray]:
     return tuple(np.array(pairs, int).reshape(-1, 2).T)
 
 
-def _powers(left_out: LeftOut, mse: np.ndarray, floor: float) -> tuple[np.ndarray, np.ndarray]:
-    """Powers (n_method,) of the spacing, from frames left out with near and with far neighbours kept; standard errors.
+def _powers(left_out: LeftOut, mse: np.ndarray, floor: float) -> np.ndarray:
+    """Powers (n_method,) of the spacing, from frames left out both with near and with far neighbours kept.
 
     How hard a frame is depends on its angle. The power from the pairs of errors (n_method, n) is therefore weighted
     against the usual power: the smaller its variance, from the scatter of the pairs, is compared with that of powers in
@@ -286,7 +252,7 @@ def _powers(left_out: LeftOut, mse: np.ndarray, floor: float) -> tuple[np.ndarra
     near, far = _pairs(left_out)
     usual = np.full(len(mse), USUAL)
     if len(near) < LEAST_PAIRS:
-        return usual, np.full(len(mse), POWERS_SPREAD)
+        return usual
     step = _step(left_out, near, far)
     above, beyond = ((_typical(mse[:, of]) - floor).clip(0) for of in (near, far))
     ratio = np.divide(beyond, above, out=np.ones(len(mse)), where=above > 0)
@@ -296,8 +262,7 @@ def _powers(left_out: LeftOut, mse: np.ndarray, floor: float) -> tuple[np.ndarra
     share = POWERS_SPREAD**2 / (POWERS_SPREAD**2 + variance)
     if left_out.of_object is not None:
         share[left_out.of_object] = share[left_out.of_object].clip(max=len(near) / (len(near) + LIKE_PAIRS))
-    share = np.where(np.isfinite(found), share, 0.0)
-    return np.where(share > 0, share * found + (1 - share) * usual, usual), POWERS_SPREAD * np.sqrt(1 - share)
+    return np.where(np.isfinite(found), share * found + (1 - share) * usual, usual)
 
 
 def _remaining(left_out: LeftOut, mse: np.ndarray) -> float:
@@ -328,10 +293,10 @@ def _noise(left_out: LeftOut, method: int) -> float:
     return white_noise_bound((_error(left_out, method, k) for k in near), standard_errors=NOISE_ERRORS)
 
 
-def _typical(mse: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+def _typical(mse: np.ndarray) -> np.ndarray:
     """Geometric mean (n_method,) over frames (n_method, n); no error counts as less than a millionth of the mean."""
     smallest = 1e-6 * mse.mean(axis=1, keepdims=True) + np.finfo(float).tiny
-    return np.exp(np.average(np.log(np.maximum(mse, smallest)), axis=1, weights=weights))
+    return np.exp(np.log(np.maximum(mse, smallest)).mean(axis=1))
 
 
 def _error(left_out: LeftOut, methods: int | slice, k: int) -> np.ndarray:
