@@ -45,7 +45,7 @@ class BeyondFrames:
             )
             missed[out] -= fit.projected(coarse.tilt_deg[out], n_x=coarse.frames.shape[2])
         missed, recorded = missed[1:-1], recorded[1:-1]  # beyond the first and the last, nothing is known
-        return float(np.sqrt((recorded * missed**2).sum() / recorded.sum()) / coarse.frames.std())
+        return float(np.sqrt((recorded * missed**2).sum() / recorded.sum()) / (coarse.frames.std() or 1.0))
 
     def refined(self, shift_px: np.ndarray, axis_deg: float, *, fit_axis: bool) -> tuple[np.ndarray, float]:
         """Better shifts and a better axis. Frames moved back by the given ones say how thick the object is."""

@@ -109,7 +109,7 @@ def changed(microscope: Microscope, by: Sequence[float]) -> Microscope:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Misfit:
-    """What measured frames (n_tilt, n_y, n_x) are more than those of the atoms in a microscope, as a flat array."""
+    """Measured frames (n_tilt, n_y, n_x) minus those of the atoms as a microscope sees them."""
 
     series: TiltSeries
     matrices: list[DetectionMatrix]
@@ -126,7 +126,7 @@ class _Misfit:
         return replace(self, series=self.series.subset(which), matrices=self.matrices[which])
 
     def __call__(self, microscopes: Sequence[Microscope]) -> np.ndarray:
-        """A row for each microscope."""
+        """A row (n_tilt * n_y * n_x,) for each microscope."""
         measured, pixel_size_A = self.series.frames, self.series.pixel_size_A
         frame = PaddedFrame(shape=measured.shape[1:], pixel_size_A=pixel_size_A, padding_A=self.padding_A)
         computed = np.stack([matrix.frames(microscopes, frame=frame) for matrix in self.matrices], axis=1)
