@@ -154,7 +154,8 @@ def align(series: TiltSeries, *, settings: AlignmentSettings = AlignmentSettings
     shift_px = starts[start]
     of_mass = start == "centre-of-mass"  # it locates the axis; correlation does not
     if beyond:
-        shift_px, axis_deg = judge.refined(shift_px, axis_deg, fit_axis=settings.axis_reach_deg > 0)
+        fit_axis = settings.axis_reach_deg > 0
+        start, shift_px, axis_deg = _best_end(judge, starts, (start, "as recorded"), axis_deg, fit_axis=fit_axis)
     elif full:
         if not of_mass:
             shift_px = levels[0].with_offset(shift_px, axis_deg)
@@ -259,6 +260,15 @@ def _start(level: _Level, name: str, settings: AlignmentSettings) -> np.ndarray:
     along = common_line_shifts(level.frames)
     shifts[:, 0] = along + shifts[:, 0].mean()
     return shifts * level.factor
+
+
+def _best_end(
+    judge: BeyondFrames, starts: dict[str, np.ndarray], names: tuple[str, ...], axis_deg: float, *, fit_axis: bool
+) -> tuple[str, np.ndarray, float]:
+    """Name, shifts and axis of the start that ends best when it is refined: what starts best need not be that."""
+    ends = {name: judge.refined(starts[name], axis_deg, fit_axis=fit_axis) for name in dict.fromkeys(names)}
+    best = min(ends, key=lambda name: judge.residual(*ends[name]))
+    return best, *ends[best]
 
 
 def _in_place(shift_px: np.ndarray, tilt_deg: np.ndarray, axis_deg: float) -> np.ndarray:
