@@ -39,6 +39,7 @@ record paper_size paper_size.py predict
 record alignment alignment.py accuracy
 record alignment alignment.py methods
 record alignment alignment.py time
+record alignment_films alignment_films.py
 record verdicts verdicts.py
 record atoms atoms.py speed
 record atoms atoms.py fit

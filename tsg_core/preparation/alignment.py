@@ -19,6 +19,7 @@ COARSEST_px = 64  # width to which frames are binned for the first search of the
 WIDE_px = 128  # wider frames take long: they get one round of matching and no search of the axis
 FINE_deg = 1.5  # range of the search for the axis at the finer binnings
 N_SEARCHES = 8  # for the axis, at most; each continues from the end of the range if the best was there
+SURE = 0.9  # of the residual of left-out frames, below which shifts count: wrong ones may reach nearly as much
 DOUBTFUL = 0.15  # of the mean intensity: brighter sides of the frames are not empty
 NO_FIELD = (
     " No pixel was recorded at every tilt: the frames lie too far apart, or the alignment went wrong; compare what "
@@ -84,7 +85,7 @@ class AlignmentReport:
         if self.kept:
             return (
                 f"Aligned by {self.method}: the frames are left as recorded, since no shifts or inclination of the "
-                f"axis that were found lower their reprojection residual, {self.residual_before:.3f}."
+                f"axis that were found make their reprojection residual clearly lower than {self.residual_before:.3f}."
             )
         doubt = (
             f" The frames' sides are {self.at_sides:.0%} as bright as the frames: an object that reaches beyond them, "
@@ -163,7 +164,7 @@ def align(series: TiltSeries, *, settings: AlignmentSettings = AlignmentSettings
     before, after = judge.residual(np.zeros_like(shift_px), 0.0), judge.residual(shift_px, axis_deg)
     if full and not beyond:
         shift_px = levels[-1].centred(shift_px, axis_deg, offset=of_mass)
-    kept = full and after >= before
+    kept = full and after >= (SURE if beyond else 1.0) * before
     if kept:
         shift_px, axis_deg, after = np.zeros_like(shift_px), 0.0, before
     report = AlignmentReport(
