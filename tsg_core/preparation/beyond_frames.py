@@ -6,7 +6,7 @@ import numpy as np
 
 from ..geometry import binned_frames
 from ..reconstruction.extent import Extent, supposed_thickness_A
-from ..reconstruction.projection import Box
+from ..reconstruction.projection import Box, project
 from ..tilt_series import TiltSeries
 from .joint_fit import JointFit, fit_jointly, recorded_pixels
 from .transformation import moved_back
@@ -43,7 +43,7 @@ class BeyondFrames:
             fit = self._fitted(
                 coarse.subset(kept), box, shift_px[kept], axis_deg, n_iterations=N_JUDGED, fit_poses=False
             )
-            missed[out] -= fit.projected(coarse.tilt_deg[out], n_x=coarse.frames.shape[2])
+            missed[out] -= project(fit.volume, tilt_deg=coarse.tilt_deg[out], n_pixels=coarse.frames.shape[2])
         missed, recorded = missed[1:-1], recorded[1:-1]  # beyond the first and the last, nothing is known
         return float(np.sqrt((recorded * missed**2).sum() / recorded.sum()) / (coarse.frames.std() or 1.0))
 

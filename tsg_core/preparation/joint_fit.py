@@ -37,12 +37,6 @@ class JointFit:
     axis_deg: float
     volume: np.ndarray
 
-    def projected(self, tilt_deg: np.ndarray, *, n_x: int) -> np.ndarray:
-        """Aligned frames (n_tilt, n_y, n_x) of the volume."""
-        A = MatrixProjector(system_matrix(tilt_deg=tilt_deg, n_x=n_x, box=Box(*self.volume.shape[1:])))
-        columns = A(np.ascontiguousarray(self.volume.reshape(len(self.volume), -1).T))
-        return columns.reshape(len(tilt_deg), n_x, -1).transpose(0, 2, 1)
-
 
 def fit_jointly(
     frames: np.ndarray,
