@@ -133,8 +133,13 @@ def gains_table(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def mean_gains(table: pd.DataFrame) -> pd.DataFrame:
-    """Mean gain of each method (rows) for each model (columns); the gain is 0 where a method does not apply."""
-    return gains_table(table).fillna(0.0).groupby(level="model").mean().T
+    """Mean gain of each method (rows) for each model (columns); the gain is 0 where a method does not apply.
+
+    NaN if a method was not scored on the frames of a model.
+    """
+    means = gains_table(table).fillna(0.0).groupby(level="model").mean().T
+    scored = table.groupby(["method", "model"]).size().unstack().reindex(index=means.index, columns=means.columns)
+    return means.where(scored.notna())
 
 
 def worst_of(table: pd.DataFrame, *, method: str = "auto") -> tuple[tuple, float]:
