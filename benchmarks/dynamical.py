@@ -142,17 +142,26 @@ def wrong(series: TiltSeries, *, off: float) -> TiltSeries:
 
 
 def scored(series: TiltSeries, truth: TiltSeries, atoms: Atoms, *, methods, spacing_deg: float, n_targets: int) -> str:
+    measured, targets = split(series, truth, spacing_deg=spacing_deg, n_targets=n_targets)
+    scores = [score_dB(predicted(method, measured, targets.tilt_deg), targets, truth) for method in methods]
+    return "".join(f"{score:10.1f}" for score in scores) + atoms_found(measured.dynamical, atoms)
+
+
+def split(
+    series: TiltSeries, truth: TiltSeries, *, spacing_deg: float, n_targets: int
+) -> tuple[FittedSeries, TiltSeries]:
+    """Frames of `series` that count as measured, and those of `truth` half-way between them."""
     step_deg = float(series.tilt_deg[1] - series.tilt_deg[0])
     gap = round(spacing_deg / step_deg)
-    measured = FittedSeries.of(series.subset(np.arange(0, len(series), gap)))
     middle = np.arange(gap // 2, len(series) - gap // 2, gap)
     if n_targets:
         middle = middle[np.unique(np.linspace(0, len(middle) - 1, n_targets).round().astype(int))]
-    scores = []
-    for method in methods:
-        error = ((predicted(method, measured, series.tilt_deg[middle]) - truth.frames[middle]) ** 2).mean(axis=(1, 2))
-        scores.append(float(psnr_dB(error, truth.intensity_scale).mean()))
-    return "".join(f"{score:10.1f}" for score in scores) + atoms_found(measured.dynamical, atoms)
+    return FittedSeries.of(series.subset(np.arange(0, len(series), gap))), truth.subset(middle)
+
+
+def score_dB(frames: np.ndarray, targets: TiltSeries, truth: TiltSeries) -> float:
+    error = ((frames - targets.frames) ** 2).mean(axis=(1, 2))
+    return float(psnr_dB(error, truth.intensity_scale).mean())
 
 
 def predicted(method: str, measured: FittedSeries, tilt_deg: np.ndarray) -> np.ndarray:
