@@ -156,11 +156,11 @@ def _predicted(series, kept, *, method: str, tilt_deg, missing_deg, extrapolate:
 
 def _say_cost(series, *, n_wanted: int) -> None:
     """How long the multislice frames take: those measured, those wanted, and those left out."""
-    from ..interpolation.dynamical.multislice_atoms import seconds_in_field
+    from ..interpolation.dynamical.multislice_atoms import seconds_of_object
     from ..interpolation.leave_out import folds
 
     n_frames = len(series) + n_wanted + sum(len(out) for _, out, _ in folds(len(series)))
-    minutes = seconds_in_field(series, n_frames=n_frames) / 60
+    minutes = seconds_of_object(series, n_frames=n_frames) / 60
     click.echo(f"multislice of the atoms: {n_frames} frames, up to {max(1, round(minutes))} min on one core")
 
 

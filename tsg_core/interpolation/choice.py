@@ -20,7 +20,7 @@ from .uncertainty import PixelErrors, learn_pixel_errors
 CANDIDATES = ("linear", "cubic", "smooth", "reprojection", "kriging", "tsgnet", "informed", "atoms", "dynamical")
 AS_GOOD_dB = 0.2  # a smaller gain over linear does not justify a method that assumes more
 COARSEST_PIXEL_A = 1.0  # larger pixels show no atoms one by one
-AFFORDABLE_MULTISLICE_s = 1200.0  # of one core; longer work is done on request only
+AFFORDABLE_MULTISLICE_s = 1800.0  # of one core; longer work is done on request only
 UNSHOWN_dB = 0.5  # least gain, minus its standard error, that is trusted although no left-out frame shows it
 
 
@@ -184,15 +184,15 @@ def _may_be_dynamical(series: TiltSeries) -> bool:
 
 
 def _multislice_is_affordable(series: TiltSeries) -> bool:
-    """Whether frames of atoms that fill the field of view take a few minutes, four times as many as are measured.
+    """Whether frames of the object take a few minutes, four times as many as are measured.
 
     So many are the measured, the wanted and the left-out frames together. Nothing can be computed without a microscope.
     """
     if microscope_of(series) is None or series.pixel_size_A > COARSEST_PIXEL_A:
         return False
-    from .dynamical.multislice_atoms import seconds_in_field  # abTEM takes seconds to import
+    from .dynamical.multislice_atoms import seconds_of_object  # abTEM takes seconds to import
 
-    return seconds_in_field(series, n_frames=4 * len(series)) <= AFFORDABLE_MULTISLICE_s
+    return seconds_of_object(series, n_frames=4 * len(series)) <= AFFORDABLE_MULTISLICE_s
 
 
 def _check_methods(methods: Sequence[str]) -> None:

@@ -4,6 +4,7 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.cluster import Icosahedron
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
@@ -13,12 +14,13 @@ from tsg_core.interpolation.atoms.fit import NotAtoms
 from tsg_core.interpolation.choice import candidates_of
 from tsg_core.interpolation.densify import with_elements
 from tsg_core.interpolation.dynamical import microscope_fit, multislice_atoms
-from tsg_core.interpolation.dynamical.multislice_atoms import MultisliceAtoms
+from tsg_core.interpolation.dynamical.multislice_atoms import MultisliceAtoms, bright_box_A
 from tsg_core.interpolation.dynamical.scale import fitted_scale
 from tsg_core.interpolation.fitted_series import FittedSeries
 from tsg_core.interpolation.methods import predict
 from tsg_core.microscope import NON_ABERRATED
 from tsg_core.samples.multislice_series import prism_series
+from tsg_core.simulation.detection_matrix import box_of
 from tsg_core.simulation.multislice import frames_of_microscopes
 from tsg_core.structures import random_rotation
 from tsg_core.tilt_series import TiltSeries
@@ -158,10 +160,19 @@ def test_auto_tries_it_only_where_it_takes_minutes(truth):
     assert "dynamical" in candidates_of(measured)
     assert "dynamical" not in candidates_of(replace(measured, metadata={}))
     assert "dynamical" not in candidates_of(replace(measured, metadata=measured.metadata | {"engine": "incoherent"}))
-    assert "dynamical" not in candidates_of(replace(measured, pixel_size_A=0.9))  # a field of 32 A
+    wide = np.pad(measured.frames, ((0, 0), (40, 40), (40, 40)))
+    assert "dynamical" in candidates_of(replace(measured, frames=wide))  # vacuum costs nothing
     ytterbium, _ = prism_series()  # 24 A wide
     assert "dynamical" in candidates_of(ytterbium.subset(slice(None, None, 2)))
     assert "dynamical" not in candidates_of(ytterbium)
+
+
+def test_the_cost_is_that_of_a_box_around_the_bright_part():
+    ytterbium, positions_A = prism_series()
+    true_A = box_of(Atoms("Yb77", positions=positions_A), sampling_A=0.5)
+    noise = np.random.default_rng(0).normal(0, 0.1 * ytterbium.frames.max(), ytterbium.frames.shape)
+    for frames in (ytterbium.frames, (ytterbium.frames + noise).astype(np.float32)):
+        assert bright_box_A(replace(ytterbium, frames=frames)) == pytest.approx(true_A, abs=1.5)
 
 
 def spots_without_microscope(series):

@@ -4,8 +4,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from ase import Atoms
+from scipy.ndimage import gaussian_filter
 
 from ...errors import TsgError
+from ...geometry import pixel_centres_A
 from ...microscope import Microscope
 from ...optics.probe import clear_padding_A
 from ...simulation.detection_matrix import FLANK_A, MARGIN_A, DetectionMatrix, box_of, detection_matrix
@@ -14,6 +16,7 @@ from ...simulation.specimen import potential_sampling_A
 from ...tilt_series import TiltSeries, microscope_of
 
 TRANSFORMS, PRODUCTS = 2.5e10, 1e11  # operations a second of one core, from frames in boxes of 16 to 18 A
+BRIGHT, SPOT_SIGMA_A = 0.2, 0.4  # of the brightest spot above the vacuum; noise is smoothed over a spot
 LONGEST_h = 24.0  # of computing on one core that is begun at all
 
 
@@ -90,14 +93,25 @@ class MultisliceAtoms:
             )
 
 
-def seconds_in_field(series: TiltSeries, *, n_frames: int) -> float:
-    """About how long so many frames of atoms that fill the field of view of a series take on one core.
+def seconds_of_object(series: TiltSeries, *, n_frames: int) -> float:
+    """About how long so many multislice frames of the object in a series take on one core.
 
-    Raises TsgError if no microscope is recorded.
+    Its atoms are taken to lie where a frame is bright. Raises TsgError if no microscope is recorded.
     """
-    n_y, n_x = series.frames.shape[1:]
-    box_A = n_y * series.pixel_size_A, n_x * series.pixel_size_A
-    return n_frames * seconds_of_frame(needed_microscope(series), box_A=box_A)
+    return n_frames * seconds_of_frame(needed_microscope(series), box_A=bright_box_A(series))
+
+
+def bright_box_A(series: TiltSeries) -> tuple[float, float]:
+    """Edges (y, x) of a box about the tilt axis that holds all bright spots and what `box_of` adds to them."""
+    smooth = gaussian_filter(series.frames, (0, *(2 * [SPOT_SIGMA_A / series.pixel_size_A]))).max(axis=0)
+    vacuum = np.median(np.concatenate([smooth[0], smooth[-1], smooth[:, 0], smooth[:, -1]]))
+    bright = np.nonzero(smooth - vacuum > BRIGHT * (smooth.max() - vacuum))
+    reaches_A = (
+        np.abs(pixel_centres_A(n, pixel_size_A=series.pixel_size_A)[at]).max(initial=0.0)
+        for n, at in zip(smooth.shape, bright, strict=True)
+    )
+    y_A, x_A = (2 * (reach_A + MARGIN_A + FLANK_A) for reach_A in reaches_A)
+    return y_A, x_A
 
 
 def needed_microscope(series: TiltSeries) -> Microscope:
