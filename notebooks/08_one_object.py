@@ -1025,6 +1025,7 @@ for (engine, microscope, with_atoms), of_all in gains.groupby(
 # | any object, ten or more aligned frames | reprojection | it needs only projections |
 # | the same, with a wide probe or a crystal near its zone axes | kriging | the residual does not persist from frame to frame |
 # | single atoms resolved, frames up to tens of degrees apart | atoms | few numbers, determined by all frames; and it says when it does not apply. In an alloy of light and heavy elements, check `least_weight` first |
+# | the same, in a small particle whose microscope is known to a few percent | dynamical | multislice of the atoms has the halo, which frames a few degrees away do not show |
 # | a sample like those of the training | informed, tsgnet | what was learnt carries over; only tables like the one above show how far |
 # | unknown, or noisy | auto | left-out frames of *your* series decide; it uses linear if nothing gains |
 #
@@ -1035,7 +1036,8 @@ for (engine, microscope, with_atoms), of_all in gains.groupby(
 # ## Take away
 #
 # - All frames show one object. A method that uses this beats one that looks at two neighbours.
-# - What the object misses must be carried over, and only as far as it persists.
+# - What the object misses must be carried over, and only as far as it persists. The halo of a wide probe does not persist: it
+#   must be computed from the atoms.
 # - Ask of every fitted atom whether the frames agree on it, and of every stated interval whether it holds.
 #
 # ## Check yourself
