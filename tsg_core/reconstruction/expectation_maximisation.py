@@ -6,7 +6,7 @@ import numpy as np
 
 from ..errors import TsgError
 from ..microscope import Microscope
-from ..tilt_series import TiltSeries
+from ..tilt_series import TiltSeries, microscope_of
 from ..tools.progress import track
 from ..tools.threads import in_threads
 from .linear_system import Subset, box_of, check_memory, check_relaxation, checked_series, subsets_of, volume_of
@@ -66,16 +66,8 @@ def os_em(
     if start is not None and np.min(start) < 0:
         raise TsgError(f"the start volume reaches down to {np.min(start):.4g}; EM needs one that is nowhere negative")
     check_memory(series, n_volumes=2, n_frames=3, box=box)
-    from ..tilt_series import microscope_of
-    from .probe_blur import ProbeBlur  # abTEM takes seconds to import
-
     _, n_y, n_x = series.frames.shape
-    blur = ProbeBlur(
-        shape=(n_y, n_x),
-        pixel_size_A=series.pixel_size_A,
-        microscope=microscope_of(series) if microscope == "recorded" else microscope,
-        sigma_A=sigma_A,
-    )
+    blur = _blur_of(series, microscope_of(series) if microscope == "recorded" else microscope, sigma_A)
     rows = row_blocks(n_y)
     n_subsets = usual_subsets(len(series)) if n_subsets is None else n_subsets
     subsets, box = subsets_of(series, n_subsets=n_subsets, axis_shift_px=axis_shift_px, box=box), box_of(series, box)
@@ -115,6 +107,15 @@ def os_em(
         if residual <= tolerance:
             break
     return volume_of(slices, rows, box)
+
+
+def _blur_of(series: TiltSeries, microscope: Microscope | None, sigma_A: float) -> Callable[[np.ndarray], np.ndarray]:
+    if microscope is None and sigma_A == 0:
+        return lambda frames: frames
+    from .probe_blur import ProbeBlur  # abTEM takes seconds to import
+
+    shape, pixel_size_A = series.frames.shape[1:], series.pixel_size_A
+    return ProbeBlur(shape=shape, pixel_size_A=pixel_size_A, microscope=microscope, sigma_A=sigma_A)
 
 
 def em_correction(

@@ -14,6 +14,7 @@ from scipy.interpolate import make_interp_spline
 from ..errors import TsgError
 from ..geometry import binned_frames
 from ..tilt_series import TiltSeries
+from ..tools.progress import hidden
 from ..tools.threads import in_threads
 from .algebraic import around_even, deviations, even_densities
 from .expectation_maximisation import os_em
@@ -229,7 +230,12 @@ class _Search:
     def _mean(self, error_of_fold: Callable[["_Search"], float]) -> float:
         """Geometric mean over three folds, in which every inner frame is left out once."""
         folds = [replace(self, first=first) for first in (1, 2, 3) if first < len(self.series) - 1]
-        return float(np.exp(np.mean([np.log(error_of_fold(fold)) for fold in folds])))
+
+        def log_error(fold: "_Search") -> float:
+            with hidden():  # progress can only be shown of one loop at a time
+                return float(np.log(error_of_fold(fold)))
+
+        return float(np.exp(np.mean(in_threads(log_error, folds))))
 
     def _error_non_negative(self) -> float:
         kept, out = self._parts()

@@ -53,7 +53,7 @@ def track(
 
 @contextmanager
 def hidden() -> Iterator[None]:
-    """Show no progress of what this thread does: another process shows that of the task it is part of."""
+    """Show no progress of what this thread does: another thread or process shows that of the task it is part of."""
     _thread.hidden = True
     try:
         yield
@@ -62,7 +62,7 @@ def hidden() -> Iterator[None]:
 
 
 def is_hidden() -> bool:
-    """Whether this thread works on a task of another process."""
+    """Whether this thread works on a task of another one."""
     return getattr(_thread, "hidden", False)
 
 
