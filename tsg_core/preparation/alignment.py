@@ -7,7 +7,7 @@ import numpy as np
 from ..errors import TsgError
 from ..geometry import binned_frames
 from ..tilt_series import TiltSeries
-from .beyond_frames import BeyondFrames
+from .beyond_frames import BeyondFrames, Found
 from .common_lines import centre_of_mass_shifts, common_line_shifts
 from .correlation import correlation_shifts
 from .refinement import best_axis_deg, best_offset_px, refined_shifts, reprojection_residual
@@ -19,7 +19,7 @@ COARSEST_px = 64  # width to which frames are binned for the first search of the
 WIDE_px = 128  # wider frames take long: they get one round of matching and no search of the axis
 FINE_deg = 1.5  # range of the search for the axis at the finer binnings
 N_SEARCHES = 8  # for the axis, at most; each continues from the end of the range if the best was there
-SURE = 0.9  # of the residual of left-out frames, below which shifts count: wrong ones may reach nearly as much
+SURE = 0.95  # of the residual of left-out frames, below which shifts count: wrong ones may reach nearly as much
 DOUBTFUL = 0.15  # of the mean intensity: brighter sides of the frames are not empty
 NO_FIELD = (
     " No pixel was recorded at every tilt: the frames lie too far apart, or the alignment went wrong; compare what "
@@ -60,9 +60,9 @@ class AlignmentSettings:
 class AlignmentReport:
     """Numbers of an alignment.
 
-    start            start of the search: "correlation", "centre-of-mass", both also "in place", or "as recorded"
+    start            start of the search: "correlation", "centre-of-mass" or "as recorded"
     residual_before  reprojection residual of the frames as recorded; of an object that goes on outside them, that of
-                     left-out frames
+                     left-out frames, apart from a translation of the object
     residual_after   and as aligned, both at the coarsest binning and not counting the final centring
     kept             whether the frames were left as recorded, because no shifts or axis lower the residual
     field            rows and columns in which every aligned pixel was recorded at every tilt
@@ -137,44 +137,30 @@ def align(series: TiltSeries, *, settings: AlignmentSettings = AlignmentSettings
     """Find the shifts and the tilt axis of a recorded series, and undo them in one resampling.
 
     Frames should be free of background and hot pixels. If their sides are bright, the object goes on outside them, and
-    shifts, axis and an object in a wider box are fitted together; see `joint_fit`. Otherwise the object must lie inside
-    at all tilts. `benchmarks/alignment.py` measures both. Raises TsgError for fewer than three frames.
+    is aligned as `beyond_frames` says. Otherwise it must lie inside at all tilts. `benchmarks/alignment.py` and
+    `benchmarks/alignment_films.py` measure both. Raises TsgError for fewer than three frames.
     """
     if len(series) < 3:
         raise TsgError(f"{len(series)} frames cannot be aligned: three are needed")
-    levels, axis_deg = _levels(series, finest_px=settings.finest_px), settings.axis_deg
-    at_sides, full = _at_sides(series.frames), settings.method == "full"
-    beyond = full and at_sides > DOUBTFUL
-    judge = BeyondFrames(series) if beyond else levels[0]
+    levels, at_sides = _levels(series, finest_px=settings.finest_px), _at_sides(series.frames)
     starts = {name: _start(levels[-1], name, settings) for name in STARTS if settings.method in (name, "full")}
-    if beyond:  # where centres of mass mean nothing, the frames may better stay near where they were recorded
-        near = {f"{name}, in place": _in_place(s, series.tilt_deg, axis_deg) for name, s in starts.items()}
-        starts |= near | {"as recorded": np.zeros((len(series), 2))}
-    residuals = {name: judge.residual(shift_px, axis_deg) for name, shift_px in starts.items()}
-    start = min(residuals, key=residuals.get)
-    shift_px = starts[start]
-    of_mass = start == "centre-of-mass"  # it locates the axis; correlation does not
-    if beyond:
-        fit_axis = settings.axis_reach_deg > 0
-        start, shift_px, axis_deg = _best_end(judge, starts, (start, "as recorded"), axis_deg, fit_axis=fit_axis)
-    elif full:
-        if not of_mass:
-            shift_px = levels[0].with_offset(shift_px, axis_deg)
-        shift_px, axis_deg = _refined(levels, shift_px, settings=settings)
-    before, after = judge.residual(np.zeros_like(shift_px), 0.0), judge.residual(shift_px, axis_deg)
-    if full and not beyond:
-        shift_px = levels[-1].centred(shift_px, axis_deg, offset=of_mass)
-    kept = full and after >= (SURE if beyond else 1.0) * before
+    if settings.method == "full" and at_sides > DOUBTFUL:
+        found = BeyondFrames(series).aligned(starts, settings.axis_deg, fit_axis=settings.axis_reach_deg > 0)
+        kept = found.residual_after >= SURE * found.residual_before
+    else:
+        found = _found_inside(levels, starts, settings)
+        kept = settings.method == "full" and found.residual_after >= found.residual_before
     if kept:
-        shift_px, axis_deg, after = np.zeros_like(shift_px), 0.0, before
+        found = replace(found, shift_px=0 * found.shift_px, axis_deg=0.0, residual_after=found.residual_before)
+    shift_px, axis_deg = found.shift_px, found.axis_deg
     report = AlignmentReport(
         method=settings.method,
-        start=start,
+        start=found.start,
         shift_px=shift_px,
         axis_deg=axis_deg,
         axis_offset_px=axis_offset_px(shift_px, tilt_deg=series.tilt_deg, axis_deg=axis_deg),
-        residual_before=before,
-        residual_after=after,
+        residual_before=found.residual_before,
+        residual_after=found.residual_after,
         kept=kept,
         field=common_field(series.frames.shape[1:], shift_px=shift_px, axis_deg=axis_deg),
         at_sides=at_sides,
@@ -263,19 +249,21 @@ def _start(level: _Level, name: str, settings: AlignmentSettings) -> np.ndarray:
     return shifts * level.factor
 
 
-def _best_end(
-    judge: BeyondFrames, starts: dict[str, np.ndarray], names: tuple[str, ...], axis_deg: float, *, fit_axis: bool
-) -> tuple[str, np.ndarray, float]:
-    """Name, shifts and axis of the start that ends best when it is refined: what starts best need not be that."""
-    ends = {name: judge.refined(starts[name], axis_deg, fit_axis=fit_axis) for name in dict.fromkeys(names)}
-    best = min(ends, key=lambda name: judge.residual(*ends[name]))
-    return best, *ends[best]
-
-
-def _in_place(shift_px: np.ndarray, tilt_deg: np.ndarray, axis_deg: float) -> np.ndarray:
-    """The shifts minus those that a translation of the object explains."""
-    turn = axis_rotation(axis_deg)
-    return shift_px - translation_of(shift_px @ turn, tilt_deg=tilt_deg) @ turn.T
+def _found_inside(levels: list[_Level], starts: dict[str, np.ndarray], settings: AlignmentSettings) -> Found:
+    """The better start, and what reprojection makes of it: the object lies inside the frames."""
+    judge, axis_deg = levels[0], settings.axis_deg
+    residuals = {name: judge.residual(shift_px, axis_deg) for name, shift_px in starts.items()}
+    start = min(residuals, key=residuals.get)
+    shift_px, after = starts[start], residuals[start]
+    if settings.method == "full":
+        of_mass = start == "centre-of-mass"  # it locates the axis; correlation does not
+        if not of_mass:
+            shift_px = judge.with_offset(shift_px, axis_deg)
+        shift_px, axis_deg = _refined(levels, shift_px, settings=settings)
+        after = judge.residual(shift_px, axis_deg)
+        shift_px = levels[-1].centred(shift_px, axis_deg, offset=of_mass)
+    before = judge.residual(np.zeros_like(shift_px), 0.0)
+    return Found(start=start, shift_px=shift_px, axis_deg=axis_deg, residual_before=before, residual_after=after)
 
 
 def _at_sides(frames: np.ndarray) -> float:

@@ -140,13 +140,6 @@ def supposed_extent(series: TiltSeries) -> Extent | None:
     return extent_of(series) or likely_extent(series)
 
 
-def supposed_thickness_A(series: TiltSeries) -> float:
-    """The thickness with which an object in a box predicts left-out frames best, that of a frame's width if too few."""
-    if len(series) < FEWEST:
-        return series.frames.shape[2] * series.pixel_size_A
-    return _Search.of(series, width_A=None).best_thickness_A()[0]
-
-
 def bright_sides(series: TiltSeries) -> bool:
     """Whether frames are bright at their left and right sides, as they are if the object goes on outside."""
     n_side = max(1, round(SIDE * series.frames.shape[2]))
