@@ -7,71 +7,48 @@ known` that of one that knows every frame without noise. The bound takes the fil
 covariance of the spots, periodic along y; it follows from the Fisher information of the covariance of all frames.
 """
 
+from dataclasses import replace
+
 import numpy as np
-from poses import N_X, N_Y, Case, SIGMA_px, THICKNESS_px, frames_of
-from scipy.special import erf
+from alignment_films import Film, recorded
 
-from tsg_core.geometry import translation_terms
+from tsg_core.geometry import pixel_centres_A, translation_terms
 from tsg_core.preparation.alignment import align
+from tsg_core.preparation.random_field import RandomField
 from tsg_core.preparation.transformation import shift_error_px
-from tsg_core.tilt_series import TiltSeries
 
-DENSITY = 0.03  # spots per cubic pixel
+FILM = Film(density=0.03)
 SQUARED_WEIGHT = 13 / 12  # mean square of weights that are even between 0.5 and 1.5
-WEDGE_deg, SPACING_deg, STEP_px = 70.0, 5.0, 0.8  # STEP_px is that of the drift between frames
-HIGHEST = 3.0  # frequencies along y, in units of 1 / SIGMA_px: higher ones hold no signal
-
-
-def recorded(*, noise: float) -> tuple[TiltSeries, np.ndarray]:
-    """A series with irregular angles, and its true shifts (n_tilt, 2), a random walk."""
-    rng = np.random.default_rng(0)
-    n = int(2 * WEDGE_deg / SPACING_deg) + 1
-    tilt_deg = np.linspace(-WEDGE_deg, WEDGE_deg, n) + rng.uniform(-1, 1, n)
-    shift_px = np.cumsum(rng.normal(0, STEP_px, (n, 2)), axis=0)
-    shift_px -= shift_px.mean(axis=0)
-    frames = frames_of(Case(kind="film", wrong="drift", density=DENSITY), tilt_deg, shift_px)
-    return TiltSeries(frames + noise * frames.std() * rng.standard_normal(frames.shape), tilt_deg, 1.0), shift_px
-
-
-def row_covariance(tilt_deg: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Covariance of the pixels of a row, all tilts (n_tilt * N_X, same), but for a factor; and its slope along x."""
-    tilt = np.repeat(np.deg2rad(tilt_deg), N_X)
-    x = np.tile(np.arange(N_X) - (N_X - 1) / 2, len(tilt_deg))
-    cos, turned = np.cos(tilt), np.sin(tilt[:, None] - tilt)
-    apart = x[:, None] * cos - x * cos[:, None]
-    width = SIGMA_px * np.sqrt(cos[:, None] ** 2 + cos**2)
-    ends = [(apart + sign * turned * THICKNESS_px / 2) / width for sign in (1, -1)]
-    same = np.abs(turned) < 1e-6  # the frame itself
-    turned = np.where(same, 1.0, turned)
-    inside = np.exp(-((apart / width) ** 2) / 2) * THICKNESS_px
-    integral = width / turned * np.sqrt(np.pi / 2) * (erf(ends[0] / np.sqrt(2)) - erf(ends[1] / np.sqrt(2)))
-    slope = (np.exp(-(ends[0] ** 2) / 2) - np.exp(-(ends[1] ** 2) / 2)) / turned
-    covariance = np.where(same, inside, integral) / width
-    return covariance, np.where(same, -inside * apart / width**2, slope) * cos / width
+HIGHEST = 3.0  # frequencies along y, in units of 1 / sigma: higher ones hold no signal
 
 
 def information(tilt_deg: np.ndarray, *, noise_variance: float) -> tuple[np.ndarray, np.ndarray]:
     """Fisher information (n_tilt, n_tilt) about the shifts along y, and along x."""
     n_tilt = len(tilt_deg)
-    covariance, slope = row_covariance(tilt_deg)
-    frequency = 2 * np.pi * np.fft.fftfreq(N_Y)
-    power = DENSITY * SQUARED_WEIGHT * (2 * np.pi) ** 1.5 * SIGMA_px**4 * np.exp(-((frequency * SIGMA_px) ** 2))
-    white = noise_variance * np.eye(len(covariance))
+    field = RandomField(
+        sigma_px=np.array([FILM.sigma_px]),
+        variance=np.array([FILM.density * SQUARED_WEIGHT * FILM.thickness_px * np.pi * FILM.sigma_px**2]),
+        noise=noise_variance,
+        thickness_px=FILM.thickness_px,
+    )
+    x_px = np.tile(pixel_centres_A(FILM.n_x, pixel_size_A=1.0), (n_tilt, 1))
+    covariances = field.row_covariances(x_px, tilt_deg=tilt_deg)
     along_y, along_x = np.zeros((2, n_tilt, n_tilt))
-    for k, p in zip(frequency, power, strict=True):
-        if k < 0 or k * SIGMA_px > HIGHEST:
+    for k in 2 * np.pi * np.fft.fftfreq(FILM.n_y):
+        if k < 0 or k * FILM.sigma_px > HIGHEST:
             continue
         both = 1 if k == 0 else 2  # its sign
-        whole, steep = p * covariance + white, p * slope
+        of_film, steep, _ = (of.astype(float) for of in covariances.weighted(field.powers(k)))
+        whole = of_film + noise_variance * np.eye(len(of_film))
         inverse = np.linalg.inv(whole)
         passed = steep @ inverse
         along_x += both * of_tilts(passed * passed.T + (passed @ steep.T) * inverse, n_tilt)
-        along_y += both * k**2 * (of_tilts(inverse * whole, n_tilt) - N_X * np.eye(n_tilt))
+        along_y += both * k**2 * (of_tilts(inverse * whole, n_tilt) - FILM.n_x * np.eye(n_tilt))
     return along_y, along_x
 
 
 def of_tilts(products: np.ndarray, n_tilt: int) -> np.ndarray:
-    return products.reshape(n_tilt, N_X, n_tilt, N_X).sum(axis=(1, 3))
+    return products.reshape(n_tilt, FILM.n_x, n_tilt, FILM.n_x).sum(axis=(1, 3))
 
 
 def least_px(information_of: np.ndarray, translations: np.ndarray) -> float:
@@ -91,8 +68,8 @@ def known_px(clean: np.ndarray, *, noise: float) -> float:
 def main() -> None:
     print("noise   before px  found px  least px  film known px")
     for noise in (0.03, 0.1, 0.3):
-        series, true_px = recorded(noise=noise)
-        clean, _ = recorded(noise=0.0)
+        series, true_px = recorded(replace(FILM, noise=noise), seed=0)
+        clean, _ = recorded(replace(FILM, noise=0.0), seed=0)
         found_px = align(series).shift_px
         before, found = (
             shift_error_px(s, true_px, tilt_deg=series.tilt_deg, axis_deg=0.0) for s in (0 * true_px, found_px)

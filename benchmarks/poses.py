@@ -19,19 +19,19 @@ from tsg_core.tilt_series import TiltSeries
 
 MEASURED_deg, BETWEEN_deg = np.arange(-60.0, 61.0, 6.0), np.arange(-57.0, 58.0, 6.0)
 N_Y, N_X, SIGMA_px, THICKNESS_px = 24, 40, 1.5, 16.0
+DENSITY = 0.004  # spots of the film in a cubic pixel
 SHIFT_px, ERROR_deg, GAIN = 0.5, 0.3, 0.03
 METHOD = "reprojection"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """An object ("ball", or "film" with spots per cubic pixel), what is wrong with its frames, and their noise."""
+    """An object ("ball" or "film"), what is wrong with its frames, and their noise."""
 
     kind: str
     wrong: str
     noise: float = 0.0
     seed: int = 0
-    density: float = 0.004
 
     def __str__(self) -> str:
         return f"{self.kind}, {self.wrong}, noise {self.noise:g}"
@@ -55,7 +55,7 @@ def spots(case: Case) -> tuple[np.ndarray, np.ndarray]:
         places *= 9 * rng.random((60, 1)) ** (1 / 3) / np.linalg.norm(places, axis=1, keepdims=True)
     else:
         reach = np.array([6 * N_X, N_Y + 8 * SIGMA_px, THICKNESS_px])
-        places = rng.uniform(-reach / 2, reach / 2, (int(case.density * reach.prod()), 3))
+        places = rng.uniform(-reach / 2, reach / 2, (int(DENSITY * reach.prod()), 3))
     return places, rng.uniform(0.5, 1.5, len(places))
 
 

@@ -12,6 +12,7 @@ from tsg_core.preparation.joint_fit import fit_jointly
 from tsg_core.preparation.transformation import shift_error_px
 from tsg_core.reconstruction.projection import Box
 from tsg_core.samples.experiment import recorded_balls
+from tsg_core.tilt_series import TiltSeries
 
 TILT_deg = irregular_tilts(21, wedge_deg=60.0)
 DRIFT_px = drift(21, step_px=0.6)
@@ -53,3 +54,10 @@ def test_left_out_frames_tell_right_shifts_from_wrong_ones():
     right, recorded, doubled = (judge.residual(k * DRIFT_px, 0.0, thickness_px=16) for k in (1, 0, -1))
     assert right < 0.8 * recorded and recorded < doubled < np.inf
     assert judge.residual(40.0 * np.sign(DRIFT_px), 0.0, thickness_px=16) == np.inf
+
+
+def test_frames_that_show_only_noise_are_left_as_recorded():
+    noise = 10 + np.random.default_rng(3).standard_normal((9, 12, 16))
+    alignment = align(TiltSeries(noise, np.linspace(-40, 40, 9), 1.0))
+    assert alignment.report.kept and not alignment.shift_px.any() and alignment.axis_deg == 0
+    assert "left as recorded" in str(alignment.report)

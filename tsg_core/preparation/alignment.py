@@ -60,7 +60,8 @@ class AlignmentSettings:
 class AlignmentReport:
     """Numbers of an alignment.
 
-    start            start of the search: "correlation", "centre-of-mass" or "as recorded"
+    start            start of the search: "correlation", "centre-of-mass" or, of an object that goes on outside the
+                     frames, "as recorded"
     residual_before  reprojection residual of the frames as recorded; of an object that goes on outside them, that of
                      left-out frames, apart from a translation of the object
     residual_after   and as aligned, both at the coarsest binning and not counting the final centring
@@ -145,6 +146,7 @@ def align(series: TiltSeries, *, settings: AlignmentSettings = AlignmentSettings
     levels, at_sides = _levels(series, finest_px=settings.finest_px), _at_sides(series.frames)
     starts = {name: _start(levels[-1], name, settings) for name in STARTS if settings.method in (name, "full")}
     if settings.method == "full" and at_sides > DOUBTFUL:
+        starts = {"correlation": starts["correlation"]}  # centres of mass mean nothing here
         found = BeyondFrames(series).aligned(starts, settings.axis_deg, fit_axis=settings.axis_reach_deg > 0)
         kept = found.residual_after >= SURE * found.residual_before
     else:

@@ -11,7 +11,7 @@ from .marginal_likelihood import MarginalLikelihood
 from .random_field import RandomField
 
 NARROWEST_px, FEWEST_ROWS = 16, 8  # at the coarsest binning
-WIDEST_px, FINE_ENOUGH = 96, 3  # the finest binning: no wider, and no finer than this factor
+WIDEST_px = 48  # at the finest
 THICKNESSES = (0.2, 0.4, 0.8, 1.6, 3.2)  # tried first, in widths of the frames
 FIRST_THICKNESS = 0.6
 SOFTENED = (1.0, 0.1, 0.02)  # shares of the field's variance at the coarsest binning, one after the other
@@ -20,7 +20,7 @@ N_FIRST, N_COARSE, N_FINE = 8, 12, 3  # steps at most
 LONGEST = 1.0  # step of a pixel's shift, of the axis in degrees, of the logarithm of the thickness
 DAMPED, LESS, MORE = 0.01, 0.2, 10.0
 LEAST = 1e-6  # information that is damped: even frames give none
-ENOUGH = 2.0  # of the log-likelihood: a step that promises or gains less ends the search
+ENOUGH = 4.0  # of the log-likelihood: a step that promises or gains less ends the search
 
 
 def likely_shifts(
@@ -47,7 +47,7 @@ def _factors(frames: np.ndarray) -> list[int]:
     """Binnings that halve."""
     n_y, width = frames.shape[1:]
     factors = [max(1, int(min(width / NARROWEST_px, n_y / FEWEST_ROWS)))]
-    while factors[-1] > FINE_ENOUGH and width / (factors[-1] // 2) <= WIDEST_px:
+    while factors[-1] > 1 and width / (factors[-1] // 2) <= WIDEST_px:
         factors.append(factors[-1] // 2)
     return factors
 

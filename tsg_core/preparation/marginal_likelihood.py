@@ -15,7 +15,6 @@ with at most some of their middle rows and columns: noise is not what limits lar
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 from scipy.linalg import lapack
@@ -69,8 +68,9 @@ class MarginalLikelihood:
         for tilts, group in self._groups_at(poses):
             unknowns = np.concatenate([tilts, n_tilt + tilts, [2 * n_tilt, 2 * n_tilt + 1]])
             total += group.log_likelihood
-            slope[unknowns] += group.slope()
-            information[np.ix_(unknowns, unknowns)] += group.information(self.rng)
+            of_group, about_group = group.slope_and_information(self.rng)
+            slope[unknowns] += of_group
+            information[np.ix_(unknowns, unknowns)] += about_group
         return Evaluation(log_likelihood=total, slope=slope, information=information)
 
     def log_likelihood(self, poses: FilmPoses) -> float:
@@ -120,27 +120,23 @@ class _Group:
             blocks[t, :, t] += free_mean
         return noisy
 
-    def slope(self) -> np.ndarray:
-        changes = self._changes([heard.u for heard in self.heard])
-        return sum(
-            heard.both / 2 * ((heard.u.conj() @ change).real - self._trace(heard))
-            for heard, change in zip(self.heard, changes, strict=True)
-        )
+    def slope_and_information(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        n = 2 * self.n_tilt + 2
+        slope, information = np.zeros(n), np.zeros((n, n))
+        true = self._changes([heard.u for heard in self.heard])
+        random = self._changes([heard.random(rng) for heard in self.heard])
+        for heard, change, of_random in zip(self.heard, true, random, strict=True):
+            inverse = heard.inverse()
+            slope += heard.both / 2 * ((heard.u.conj() @ change).real - self._trace(heard, inverse))
+            for part in (of_random.real.astype(np.float32), of_random.imag.astype(np.float32)):
+                information += heard.both / 2 * (part.T @ (inverse @ part))
+        return slope, information
 
-    def information(self, rng: np.random.Generator) -> np.ndarray:
-        total = 0.0
-        changes = self._changes([heard.random(rng) for heard in self.heard])
-        for heard, change in zip(self.heard, changes, strict=True):
-            for part in (change.real.astype(np.float32), change.imag.astype(np.float32)):
-                total = total + heard.both / 2 * (part.T @ (heard.inverse @ part))
-        return total
-
-    def _trace(self, heard: "_Frequency") -> np.ndarray:
+    def _trace(self, heard: "_Frequency", inverse: np.ndarray) -> np.ndarray:
         """Of C^-1 C', for each unknown; a turn or a move along the axis changes no determinant."""
         trace = np.zeros(2 * self.n_tilt + 2)
-        by_place = (heard.inverse * heard.slopes).reshape(self.n_tilt, -1).sum(axis=1)
-        trace[self.n_tilt : -2] = -2 * by_place
-        trace[-1] = np.vdot(heard.inverse, heard.thicker)
+        trace[self.n_tilt : -2] = -2 * (inverse * heard.slopes).reshape(self.n_tilt, -1).sum(axis=1)
+        trace[-1] = np.vdot(inverse, heard.thicker)
         return trace
 
     def _changes(self, us: list[np.ndarray]) -> list[np.ndarray]:
@@ -189,7 +185,6 @@ class _Frequency:
         log_determinant = 2 * float(np.log(np.diag(self.factor).astype(float)).sum())
         self.log_likelihood = -self.both * (log_determinant + np.vdot(d, self.u).real) / 2
 
-    @cached_property
     def inverse(self) -> np.ndarray:
         lower = np.tril(lapack.spotri(self.factor, lower=1)[0])
         return lower + np.tril(lower, -1).T
