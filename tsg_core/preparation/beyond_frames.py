@@ -21,16 +21,13 @@ COARSEST_px, FINEST_px = 48, 96  # the frames are binned to at most these widths
 N_COARSE, N_FINE = 250, 20  # iterations at the coarsest binning, and at each finer one
 N_JUDGED = 50  # iterations of a volume whose residual tells how well the frames agree
 CLEARLY = 0.98  # of a residual: thick films are predicted a little better by shifts that are worse
+THICKEST = 4  # box, in widths of the frames
 LEAST_RECORDED = 0.7  # of the pixels of aligned frames
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Found:
-    """Shifts (n_tilt, 2) and axis, found from the start of this name, and residuals of left-out frames.
-
-    residual_before   of the frames as recorded, apart from a translation of the object to where the shifts move it
-    residual_after    of the frames as aligned
-    """
+    """Shifts (n_tilt, 2) and axis, found from the start of this name, and residuals as in `AlignmentReport`."""
 
     start: str
     shift_px: np.ndarray
@@ -126,6 +123,7 @@ class BeyondFrames:
         return translation_of(shift_px @ turn, tilt_deg=self.series.tilt_deg) @ turn.T
 
     def _box(self, level: TiltSeries, thickness_px: float) -> Box:
+        thickness_px = min(thickness_px, THICKEST * self.series.frames.shape[2])
         return Extent(thickness_A=thickness_px * self.series.pixel_size_A).box(level)
 
     def _fitted(self, level: TiltSeries, box: Box, shift_px: np.ndarray, axis_deg: float, **options) -> JointFit:
