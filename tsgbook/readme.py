@@ -94,7 +94,7 @@ def _off_model_lines(*, root: Path) -> list[str]:
     ]
     for microscope in table["microscope"].unique():
         for method in table["method"].unique():
-            own, crime = (texts.get((model, microscope, method), "") for model in ("multislice", "incoherent"))
+            own, crime = (texts.get((model, microscope, method), "–") for model in ("multislice", "incoherent"))
             lines.append(f"| {microscope.replace('_', '-')} | {method} | {own} | {crime} |")
     return lines
 
