@@ -32,7 +32,7 @@ test: $(READY)
 
 # functions that numba compiles cannot be watched
 covered: $(READY)
-	$(BIN)/python -m slipcover --source tsg_core,tsgbook --omit tsg_core/reconstruction/ray_sums.py \
+	$(BIN)/python -m slipcover --source tsg_core,tsgbook --omit tsg_core/reconstruction/ray_loops.py \
 	  --skip-covered --missing-width 60 -m pytest $(PYTEST_ARGS)
 
 faults: $(READY)

@@ -634,15 +634,8 @@ def in_words(table):
         + "."
     ]
 
-    of_object = [
-        "reprojection",
-        "kriging",
-        "informed",
-        "atoms",
-        "dynamical",
-        "auto",
-    ]
-    present = [m for m in of_object if m in set(table.method)]
+    of_neighbours = {"linear", "cubic", "tsgnet"}
+    present = [m for m in table.method.unique() if m not in of_neighbours]
     by_model = (
         table.groupby("model", sort=False) if "auto" in present else ()
     )
