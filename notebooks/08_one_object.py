@@ -506,7 +506,8 @@ plotting.say(
 # methods that fit no object differ, too. The inverse crime is worth only the additional difference of the methods that do
 # (exercise 1 uses equal particles). The test particles are scored at the rates of Chapter 6, which are divided among them: each
 # particle gets some of the rates, and each rate about equally many particles. Incoherent frames have no halo, so `dynamical` is
-# scored on multislice frames only, which differ from its own in the potential and the slices.
+# scored on multislice frames only. These differ from its own in the potential and the slices. It is told the microscope that made
+# them, though, which a user knows only to a few percent.
 
 
 # %%
