@@ -184,7 +184,7 @@ def _may_be_dynamical(series: TiltSeries) -> bool:
 
 
 def _multislice_is_affordable(series: TiltSeries) -> bool:
-    """Whether frames of the object take a few minutes, four times as many as are measured.
+    """Whether frames of the object, four times as many as are measured, take no longer than can be afforded.
 
     So many are the measured, the wanted and the left-out frames together. Nothing can be computed without a microscope.
     """

@@ -144,13 +144,12 @@ def align(series: TiltSeries, *, settings: AlignmentSettings = AlignmentSettings
     if len(series) < 3:
         raise TsgError(f"{len(series)} frames cannot be aligned: three are needed")
     levels, at_sides = _levels(series, finest_px=settings.finest_px), _at_sides(series.frames)
-    starts = {name: _start(levels[-1], name, settings) for name in STARTS if settings.method in (name, "full")}
     if settings.method == "full" and at_sides > DOUBTFUL:
-        starts = {"correlation": starts["correlation"]}  # centres of mass mean nothing here
+        starts = {"correlation": _start(levels[-1], "correlation", settings)}  # centres of mass mean nothing here
         found = BeyondFrames(series).aligned(starts, settings.axis_deg, fit_axis=settings.axis_reach_deg > 0)
         kept = found.residual_after >= SURE * found.residual_before
     else:
-        found = _found_inside(levels, starts, settings)
+        found = _found_inside(levels, settings)
         kept = settings.method == "full" and found.residual_after >= found.residual_before
     if kept:
         found = replace(found, shift_px=0 * found.shift_px, axis_deg=0.0, residual_after=found.residual_before)
@@ -251,9 +250,10 @@ def _start(level: _Level, name: str, settings: AlignmentSettings) -> np.ndarray:
     return shifts * level.factor
 
 
-def _found_inside(levels: list[_Level], starts: dict[str, np.ndarray], settings: AlignmentSettings) -> Found:
+def _found_inside(levels: list[_Level], settings: AlignmentSettings) -> Found:
     """The better start, and what reprojection makes of it: the object lies inside the frames."""
     judge, axis_deg = levels[0], settings.axis_deg
+    starts = {name: _start(levels[-1], name, settings) for name in STARTS if settings.method in (name, "full")}
     residuals = {name: judge.residual(shift_px, axis_deg) for name, shift_px in starts.items()}
     start = min(residuals, key=residuals.get)
     shift_px, after = starts[start], residuals[start]

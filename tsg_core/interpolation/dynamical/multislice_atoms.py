@@ -14,9 +14,10 @@ from ...simulation.detection_matrix import FLANK_A, MARGIN_A, DetectionMatrix, b
 from ...simulation.multislice import frame_by
 from ...simulation.specimen import potential_sampling_A
 from ...tilt_series import TiltSeries, microscope_of
+from ..atoms.fit import SPOT_SIGMA_A
 
 TRANSFORMS, PRODUCTS = 2.5e10, 1e11  # operations a second of one core, from frames in boxes of 16 to 18 A
-BRIGHT, SPOT_SIGMA_A = 0.2, 0.4  # of the brightest spot above the vacuum; noise is smoothed over a spot
+BRIGHT = 0.2  # of the brightest spot above the vacuum
 LONGEST_h = 24.0  # of computing on one core that is begun at all
 
 
