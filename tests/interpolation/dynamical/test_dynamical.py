@@ -129,6 +129,16 @@ def test_no_frame_is_computed_twice(series, monkeypatch):
     assert not made
 
 
+def test_each_measured_frame_is_computed_once(series, monkeypatch):
+    """The frames that judge the microscope are among them."""
+    made = []
+    count_matrices(monkeypatch, made)
+    again = series.seen_by(replace(NON_ABERRATED, Cs_um=1e-6))
+    again.__dict__["_atoms_or_refusal"] = series.atoms
+    assert again.dynamical.multislice.microscope == replace(NON_ABERRATED, Cs_um=1e-6)
+    assert len(made) == len(series)
+
+
 def test_a_fold_computes_only_the_frames_left_out(series, monkeypatch):
     """Its atoms are its own, fitted without the frames left out, and its prediction is as good as one."""
     made = []

@@ -96,16 +96,46 @@ def fit_dynamical(
     Raises TsgError without a microscope, for elements that cannot be found (see `elements_of`), and as
     `MultisliceAtoms.frames` does.
     """
+    elements, multislice = with_named_atoms(series, spots, names=names, settings=settings)
+    return scaled_model(series, spots, elements, multislice)
+
+
+def with_named_atoms(
+    series: TiltSeries,
+    spots: AtomModel,
+    *,
+    names: Sequence[str] | None = None,
+    settings: MultisliceSettings = MultisliceSettings(),
+) -> tuple[Elements, MultisliceAtoms]:
+    """The elements of fitted atoms, and the atoms with them, as `fit_dynamical` finds them."""
     microscope = needed_microscope(series)
     elements = spots.elements(names, strict=False)
+    multislice = _multislice(series, spots, elements, settings=settings)
     if names is None:
         some = series.subset(np.unique(np.linspace(0, len(series) - 1, N_CALIBRATING).round().astype(int)))
-        computed = _multislice(some, spots, elements, settings=settings).frames(some.tilt_deg)
-        elements = rescaled(elements, _brighter(some, spots, elements, computed), microscope)
-    multislice = _multislice(series, spots, elements, settings=settings)
-    scale, modelled = _scaled(series, multislice)
+        brighter = _brighter(some, spots, elements, multislice.frames(some.tilt_deg))
+        elements = rescaled(elements, brighter, microscope)
+        if list(elements.symbols) != multislice.atoms.get_chemical_symbols():
+            multislice = _multislice(series, spots, elements, settings=settings)
+    return elements, multislice
+
+
+def scaled_model(
+    series: TiltSeries, spots: AtomModel, elements: Elements, multislice: MultisliceAtoms
+) -> DynamicalModel:
+    """The dynamical model of atoms with elements: their frames are computed and brought to the scale of the series.
+
+    Raises TsgError as `MultisliceAtoms.frames` does.
+    """
+    computed = multislice.frames(series.tilt_deg)
+    scale = fitted_scale(computed, series.frames, pixel_size_A=series.pixel_size_A)
     return DynamicalModel(
-        series=series, spots=spots, elements=elements, multislice=multislice, scale=scale, modelled=modelled
+        series=series,
+        spots=spots,
+        elements=elements,
+        multislice=multislice,
+        scale=scale,
+        modelled=scale(computed, pixel_size_A=series.pixel_size_A),
     )
 
 
@@ -132,9 +162,3 @@ def _multislice(
         pixel_size_A=series.pixel_size_A,
         settings=settings,
     )
-
-
-def _scaled(series: TiltSeries, multislice: MultisliceAtoms) -> tuple[Scale, np.ndarray]:
-    computed = multislice.frames(series.tilt_deg)
-    scale = fitted_scale(computed, series.frames, pixel_size_A=series.pixel_size_A)
-    return scale, scale(computed, pixel_size_A=series.pixel_size_A)

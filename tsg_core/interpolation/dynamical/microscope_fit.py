@@ -17,7 +17,7 @@ from ...optics.pixels import PaddedFrame
 from ...optics.probe import clear_padding_A
 from ...simulation.detection_matrix import DetectionMatrix
 from ...tilt_series import TiltSeries
-from .fit import DynamicalModel, fit_dynamical
+from .fit import DynamicalModel, fit_dynamical, scaled_model, with_named_atoms
 from .multislice_atoms import MultisliceAtoms
 from .scale import fitted_scale
 
@@ -42,14 +42,13 @@ def fit_with_microscope(series: "FittedSeries") -> DynamicalModel:  # noqa: F821
     Raises TsgError as `fit_dynamical` does.
     """
     names = series.metadata.get("elements")
-    model = fit_dynamical(series, series.atoms, names=names)
     for _ in range(N_ROUNDS):
-        found = fitted_microscope(series, model.multislice)
+        elements, multislice = with_named_atoms(series, series.atoms, names=names)
+        found = fitted_microscope(series, multislice)
         if found is None:
-            break
+            return scaled_model(series, series.atoms, elements, multislice)
         series = series.seen_by(found)
-        model = fit_dynamical(series, series.atoms, names=names)
-    return model
+    return fit_dynamical(series, series.atoms, names=names)
 
 
 def microscope_remark(*, stated: Microscope, fitted: Microscope) -> str:

@@ -56,15 +56,15 @@ class MultisliceAtoms:
         new = [tilt for tilt in tilts if tilt not in self._kept]
         self._check_cost(len(new))
         for tilt in new:
-            self._kept[tilt] = self._frame(tilt)
+            self.matrix(tilt)
         return np.stack([self._kept[tilt] for tilt in tilts])
 
     def matrix(self, tilt_deg: float, *, wider: float = 1.0) -> DetectionMatrix:
         """The detection matrix for beams that converge by up to `wider` times the angle of the microscope.
 
-        Raises TsgError as `detection_matrix` does.
+        The frame at this tilt is kept. Raises TsgError as `detection_matrix` does.
         """
-        return detection_matrix(
+        made = detection_matrix(
             self.atoms,
             microscope=self.microscope,
             tilt_deg=float(tilt_deg),
@@ -75,9 +75,9 @@ class MultisliceAtoms:
             device=self.settings.device,
             memory_GB=self.settings.memory_GB,
         )
-
-    def _frame(self, tilt_deg: float) -> np.ndarray:
-        return frame_by(self.matrix(tilt_deg), self.microscope, shape=self.shape, pixel_size_A=self.pixel_size_A)
+        sizes = {"shape": self.shape, "pixel_size_A": self.pixel_size_A}
+        self._kept[float(tilt_deg)] = frame_by(made, self.microscope, **sizes)
+        return made
 
     @property
     def box_A(self) -> tuple[float, float]:
