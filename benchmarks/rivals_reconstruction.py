@@ -161,8 +161,9 @@ def neural_field(series: TiltSeries, *, width: int, rate: float, seconds: float)
         norm_quantile=False,
     )
     model = HSiren(hidden_layers=2, hidden_features=width, alpha=1, winner_initialization=72)
-    object_model = ObjectINR.from_model(model=model, shape=(n, n, n), device="cpu", rng=0)
-    field = Tomography.from_models(data, object_model, device="cpu", verbose=False, rng=0)
+    with _quiet():
+        object_model = ObjectINR.from_model(model=model, shape=(n, n, n), device="cpu", rng=0)
+        field = Tomography.from_models(data, object_model, device="cpu", verbose=False, rng=0)
     options = {
         "batch_size": FIELD_BATCH,
         "num_workers": 0,
