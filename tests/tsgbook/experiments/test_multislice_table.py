@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from tsg_core.errors import TsgError
+from tsg_core.microscope import MICROSCOPES
 from tsg_core.samples.multislice_sets import multislice_set
 from tsgbook.experiments import multislice_table
 from tsgbook.experiments.multislice_table import (
@@ -17,6 +18,7 @@ from tsgbook.experiments.multislice_table import (
     mean_gains,
     read_frames,
     score_frames,
+    score_volumes,
     spread,
 )
 
@@ -126,3 +128,19 @@ def test_the_books_tables_stand_beside_incoherent_frames_and_the_paper():
     assert found.loc["atoms", ["mean", "PSNR", "every 16°"]].tolist() == ["–"] * 3
     assert found.loc["atoms", "every 24°"] == "4.5 [4.0, 5.0]" and found.loc["tsgnet", "mean"] == "1.5 [1.0, 2.0]"
     assert set(gains_by_element(narrow)["method"]) == {"tsgnet"}
+
+
+def test_volumes_are_of_the_first_particles_at_the_spacings_of_the_frames(tmp_path, monkeypatch):
+    asked = {}
+    monkeypatch.setattr(
+        multislice_table, "volume_metrics", lambda folder, data, **options: asked.update(data, **options)
+    )
+    score_volumes(tmp_path, microscopes=["non_aberrated"], methods=["linear"], n_particles=2, n_points=10)
+    particles, shipped = asked["non_aberrated"], multislice_set("test", "non_aberrated")
+    assert asked["n_particles"] == 2 and asked["mix_methods"] == ["linear"]
+    np.testing.assert_array_equal(particles[1].frames, shipped[1].frames)
+    np.testing.assert_array_equal(particles.atoms(1).positions, shipped.atoms(1).positions)
+    assert particles.names[1] == shipped.atoms(1).info["name"]
+    assert particles.microscope == MICROSCOPES["non_aberrated"]
+    step_deg = particles[1].tilt_deg[1] - particles[1].tilt_deg[0]
+    assert set(step_deg * np.array(asked["gaps"])) < set(SPACINGS_deg)
