@@ -1,6 +1,6 @@
 """The comparison of CPU and GPU."""
 
-import subprocess
+import importlib.util
 import sys
 from pathlib import Path
 
@@ -10,20 +10,29 @@ import torch
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "gpu.py"
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True)
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run the script in this process: (status, stdout)."""
+
+    def call(*arguments: str) -> tuple[int, str]:
+        spec = importlib.util.spec_from_file_location("gpu", SCRIPT)
+        script = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, "gpu", script)
+        spec.loader.exec_module(script)
+        monkeypatch.setattr(sys, "argv", [str(SCRIPT), *arguments])
+        return script.main(), capsys.readouterr().out
+
+    return call
 
 
-def test_a_path_agrees_with_itself_on_the_cpu():
-    done = run("--device", "cpu", "--small", "--only", "incoherent", "training")
-    rows = [line for line in done.stdout.splitlines() if line.startswith(("| incoherent", "| training"))]
-    assert done.returncode == 0, done.stderr
+def test_a_path_agrees_with_itself_on_the_cpu(run):
+    status, said = run("--device", "cpu", "--small", "--only", "incoherent", "training")
+    rows = [line for line in said.splitlines() if line.startswith(("| incoherent", "| training"))]
+    assert status == 0
     assert len(rows) == 2
     assert all("| 0.0e+00 | agrees |" in row for row in rows)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is present")
-def test_a_machine_without_gpu_is_told_so():
-    done = run()
-    assert done.returncode == 0
-    assert done.stdout == "PyTorch sees no GPU on this machine: the paths were not compared\n"
+def test_a_machine_without_gpu_is_told_so(run):
+    assert run() == (0, "PyTorch sees no GPU on this machine: the paths were not compared\n")

@@ -9,8 +9,8 @@ from tsg_command import tsg  # noqa: F401
 from tsg_core.geometry import pixel_centres_A, tilted_positions, translation_of
 from tsg_core.tilt_series import TiltSeries
 
-MEASURED_deg, BETWEEN_deg = np.arange(-60.0, 61.0, 6.0), np.arange(-57.0, 58.0, 6.0)
-N_Y, N_X, SIGMA_px = 16, 28, 1.5
+MEASURED_deg, BETWEEN_deg = np.arange(-64.0, 65.0, 8.0), np.arange(-60.0, 61.0, 8.0)
+N_Y, N_X, SIGMA_px = 16, 24, 1.5
 
 
 def ball(tilt_deg, shift_px):
@@ -43,7 +43,7 @@ def test_poses_are_fitted_where_it_helps(kind, tsg, tmp_path):
     path, found = recorded(kind).write(tmp_path / "series.npz"), {}
     for option in ("--fit-pose", "--no-fit-pose"):
         out = tmp_path / f"{option}.npz"
-        status, said, error = tsg("densify", path, "-o", out, "--step", 3, "--method", "reprojection", option)
+        status, said, error = tsg("densify", path, "-o", out, "--step", 4, "--method", "reprojection", option)
         assert (status, error) == (0, "")
         if option == "--fit-pose":
             assert ("Fitted the poses" in said) == (kind == "disturbed"), said

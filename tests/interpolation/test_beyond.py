@@ -12,7 +12,7 @@ from tsg_core.interpolation.beyond import BEYOND, distance_deg, edge_folds, pred
 from tsg_core.interpolation.uncertainty import coverage
 from tsg_core.reconstruction.extent import Extent
 
-FULL = spot_series(np.arange(-90.0, 91.0, 5.0))
+FULL = spot_series(np.arange(-90.0, 91.0, 6.0), n=28)
 INSIDE = np.abs(FULL.tilt_deg) <= 60
 WEDGE_deg = FULL.tilt_deg[~INSIDE]
 
@@ -63,7 +63,7 @@ def test_measured_frames_stay_and_predictions_inside_are_those_without_extrapola
     np.testing.assert_array_equal(found.series.frames[INSIDE], measured.frames)
     assert found.series.measured.sum() == INSIDE.sum() and len(found.sigma) == (~INSIDE).sum()
     dense_deg = np.union1d(measured.tilt_deg, [-2.5, 2.5])
-    options = {"methods": ["linear", "reprojection", "kriging"]}
+    options = {"methods": ["linear", "reprojection"]}
     narrow = densify_with_uncertainty(measured, tilt_deg=dense_deg, **options)
     both = densify_with_uncertainty(measured, tilt_deg=np.union1d(dense_deg, [65.0]), extrapolate=True, **options)
     np.testing.assert_array_equal(both.series.frames[: len(dense_deg)], narrow.series.frames)
@@ -73,7 +73,7 @@ def test_measured_frames_stay_and_predictions_inside_are_those_without_extrapola
 def test_uncertainties_grow_with_the_distance_and_hold_the_truth(found):
     sigma = np.sqrt((found.sigma.astype(float) ** 2).mean(axis=(1, 2)))
     away_deg = distance_deg(WEDGE_deg, (-60, 60))
-    near, far = sigma[away_deg <= 10].mean(), sigma[away_deg > 20].mean()
+    near, far = sigma[away_deg <= 12].mean(), sigma[away_deg > 20].mean()
     assert far > 1.3 * near
     predicted = found.series.frames[~INSIDE]
     assert 0.8 <= coverage(predicted, found.sigma, FULL.frames[~INSIDE])[0.9] <= 1.0
@@ -85,7 +85,7 @@ def test_what_left_out_ends_say_is_told(found):
     assert beyond.tested_deg == 30.0 and "farther than" not in beyond.verdict
     assert {row["method"] for row in told["left_out"]} == {"reprojection", "kriging"}
     assert sum(row["weight"] for row in told["left_out"]) == pytest.approx(1)
-    assert "12 of the predicted frames lie beyond the measured range, -60 to 60 deg" in found.series.history[-1]
+    assert "10 of the predicted frames lie beyond the measured range, -60 to 60 deg" in found.series.history[-1]
 
 
 def test_only_outside_frames_may_be_asked_for(measured):
@@ -114,7 +114,7 @@ def test_of_a_film_the_verdict_says_that_unseen_parts_come_into_the_frames(found
 
 @pytest.mark.parametrize(
     ("frames", "tilt_deg", "message"),
-    [(4, [70.0], "4 measured frames do not show how errors grow"), (25, [95.0], "lies beyond \\+-90 deg")],
+    [(4, [70.0], "4 measured frames do not show how errors grow"), (21, [95.0], "lies beyond \\+-90 deg")],
 )
 def test_what_cannot_be_extrapolated_is_one_clear_line(measured, frames, tilt_deg, message):
     with pytest.raises(TsgError, match=message):

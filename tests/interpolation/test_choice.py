@@ -42,20 +42,25 @@ def mse(dense, truth):
 
 def test_pixels_that_change_slowly_are_for_the_spline():
     series = waves(TILT_deg[::2])
-    choice = choose(series, methods=METHODS)
-    assert choice.method == "cubic" and "cubic" in choice.verdict
-    predicted = predict_automatically(series, tilt_deg=TILT_deg[1::2], methods=METHODS).frames
+    found = predict_automatically(series, tilt_deg=TILT_deg[1::2], methods=METHODS)
+    assert found.choice.method == "cubic" and "cubic" in found.choice.verdict
     truth = waves(TILT_deg[1::2]).frames
-    assert mse(predicted, truth) < 1.05 * mse(densify(series, tilt_deg=TILT_deg[1::2], method="cubic").frames, truth)
+    assert mse(found.frames, truth) < 1.05 * mse(densify(series, tilt_deg=TILT_deg[1::2], method="cubic").frames, truth)
 
 
-def test_few_tilts_of_a_particle_are_for_the_object():
-    measured, targets = np.arange(0, 61, 4), np.arange(2, 60, 4)
-    choice = choose(FULL.subset(measured), methods=METHODS)
+@pytest.fixture(scope="module")
+def few_tilts():
+    """Sixteen tilts of a particle, the frames between them, and what is predicted for these."""
+    measured, targets = FULL.subset(np.arange(0, 61, 4)), FULL.subset(np.arange(2, 60, 4))
+    return measured, targets, predict_automatically(measured, tilt_deg=targets.tilt_deg, methods=METHODS)
+
+
+def test_few_tilts_of_a_particle_are_for_the_object(few_tilts):
+    measured, targets, predicted = few_tilts
+    choice = predicted.choice
     assert choice.method == "reprojection" and choice.weights["reprojection"] > 0.8
-    predicted = predict_automatically(FULL.subset(measured), tilt_deg=TILT_deg[targets], methods=METHODS)
-    linear = densify(FULL.subset(measured), tilt_deg=TILT_deg[targets], method="linear").frames
-    assert mse(predicted.frames, FULL.frames[targets]) < 0.3 * mse(linear, FULL.frames[targets])
+    linear = densify(measured, tilt_deg=targets.tilt_deg, method="linear").frames
+    assert mse(predicted.frames, targets.frames) < 0.3 * mse(linear, targets.frames)
 
 
 def test_noise_around_a_constant_says_that_linear_is_as_good():
@@ -303,10 +308,9 @@ def test_coverage_of_normal_errors_is_the_level():
     assert coverage(np.zeros(4), np.ones(4), np.array([0, 1, 2, 3])) == {0.5: 0.25, 0.9: 0.5, 0.95: 0.5}
 
 
-def test_intervals_hold_frames_that_were_not_measured():
-    measured, targets = np.arange(0, 61, 4), np.arange(2, 60, 4)
-    found = predict_automatically(FULL.subset(measured), tilt_deg=TILT_deg[targets], methods=METHODS)
-    share = coverage(found.frames, found.sigma, FULL.frames[targets])
+def test_intervals_hold_frames_that_were_not_measured(few_tilts):
+    _, targets, found = few_tilts
+    share = coverage(found.frames, found.sigma, targets.frames)
     assert 0.35 < share[0.5] < 0.95 and 0.75 < share[0.9] and 0.8 < share[0.95]
     noisy = waves(TILT_deg[::2], noise=0.1)
     truth = waves(TILT_deg[1::2]).frames + 0.1 * np.random.default_rng(1).standard_normal((30, 16, 16))

@@ -13,9 +13,6 @@ from tsg_core.tilt_series import TiltSeries
 ANYWHERE = [method for method in METHODS if method != "dynamical"]  # which needs a microscope
 QUICK = ("linear", "cubic", "reprojection", "kriging")  # for "auto", which takes minutes with all of its candidates
 
-TILT_deg = np.arange(-90.0, 91.0, 3.0)
-
-
 FULL = spot_series()
 SPARSE = FULL.subset(np.arange(0, 61, 4))
 WANTED_deg = FULL.tilt_deg[::2] + 1e-8  # every second one is measured

@@ -23,8 +23,21 @@ def untrained():
     return TSGNet(channels=(8, 8, 8, 8), linear_start=True)
 
 
-def test_a_network_that_learns_from_the_series_proves_it_on_other_frames(untrained):
-    found = fine_tune(moving_stripe(), checkpoint=untrained, n_steps=150)
+@pytest.fixture(scope="module")
+def tuned(untrained, tmp_path_factory):
+    """What the command made of the stripe: its words, the file that it wrote, and the result it had of `fine_tune`."""
+    folder, results = tmp_path_factory.mktemp("tuned"), []
+    path, out = moving_stripe().write(folder / "in.npz"), folder / "out.safetensors"
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("tsg_core.interpolation.fine_tuning.network", lambda checkpoint: untrained)
+        kept = lambda *a, **o: results.append(fine_tune(*a, **o)) or results[-1]  # noqa: E731
+        patched.setattr("tsg_core.interpolation.fine_tuning.fine_tune", kept)
+        said = CliRunner().invoke(tsg, ["tune", str(path), "-o", str(out), "--steps", "150"])
+    return said, out, *results
+
+
+def test_a_network_that_learns_from_the_series_proves_it_on_other_frames(tuned):
+    found = tuned[2]
     assert found.tuned_dB > found.untuned_dB + 0.05 and found.model is not None
     assert found.untuned_dB == pytest.approx(found.linear_dB, abs=0.1)
     assert "tuning helps" in found.verdict
@@ -43,12 +56,8 @@ def test_short_series_and_small_frames_are_refused():
         fine_tune(TiltSeries(np.ones((11, 8, 9)), np.arange(11.0), 1.0))
 
 
-def test_the_command_writes_a_network_or_says_why_not(tmp_path, untrained, monkeypatch):
-    monkeypatch.setattr("tsg_core.interpolation.fine_tuning.network", lambda checkpoint: untrained)
-    moving_stripe().write(tmp_path / "in.npz")
-    result = CliRunner().invoke(
-        tsg, ["tune", str(tmp_path / "in.npz"), "-o", str(tmp_path / "out.safetensors"), "--steps", "150"]
-    )
+def test_the_command_writes_a_network_and_says_why(tuned, untrained):
+    result, out, found = tuned
     assert result.exit_code == 0, result.output
-    assert "tuning helps" in result.output
-    assert load_model(tmp_path / "out.safetensors").architecture == untrained.architecture
+    assert "tuning helps" in result.output and found.verdict in " ".join(result.output.split())
+    assert load_model(out).architecture == untrained.architecture

@@ -57,10 +57,11 @@ def test_shifts_and_axis_are_found_with_noise_and_a_missing_wedge(kind, request)
 
 
 def test_an_axis_beyond_the_first_search_is_found():
-    series = recorded(blobs_series, axis_deg=-14.0, peak_electrons=1000)
+    some = slice(None, None, 2)
+    series = recorded(blobs_series, axis_deg=-14.0, peak_electrons=1000).subset(some)
     alignment = align(series)
     assert abs(alignment.axis_deg + 14.0) < 0.2
-    assert shift_error_px(alignment.shift_px, DRIFT_px, tilt_deg=TILT_deg, axis_deg=-14.0) < 0.15
+    assert shift_error_px(alignment.shift_px, DRIFT_px[some], tilt_deg=series.tilt_deg, axis_deg=-14.0) < 0.15
 
 
 @pytest.mark.parametrize("kind", [atoms_series, blobs_series])

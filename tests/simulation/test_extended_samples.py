@@ -75,7 +75,7 @@ def test_every_sample_fills_its_frames_as_far_as_it_should(sample, tmp_path):
 
 @pytest.mark.filterwarnings("ignore:padding_A")  # a smaller box than usual, to be quick
 def test_multislice_of_a_film_is_near_the_incoherent_frame_and_does_not_depend_on_the_box():
-    thin = film("C", thickness_A=4.0, width_A=24.0, height_A=24.0, seed=0)
+    thin = film("C", thickness_A=4.0, width_A=22.0, height_A=22.0, seed=0)
     narrow = replace(NON_ABERRATED, detector_outer_mrad=90.0)
     small = {"microscope": narrow, "tilt_deg": [10.0], "field_of_view_A": 4.0, "shape": 12, "padding_A": 5.0}
     incoherent = simulate_tilt_series(thin, **small).frames

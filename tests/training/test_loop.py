@@ -114,7 +114,7 @@ def test_a_resumed_training_ends_with_the_same_weights(tmp_path, monkeypatch, ke
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_training_changes_every_parameter_and_lowers_the_loss(tmp_path, kept_states, loss):
-    run(tmp_path, n_steps=60, learning_rate=2e-3, validate_every=60, log_every=15, batch_size=4, loss=loss)
+    run(tmp_path, n_steps=30, learning_rate=2e-3, validate_every=30, log_every=10, batch_size=4, loss=loss)
     history = pd.read_csv(tmp_path / HISTORY_FILE)
     assert history.loss.iloc[-1] < history.loss.iloc[1]
     before, after = network().state_dict(), kept_states[0]["model"]

@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter
 
 from tsg_core.errors import TsgError
 from tsg_core.evaluation.atom_peaks import match_atoms
-from tsg_core.geometry import rotate_about_y
+from tsg_core.geometry import pixel_centres_A, rotate_about_y
 from tsg_core.interpolation import densify
 from tsg_core.interpolation.atoms.fit import AtomSettings, NotAtoms, fit_atoms
 from tsg_core.interpolation.atoms.least_squares import OBJECT, AtomFrames, start_parameters
@@ -26,10 +26,11 @@ from tsg_core.simulation.noise import with_dose, with_drift
 from tsg_core.tilt_series import TiltSeries
 
 PLAIN = AtomSettings(channelling=False)
+N_ATOMS, SHAPE = 16, (32, 36)
 EVERY_12_deg = np.arange(-90.0, 90.0, 12.0)
 
 
-def particle(n_atoms=30):
+def particle(n_atoms=N_ATOMS):
     atoms = Atoms(Octahedron("Au", 4, 1))
     atoms.positions -= atoms.positions.mean(axis=0)
     atoms.rotate(33, (1, 2, 3))
@@ -39,7 +40,7 @@ def particle(n_atoms=30):
 
 def series_of(atoms, tilt_deg=EVERY_12_deg, **settings):
     return simulate_tilt_series(
-        atoms, microscope=NON_ABERRATED, tilt_deg=tilt_deg, shape=(44, 48), field_of_view_A=14.4, **settings
+        atoms, microscope=NON_ABERRATED, tilt_deg=tilt_deg, shape=SHAPE, field_of_view_A=10.8, **settings
     )
 
 
@@ -105,7 +106,7 @@ def test_atoms_are_found_anew_where_the_start_lacks_or_invents_them(monkeypatch,
 
     def spoilt(*args, **kwargs):
         found = start_atoms(*args, **kwargs)
-        ghosts_A = np.array([[0.9, 1.0, -0.7], [-4.0, 4.0, 4.0]])
+        ghosts_A = np.array([[0.9, 1.0, -0.7], [-3.0, 3.0, 3.0]])
         positions_A = np.concatenate([np.delete(found.positions_A, missing, axis=0), ghosts_A])
         return replace(found, positions_A=positions_A, height=np.ones(len(positions_A)))
 
@@ -118,7 +119,7 @@ def test_atoms_are_found_anew_where_the_start_lacks_or_invents_them(monkeypatch,
 def test_errors_cover():
     """About 68 % of the deviations within one standard error, with Poisson noise."""
     within = []
-    for seed in range(3):
+    for seed in range(4):
         noisy = with_dose(SERIES, dose_per_A2=3e3, seed=seed)
         found = fit_atoms(noisy, settings=PLAIN)
         assert all_found(found)
@@ -146,12 +147,12 @@ def test_channelling_is_fitted_and_adds_no_false_atoms():
 
 
 def test_light_atoms_of_an_alloy_are_found():
-    symbols = np.where(np.arange(30) % 3 == 0, "Cu", "Au").tolist()
+    symbols = np.where(np.arange(N_ATOMS) % 3 == 0, "Cu", "Au").tolist()
     series = series_of(Atoms(symbols, positions=ATOMS.positions), channelling=True)
     found = fit_atoms(series)
     assert all_found(found)
     light = found.cross_section_A2[np.argsort(matched(found).pairs[:, 1])] < 0.5 * np.median(found.cross_section_A2)
-    np.testing.assert_array_equal(light, np.arange(30) % 3 == 0)
+    np.testing.assert_array_equal(light, np.arange(N_ATOMS) % 3 == 0)
 
 
 def test_multislice_frames_of_another_forward_model():
@@ -237,7 +238,7 @@ def test_gains_shifts_and_tilt_errors_of_frames_are_found():
     tilt_rad = np.deg2rad(true_deg)
     moves = np.stack([np.cos(tilt_rad), np.sin(tilt_rad)], axis=1)
     rest_A = found.shift_A[:, 0] - 0.3 - moves @ np.linalg.lstsq(moves, found.shift_A[:, 0] - 0.3)[0]
-    assert np.abs(rest_A).max() < 0.03 and len(found) == 30
+    assert np.abs(rest_A).max() < 0.03 and len(found) == N_ATOMS
 
 
 def test_densify_knows_the_method(model):
@@ -257,7 +258,7 @@ def test_irregular_angles_and_an_empty_frame():
 
 
 def test_an_unknown_probe_is_fitted():
-    grid, sigma_A = 0.3 * (np.arange(48) - 23.5), 0.5
+    grid, sigma_A = pixel_centres_A(36, pixel_size_A=0.3), 0.5
     x, y, z = ATOMS.positions.T
     t = np.deg2rad(EVERY_12_deg)[:, None]
     column, _ = rotate_about_y(x, z, np.cos(t), np.sin(t))
@@ -330,15 +331,15 @@ def test_atoms_are_written_and_read(model, tmp_path, suffix):
     path = tmp_path / f"atoms.{suffix}"
     ase.io.write(path, model.as_ase(elements="Au"))
     read = ase.io.read(path)
-    assert read.get_chemical_symbols() == ["Au"] * 30
+    assert read.get_chemical_symbols() == ["Au"] * N_ATOMS
     assert read.positions - read.cell.diagonal() / 2 == pytest.approx(model.positions_A, abs=1e-3)
     if suffix == "xyz":
         assert read.arrays["position_error_A"] == pytest.approx(model.position_error_A, abs=1e-6)
 
 
 def test_a_small_memory_gives_the_same_fit(monkeypatch):
-    renderer = AtomRenderer(shape=(44, 48), pixel_size_A=0.3, microscope=NON_ABERRATED, depth_A=6.0)
-    scaled = torch.from_numpy(SERIES.frames / SERIES.frames.sum(axis=(1, 2)).mean() * 30)
+    renderer = AtomRenderer(shape=SHAPE, pixel_size_A=0.3, microscope=NON_ABERRATED, depth_A=6.0)
+    scaled = torch.from_numpy(SERIES.frames / SERIES.frames.sum(axis=(1, 2)).mean() * N_ATOMS)
     plain = Whitening.of(scaled, scaled, part=0)
     frames = AtomFrames(renderer=renderer, tilt_deg=SERIES.tilt_deg, frames=scaled, whitening=plain)
     start = start_parameters(ATOMS.positions + 0.05, sigma_A=0.2, n_tilt=len(SERIES), device="cpu")

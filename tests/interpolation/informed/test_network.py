@@ -7,30 +7,14 @@ from tsg_core.interpolation.fitted_series import FittedSeries
 from tsg_core.interpolation.informed.network import GAINS, InformedNet, predict_informed
 from tsg_core.interpolation.informed.views import ATOMS, CUBIC, N_CHANNELS
 from tsg_core.interpolation.methods import predict
-from tsg_core.microscope import NON_ABERRATED
-from tsg_core.simulation import simulate_tilt_series
-from tsg_core.structures import test_particles
 
 WANTED_deg = np.array([-65.0, -5.0])
 
 
 @pytest.fixture(scope="module")
-def series():
-    particle = test_particles(1, seed=5, diameter_A=(8.0, 12.0))[0]
-    return simulate_tilt_series(
-        particle, microscope=NON_ABERRATED, tilt_deg=np.arange(-90.0, 91.0, 5.0), shape=(34, 37), field_of_view_A=16.0
-    )
-
-
-@pytest.fixture(scope="module")
-def sparse(series):
-    return series.subset(np.arange(0, len(series), 2))
-
-
-@pytest.fixture(scope="module")
 def smooth(series):
     """Three frames, too few for atoms."""
-    return series.subset([10, 18, 26])
+    return FittedSeries.of(series.subset([10, 18, 26]))
 
 
 def test_without_atoms_an_untrained_network_returns_the_reprojection(series, smooth):
@@ -42,7 +26,7 @@ def test_without_atoms_an_untrained_network_returns_the_reprojection(series, smo
 
 def test_with_atoms_an_untrained_network_leans_to_what_misses_less_of_the_measured_frames(sparse):
     frames, _ = predict_informed(InformedNet(), sparse, WANTED_deg)
-    prior, atoms = predict("reprojection", sparse, WANTED_deg), FittedSeries.of(sparse).atoms.predict(WANTED_deg)
+    prior, atoms = predict("reprojection", sparse, WANTED_deg), sparse.atoms.predict(WANTED_deg)
     assert np.abs(frames - atoms).mean() < 0.3 * np.abs(prior - atoms).mean()
 
 

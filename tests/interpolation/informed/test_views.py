@@ -2,33 +2,22 @@ import numpy as np
 import pytest
 import torch
 
-from tsg_core.interpolation.fitted_series import FittedSeries
 from tsg_core.interpolation.informed.views import ATOMS, ATOMS_AROUND, N_CHANNELS, atoms_of, views
-from tsg_core.microscope import NON_ABERRATED
-from tsg_core.simulation import simulate_tilt_series
-from tsg_core.structures import test_particles
+from tsg_core.tilt_series import TiltSeries
 from tsgbook.networks.informed_training import _backwards
-
-
-@pytest.fixture(scope="module")
-def sparse():
-    particle = test_particles(1, seed=5, diameter_A=(8.0, 12.0))[0]
-    return simulate_tilt_series(
-        particle, microscope=NON_ABERRATED, tilt_deg=np.arange(-90.0, 91.0, 10.0), shape=(34, 37), field_of_view_A=16.0
-    )
 
 
 def test_the_views_do_not_depend_on_the_unit(sparse):
     wanted_deg = np.array([1.0, -77.0])
     plain = views(sparse, wanted_deg)
-    scaled = views(type(sparse)(256 * sparse.frames, sparse.tilt_deg, 0.5, metadata=sparse.metadata), wanted_deg)
+    scaled = views(TiltSeries(256 * sparse.frames, sparse.tilt_deg, 0.5, metadata=sparse.metadata), wanted_deg)
     assert plain.channels.shape == (2, N_CHANNELS, 34, 37)
     np.testing.assert_allclose(scaled.scale, 256 * plain.scale, rtol=1e-2)
 
 
 def test_the_atoms_channels_are_their_frame_and_how_much_less_they_miss(sparse):
     wanted_deg = np.array([1.0, -77.0])
-    seen, model = views(sparse, wanted_deg), FittedSeries.of(sparse).atoms
+    seen, model = views(sparse, wanted_deg), sparse.atoms
     difference, there, log_ratio, below, above = seen.channels[:, ATOMS].swapaxes(0, 1)
     scale = seen.scale[:, None, None]
     np.testing.assert_allclose(seen.prior + scale * difference, model.predict(wanted_deg), atol=1e-6)
@@ -45,11 +34,11 @@ def test_where_atoms_do_not_apply_or_are_not_asked_for_their_channels_are_zero(s
 
 def test_atoms_are_not_fitted_to_series_for_which_they_take_long(sparse, monkeypatch):
     monkeypatch.setattr("tsg_core.interpolation.informed.views.AFFORDABLE_px", sparse.frames.size - 1)
-    assert atoms_of(type(sparse)(sparse.frames, sparse.tilt_deg, sparse.pixel_size_A)) is None
+    assert atoms_of(TiltSeries(sparse.frames, sparse.tilt_deg, sparse.pixel_size_A)) is None
 
 
 def test_mirrored_views_are_those_of_the_mirrored_series(sparse):
-    flipped = type(sparse)(
+    flipped = TiltSeries(
         sparse.frames[::-1, :, ::-1].copy(), -sparse.tilt_deg[::-1], sparse.pixel_size_A, metadata=sparse.metadata
     )
     here, there = views(sparse, np.array([2.0])), views(flipped, np.array([-2.0]))

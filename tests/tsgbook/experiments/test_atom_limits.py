@@ -33,12 +33,14 @@ def test_vacancies_stay_empty():
 
 
 def test_frames_too_noisy_are_refused_and_the_reason_is_kept():
-    row = found_at(limit("dose_per_A2", 100))
+    noisy = limit("dose_per_A2", 100)
+    row = found_at(replace(noisy, series=noisy.series.subset(slice(None, None, 2))))
     assert (row["recall"], row["invented"]) == (0, 0) and "explain" in row["refused"]
 
 
 def test_without_asking_the_frames_to_agree_there_would_be_false_atoms():
     danger = next(c for c in unjudged_limits() if c.value == 1e3)
+    danger = replace(danger, series=danger.series.subset(slice(None, None, 2)))
     danger = replace(danger, settings=replace(danger.settings, channelling=False, n_iterations=5))
     assert found_at(danger)["invented"] > 5 and found_at(replace(danger, settings=PLAIN))["invented"] == 0
 

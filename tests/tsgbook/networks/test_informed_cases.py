@@ -40,8 +40,8 @@ def test_what_is_there_is_not_made_again(settings, tmp_path, monkeypatch):
 def test_cases_of_multislice_series_have_gaps_of_their_steps_and_frames_of_the_other_cases_size(
     settings, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(informed_cases, "GAPS", (8, 10, 24))
-    tilt_deg = np.arange(-90.0, 91.0, 4.0)
+    monkeypatch.setattr(informed_cases, "GAPS", (12, 16, 24))
+    tilt_deg = np.arange(-90.0, 91.0, 6.0)
     series = simulate_tilt_series(
         random_rotation(training_particles(1, seed=2, diameter_A=(8, 9))[0], seed=2),
         microscope=MICROSCOPES["non_aberrated"], tilt_deg=tilt_deg, shape=40, field_of_view_A=16.0,
@@ -56,7 +56,7 @@ def test_cases_of_multislice_series_have_gaps_of_their_steps_and_frames_of_the_o
     ]  # fmt: skip
     assert set(asked) == {("validation", "validation.npz")}
     cases = Cases(paths)
-    assert set(cases.gap) == {8, 24} and cases.channels.shape == (len(cases), N_CHANNELS, 32, 32)
+    assert set(cases.gap) == {12, 24} and cases.channels.shape == (len(cases), N_CHANNELS, 32, 32)
     middle, peak = series.frames[:, 4:36, 4:36], series.frames.max()
     priors = cases.channels[:, 0].astype(np.float32) * peak
     nearest = np.array([np.square(middle - prior).mean((1, 2)).min() for prior in priors])
