@@ -33,7 +33,8 @@ def waves(tilt_deg, *, period_deg=120.0, noise=0.0):
     rng = np.random.default_rng(0)
     phase = rng.uniform(0, 2 * np.pi, (16, 16))
     frames = 2 + np.sin(2 * np.pi * np.asarray(tilt_deg)[:, None, None] / period_deg + phase)
-    return TiltSeries(frames + noise * rng.standard_normal(frames.shape), tilt_deg, 1.0)
+    # without an object there is no extent to look for
+    return TiltSeries(frames + noise * rng.standard_normal(frames.shape), tilt_deg, 1.0, metadata={"extent": None})
 
 
 def mse(dense, truth):

@@ -14,7 +14,7 @@ def moving_stripe(n=25):
     """Frames in which a stripe moves by more than its width from one to the next: nothing for linear interpolation."""
     x = np.arange(32)
     places = np.linspace(4, 28, n)
-    frames = np.exp(-(((x - places[:, None]) / 0.6) ** 2))[:, None, :] * np.ones((1, 32, 1))
+    frames = np.exp(-(((x - places[:, None]) / 0.6) ** 2))[:, None, :] * np.ones((1, 16, 1))
     return TiltSeries(frames, np.linspace(-60, 60, n), 0.5)
 
 
@@ -32,7 +32,7 @@ def tuned(untrained, tmp_path_factory):
         patched.setattr("tsg_core.interpolation.fine_tuning.network", lambda checkpoint: untrained)
         kept = lambda *a, **o: results.append(fine_tune(*a, **o)) or results[-1]  # noqa: E731
         patched.setattr("tsg_core.interpolation.fine_tuning.fine_tune", kept)
-        said = CliRunner().invoke(tsg, ["tune", str(path), "-o", str(out), "--steps", "150"])
+        said = CliRunner().invoke(tsg, ["tune", str(path), "-o", str(out), "--steps", "100"])
     return said, out, *results
 
 
