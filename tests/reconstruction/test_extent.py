@@ -85,10 +85,10 @@ def test_every_method_finds_more_of_a_film_in_a_box_that_holds_it(method):
 
 
 def test_a_volume_is_cropped_to_what_was_seen_without_the_bright_rim():
-    dense = film(MEASURED.tilt_deg, n_y=16, per_px3=0.02)
+    dense = film(MEASURED.tilt_deg, n_y=40, per_px3=0.02)
     box = extent_of(dense).box(dense)
     seen = cropped(sirt(dense, box=box, n_iterations=60), n_x=40)
-    assert seen.shape == (16, box.n_z, 40)
+    assert seen.shape == (40, box.n_z, 40)
 
     def rim(volume):
         column = volume.mean(axis=(0, 1))

@@ -26,7 +26,7 @@ from tsgbook.notebook import parameter_defaults, read_chapter
 
 PAGES = {page: (ROOT / "book" / f"{page}.md").read_text(encoding="utf-8") for page in ("how_to_use", "another_crystal")}
 SMALL_1 = ["-p", "n_training", 1, "-p", "n_validation", 1, "-p", "n_test", 1, "-y", "diameter_A: [7.0, 10.0]"]
-SMALL_2 = ["-p", "n_pixels", 24, "-p", "field_of_view_A", 14.4, "-p", "tilt_step_deg", 10.0]
+SMALL_2 = ["-p", "n_pixels", 24, "-p", "field_of_view_A", 14.4, "-p", "tilt_step_deg", 7.5]
 
 
 def commands(page, program):
