@@ -54,7 +54,6 @@ methods = [
     "kriging",
     "informed",
     "atoms",
-    "auto",
 ]
 volume_gaps = [12]
 n_volume_particles = 1

@@ -58,7 +58,7 @@ tilts_path = ""
 pixel_size_A = 0.0
 step_deg = 2.0
 method = "auto"
-candidates = ["linear", "cubic", "tsgnet", "kriging"]
+candidates = ["linear", "cubic", "kriging"]
 n_iterations = 100
 recording = False
 
