@@ -58,7 +58,7 @@ tilts_path = ""
 pixel_size_A = 0.0
 step_deg = 2.0
 method = "auto"
-candidates = ["linear", "cubic", "kriging"]
+candidates = ["linear", "cubic", "tsgnet"]
 n_iterations = 100
 recording = False
 
