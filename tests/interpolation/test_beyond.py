@@ -63,7 +63,7 @@ def test_measured_frames_stay_and_predictions_inside_are_those_without_extrapola
     np.testing.assert_array_equal(found.series.frames[INSIDE], measured.frames)
     assert found.series.measured.sum() == INSIDE.sum() and len(found.sigma) == (~INSIDE).sum()
     dense_deg = np.union1d(measured.tilt_deg, [-2.5, 2.5])
-    options = {"methods": ["linear", "reprojection"]}
+    options = {"methods": ["linear", "reprojection", "kriging"]}
     narrow = densify_with_uncertainty(measured, tilt_deg=dense_deg, **options)
     both = densify_with_uncertainty(measured, tilt_deg=np.union1d(dense_deg, [65.0]), extrapolate=True, **options)
     np.testing.assert_array_equal(both.series.frames[: len(dense_deg)], narrow.series.frames)
