@@ -49,7 +49,7 @@ example_gaps = [2, 12]
 total_doses_per_A2 = [1.0e6]
 dose_gaps = [1, 6]
 dose_methods = ["tsgnet"]
-dose_particles = 1
+dose_particles = 2
 seed = 1
 
 # %% tags=["hide-input"]
