@@ -20,7 +20,7 @@ from tsgbook.experiments import multislice_table as test
 from tsgbook.experiments.summary import over_particles, with_interval
 from tsgbook.experiments.tables import read_table
 
-FOLDER, VOLUMES = results.FOLDER / test.FOLDER, results.FOLDER / "multislice_volumes"
+FOLDER, VOLUMES = results.FOLDER / test.FOLDER, results.FOLDER / test.VOLUMES_FOLDER
 work = click.option("--work", "folder", default=FOLDER, show_default=True, type=Path)
 
 

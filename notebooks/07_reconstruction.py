@@ -77,6 +77,7 @@ from tsgbook.experiments import (
     dose,
     example_volumes,
     frames_and_volumes,
+    multislice_table,
     volume_tables,
 )
 from tsgbook.figures import plotting, solids
@@ -412,7 +413,7 @@ show_runs(atoms_found, caption="Atoms at the largest gap")
 
 # %%
 by_multislice = frames_and_volumes.read_table(
-    find_root() / results.FOLDER / "multislice_volumes"
+    find_root() / results.FOLDER / multislice_table.VOLUMES_FOLDER
 )
 in_degrees = by_multislice.assign(gap=4 * by_multislice.gap)
 volume_tables.who_wins(in_degrees, seed=seed).style.hide(

@@ -28,7 +28,7 @@ from .off_model import BASELINE, spacing_case
 from .summary import PAPER_TABLE_1, gain_over, over_particles, with_interval
 from .tables import drop_rows, grow_table, read_table
 
-FOLDER = "multislice_test"  # in that of the recorded results
+FOLDER, VOLUMES_FOLDER = "multislice_test", "multislice_volumes"  # in that of the recorded results
 SPACINGS_deg = (8.0, 16.0, 24.0)  # the paper's rates 4, 8 and 12
 METHODS = (
     "linear", "cubic", "tsgnet", "tsgnet published", "reprojection", "kriging",

@@ -107,7 +107,10 @@ def with_named_atoms(
     names: Sequence[str] | None = None,
     settings: MultisliceSettings = MultisliceSettings(),
 ) -> tuple[Elements, MultisliceAtoms]:
-    """The elements of fitted atoms, and the atoms with them, as `fit_dynamical` finds them."""
+    """The elements of fitted atoms, and the atoms with them, as `fit_dynamical` finds them.
+
+    Raises TsgError as that does.
+    """
     microscope = needed_microscope(series)
     elements = spots.elements(names, strict=False)
     multislice = _multislice(series, spots, elements, settings=settings)
