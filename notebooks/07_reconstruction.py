@@ -412,10 +412,9 @@ show_runs(atoms_found, caption="Atoms at the largest gap")
 # Reference of all frames, then from the true density.
 
 # %%
-by_multislice = frames_and_volumes.read_table(
+in_degrees = multislice_table.read_volumes(
     find_root() / results.FOLDER / multislice_table.VOLUMES_FOLDER
 )
-in_degrees = by_multislice.assign(gap=4 * by_multislice.gap)
 volume_tables.who_wins(in_degrees, seed=seed).style.hide(
     axis="index"
 ).set_caption("From the Reference; the gap is in degrees")

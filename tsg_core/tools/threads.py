@@ -1,7 +1,7 @@
 """Work divided among threads, as many as PyTorch may use."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -18,9 +18,15 @@ def in_threads(
 
     Threads help because SciPy's sparse products release the interpreter lock. With a `label`, progress is shown.
     """
-    with ThreadPoolExecutor(min(n_threads(), at_most or n_threads())) as pool:
-        done = pool.map(work, items)
-        return list(track(done, label=label, total=len(items)) if label else done)
+    threads = min(n_threads(), at_most or n_threads(), len(items))
+    if threads <= 1:  # to start one thread takes longer than the work on a small series
+        return _listed(map(work, items), n=len(items), label=label)
+    with ThreadPoolExecutor(threads) as pool:
+        return _listed(pool.map(work, items), n=len(items), label=label)
+
+
+def _listed(done: Iterator[R], *, n: int, label: str | None) -> list[R]:
+    return list(track(done, label=label, total=n) if label else done)
 
 
 def n_threads() -> int:

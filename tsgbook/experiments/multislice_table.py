@@ -34,7 +34,8 @@ METHODS = (
     "linear", "cubic", "tsgnet", "tsgnet published", "reprojection", "kriging",
     "informed", "atoms", "dynamical", "auto",
 )  # fmt: skip
-VOLUME_GAPS = (4, 6)
+STEP_deg = 4  # between frames of the shipped test set
+VOLUME_GAPS = (4, 6)  # in frames
 SLOW = ("dynamical", "auto")  # a minute or more for a few frames
 KEYS = ["microscope", "particle", "spacing_deg", "method"]
 NUMBERS = ("mse", "psnr_dB", "ssim", "gain")
@@ -176,7 +177,7 @@ def score_volumes(
 ) -> None:
     """Volumes of Sparse, Mix and Twice as dense at two gaps, by `frames_and_volumes.volume_metrics`.
 
-    A gap counts frames, 4 degrees apart: the gaps 4 and 6 are the spacings 16 and 24 degrees.
+    A gap counts frames, `STEP_deg` apart.
     """
     volume_metrics(
         folder,
@@ -188,6 +189,12 @@ def score_volumes(
         n_points=n_points,
         n_particles=n_particles,
     )
+
+
+def read_volumes(folder: Path) -> pd.DataFrame:
+    """The table that `score_volumes` wrote, with each gap in degrees."""
+    table = read_table(folder)
+    return table.assign(gap=STEP_deg * table["gap"])
 
 
 @dataclass(frozen=True)

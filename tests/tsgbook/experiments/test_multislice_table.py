@@ -17,6 +17,7 @@ from tsgbook.experiments.multislice_table import (
     gains_table,
     mean_gains,
     read_frames,
+    read_volumes,
     score_frames,
     score_volumes,
     spread,
@@ -143,4 +144,6 @@ def test_volumes_are_of_the_first_particles_at_the_spacings_of_the_frames(tmp_pa
     assert particles.names[1] == shipped.atoms(1).info["name"]
     assert particles.microscope == MICROSCOPES["non_aberrated"]
     step_deg = particles[1].tilt_deg[1] - particles[1].tilt_deg[0]
-    assert set(step_deg * np.array(asked["gaps"])) < set(SPACINGS_deg)
+    pd.DataFrame({"gap": asked["gaps"]}).to_csv(tmp_path / "table.csv")
+    in_degrees = read_volumes(tmp_path)["gap"].tolist()
+    assert in_degrees == [step_deg * gap for gap in asked["gaps"]] and set(in_degrees) < set(SPACINGS_deg)
