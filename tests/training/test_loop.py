@@ -139,6 +139,14 @@ def test_the_kept_model_is_the_one_that_validated_best(tmp_path):
     assert load_model(path).architecture == network().architecture
 
 
+def test_networks_are_judged_when_it_is_due_and_the_history_says_so(tmp_path, monkeypatch):
+    steps, validate = [], loop._Run.validate
+    monkeypatch.setattr(loop._Run, "validate", lambda run, judge: steps.append(run.step) or validate(run, judge))
+    run(tmp_path)
+    judged = pd.read_csv(tmp_path / HISTORY_FILE).set_index("step")["validation_psnr_dB"].dropna()
+    assert steps == [0, 3, 6] == list(judged.index)
+
+
 def test_a_finished_training_keeps_model_and_history_and_is_left_as_it_is(tmp_path):
     run(tmp_path)
     times = {p.name: p.stat().st_mtime_ns for p in tmp_path.iterdir()}
