@@ -12,13 +12,14 @@ from conftest import ROOT
 
 from tsg_core.errors import TsgError
 from tsg_core.microscope import ABERRATED
+from tsg_core.tools import provenance
 from tsg_core.tools.digests import disk_errors, plain, remove, write_json
 from tsgbook.artifacts import Artifacts
 
 
 @pytest.fixture
 def store(tmp_path):
-    return Artifacts(tmp_path / "smoke")
+    return Artifacts(tmp_path / "artifacts" / "smoke")
 
 
 def write(path, *, content="1", **_):
@@ -125,6 +126,17 @@ def test_provenance_says_what_made_it(store):
     assert store.provenance("test_a.zarr")["files"] == {"history": 1}
 
 
+def test_code_counts_as_it_was_when_the_store_was_opened(tmp_path, monkeypatch):
+    """What a process has loaded does not change when its file does."""
+    module = tmp_path / "tsg_core" / "edited_later.py"
+    module.parent.mkdir()
+    module.write_text("x = 1")
+    monkeypatch.setattr(provenance, "ROOT", tmp_path)
+    Artifacts(tmp_path / "store")
+    module.write_text("x = (")
+    assert provenance.code_version(["tsg_core.edited_later"])
+
+
 def test_missing_artifact_names_chapter_and_command(store):
     with pytest.raises(TsgError, match=r"smoke/tsgnet is missing; chapter 05_training makes it: "
                                        r"tsg run --profile smoke --only 05_training --force"):  # fmt: skip
@@ -203,7 +215,7 @@ def test_the_time_before_an_interruption_counts_as_long_as_its_work_is_there(sto
             store.make(name, in_two)
         (before,) = store.folder.glob("*.seconds")
         assert float(before.read_text()) == 1
-        before.write_text("50")
+        before.write_text("50.0004")
         if lose_work:
             remove(before.with_suffix(""))
         with monkeypatch.context() as patch:
@@ -211,7 +223,7 @@ def test_the_time_before_an_interruption_counts_as_long_as_its_work_is_there(sto
             store.make(name, in_two)
         return store.provenance(name)["duration_s"]
 
-    assert duration_s("tsgnet", lose_work=False) == 51
+    assert duration_s("tsgnet", lose_work=False) == 51  # a recipe tells milliseconds
     assert duration_s("object_dose", lose_work=True) == 1
 
 
