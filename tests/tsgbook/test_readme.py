@@ -14,8 +14,8 @@ from tsgbook import readme
 from tsgbook.build import ROOT
 
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", "book/how_to_use.md"]
-# what a reader brings or gets, and folders that a run makes
-NOT_IN_THE_REPOSITORY = {"artifacts/", "artifacts/screenshots/"}
+# a folder that a run makes
+NOT_IN_THE_REPOSITORY = {"artifacts/"}
 
 
 def commands(document):

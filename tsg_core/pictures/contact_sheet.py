@@ -8,7 +8,7 @@ from matplotlib.ticker import MaxNLocator
 from ..geometry import pixel_centres_A
 from ..preparation.checks import centres_of_mass_px, totals
 from ..tilt_series import TiltSeries
-from .slices import draw_scale_bar
+from .slices import NO_TICKS, draw_scale_bar
 
 N_FRAMES = 24  # at most, evenly spaced
 COLUMNS = 8
@@ -60,7 +60,7 @@ def contact_sheet(series: TiltSeries, *, title: str = "", axis_shift_px: float =
 def _frames(figure, series: TiltSeries, shown: np.ndarray, *, rows: int, axis_shift_px: float) -> None:
     top = float(np.quantile(series.frames[shown], 0.999)) or 1.0
     low = min(0.0, float(np.quantile(series.frames[shown], 0.001)))
-    axes = figure.subplots(rows, COLUMNS, squeeze=False)
+    axes = figure.subplots(rows, COLUMNS, squeeze=False, subplot_kw=NO_TICKS)
     n_x = series.frames.shape[2]
     for axis in axes.flat:
         axis.set_axis_off()

@@ -12,6 +12,7 @@ from ..preparation.steps import Preparation, Step
 from ..preparation.transformation import moved_back, without_gauge
 from ..reconstruction import sirt
 from ..tilt_series import TiltSeries
+from .slices import NO_TICKS
 
 
 def hot_pixel_figure(before: TiltSeries, after: TiltSeries, *, report: HotPixelReport) -> Figure:
@@ -130,7 +131,7 @@ def _of(step: Step):
 def _row(n: int) -> tuple[Figure, np.ndarray]:
     """A figure outside pyplot, with axes side by side and without ticks."""
     figure = Figure(figsize=(2.9 * n + (1.6 if n == 1 else 0), 2.9), layout="constrained")
-    axes = figure.subplots(1, n, squeeze=False)[0]
+    axes = figure.subplots(1, n, squeeze=False, subplot_kw=NO_TICKS)[0]
     for axis in axes:
         axis.set_axis_off()
     return figure, axes

@@ -19,7 +19,7 @@ from ..tilt_series import TiltSeries
 from ..tools.digests import checksum, digest_of
 from ..tools.files import readable_name
 from ..tools.provenance import package_versions
-from .slices import draw_scale_bar
+from .slices import NO_TICKS, draw_scale_bar
 
 N_EXAMPLES = 3
 CARE = (
@@ -166,7 +166,7 @@ def _pictures(rows: list, series: TiltSeries, *, last: str) -> str:
     n_y, n_x = series.frames.shape[1:]
     height = min(2.0 * n_y / n_x, 4.0) + 0.3
     figure = Figure(figsize=(2.0 * n_columns + 0.7, height * len(rows)), layout="constrained")
-    axes = figure.subplots(len(rows), n_columns, squeeze=False)
+    axes = figure.subplots(len(rows), n_columns, squeeze=False, subplot_kw=NO_TICKS)
     greys = [picture for row in rows for _, picture in (row if last == "gray" else row[:-1])]
     brightest = max(picture.max() for row in rows for title, picture in row if title.endswith("predicted"))
     grey = {"vmin": min(0.0, *(g.min() for g in greys)), "vmax": brightest or 1.0, "cmap": "gray"}

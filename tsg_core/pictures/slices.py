@@ -3,6 +3,8 @@
 import numpy as np
 from matplotlib.figure import Figure
 
+NO_TICKS = {"xticks": [], "yticks": []}  # of the axes of pictures: hidden ticks take time, too
+
 
 def middle_slices(volume: np.ndarray) -> dict[str, np.ndarray]:
     """The middle slices of a volume (n_y, n_z, n_x) across its three axes, by name; rows run downwards.
@@ -27,7 +29,7 @@ def slices_with_scale_bar(volume: np.ndarray, *, voxel_size_A: float, title: str
     pictures = middle_slices(volume)
     top = max(float(np.quantile(picture, 0.999)) for picture in pictures.values()) or 1.0
     figure = Figure(figsize=(10.5, 3.9), layout="constrained")
-    for axis, (name, picture) in zip(figure.subplots(1, 3), pictures.items(), strict=True):
+    for axis, (name, picture) in zip(figure.subplots(1, 3, subplot_kw=NO_TICKS), pictures.items(), strict=True):
         axis.imshow(picture, vmin=0, vmax=top, cmap="gray", interpolation="nearest")
         axis.set_title(name, fontsize=9)
         axis.set_axis_off()
