@@ -1,7 +1,7 @@
 """Work divided among threads, as many as PyTorch may use."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -12,12 +12,13 @@ R = TypeVar("R")
 
 
 def in_threads(
-    work: Callable[[T], R], items: Sequence[T], *, at_most: int | None = None, label: str | None = None
+    work: Callable[[T], R], items: Iterable[T], *, at_most: int | None = None, label: str | None = None
 ) -> list[R]:
     """Run `work` on every item in threads, on all cores or on `at_most` that many.
 
     Threads help because SciPy's sparse products release the interpreter lock. With a `label`, progress is shown.
     """
+    items = list(items)
     threads = min(n_threads(), at_most or n_threads(), len(items))
     if threads <= 1:  # to start one thread takes longer than the work on a small series
         return _listed(map(work, items), n=len(items), label=label)
