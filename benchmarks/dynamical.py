@@ -6,7 +6,7 @@ The model has Lobato's potential in slices of 3 A and atoms at rest. The frames 
     Yb 77, PRISM    the approximation PRISM, Kirkland's potential in slices of 2 A (shipped; only without aberrations)
     CoPdPt          an amorphous cluster of 20 atoms; Kirkland's potential in slices of 1.5 A
     CoPdPt thermal  the same with thermal displacements, the mean of eight frozen sets in each frame
-    CoPdPt abTEM    the same atoms, at rest, by abTEM's own multislice
+    CoPdPt abTEM    the same atoms, at rest, by abTEM's own multislice, which takes minutes for every frame
 
 `--off 0.05` tells the methods a microscope whose convergence angle and Cs are 5 % and whose defocus is 20 A off.
 Frames that are not shipped are computed first, tilt by tilt, and kept in the folder `--work`.

@@ -47,7 +47,7 @@ record beyond beyond.py
 record poses poses.py
 record elements elements.py
 record dynamical dynamical.py --particle "W 65, bcc" --microscope aberrated --spacing 24 --targets 3
-record dynamical dynamical.py --particle "CoPdPt" --particle "CoPdPt thermal" --particle "CoPdPt abTEM" --elements Co,Pd,Pt
+record dynamical dynamical.py --particle "CoPdPt" --particle "CoPdPt thermal" --elements Co,Pd,Pt
 record dynamical dynamical.py --particle "CoPdPt" --elements Co,Pd,Pt --off 0.05
 record dynamical dynamical.py --particle "Yb 77, PRISM" --microscope non_aberrated --targets 3 --auto
 record position_refinement position_refinement.py
