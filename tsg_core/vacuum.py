@@ -81,7 +81,7 @@ def vacuum_of(frames: np.ndarray) -> Vacuum:
     vacuum, so that an object or a film that leaves the frame on some sides is excluded. The same pieces serve for all
     frames, so that noise does not select them.
     """
-    pieces = np.array([[_level_of(piece) for piece in _border_pieces(frame)] for frame in frames])
+    pieces = _levels(frames)
     vacuum = np.argsort(_known_mean(pieces[..., 0], axis=0))[:N_VACUUM]
     level, sigma = _known_mean(pieces[:, vacuum, 0], axis=1), float(np.sqrt(np.nanmean(pieces[:, vacuum, 1] ** 2)))
     error = sigma / np.sqrt(pieces[:, vacuum, 2].sum(axis=1).clip(1))
@@ -93,7 +93,7 @@ def is_bright_field(frames: np.ndarray) -> bool:
     """Whether the object is darker than surroundings that are alike on all sides."""
     if min(frames.shape[1:]) < SMALLEST_px:
         return False
-    levels = np.array([[_level_of(piece) for piece in _border_pieces(frame)] for frame in frames])
+    levels = _levels(frames)
     sigma = float(np.sqrt(np.nanmean(levels[..., 1] ** 2)))
     border = np.nanmedian(levels[..., 0], axis=1)
     low, high = np.quantile(sample_of(frames), [1 - BRIGHTEST, BRIGHTEST])
@@ -187,17 +187,41 @@ def said_of_offset(vacuum: Vacuum) -> str:
     return f"The vacuum of the frames lies at {vacuum}: this offset was subtracted."
 
 
-def _border_pieces(frame: np.ndarray) -> Iterator[np.ndarray]:
-    """Sixteen pieces of the border, four on each side, without pixels that were not recorded."""
-    recorded = recorded_in(frame)
-    if recorded is not None:
-        rows, columns = (np.flatnonzero(recorded.any(axis=axis)) for axis in (1, 0))
-        box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-        frame = np.where(recorded, frame, np.nan)[box]
-    for turned in (frame.T, frame):
-        width = max(1, int(min(frame.shape) * WIDTH), -(-4 * FEWEST // len(turned)))
-        for side in (turned[:, :width], turned[:, -width:]):
-            yield from np.array_split(side, 4)
+def _levels(frames: np.ndarray) -> np.ndarray:
+    """(n_tilt, 16, 3) mean, standard deviation and number of the pixels of each piece of the border."""
+    recorded = [recorded_in(frame) for frame in frames]
+    if all(mask is None for mask in recorded):
+        return np.stack([_levels_of(pieces) for pieces in _border_pieces(frames)], axis=1)
+    shown = (_shown(frame, mask) for frame, mask in zip(frames, recorded, strict=True))
+    return np.array([[_level_of(piece) for (piece,) in _border_pieces(frame[None])] for frame in shown])
+
+
+def _shown(frame: np.ndarray, recorded: np.ndarray | None) -> np.ndarray:
+    """A frame cut down to its recorded area, with NaN where that leaves corners."""
+    if recorded is None:
+        return frame
+    rows, columns = (np.flatnonzero(recorded.any(axis=axis)) for axis in (1, 0))
+    return np.where(recorded, frame, np.nan)[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def _border_pieces(frames: np.ndarray) -> Iterator[np.ndarray]:
+    """Sixteen pieces of the border of frames (n, n_y, n_x), four on each side, each for all frames."""
+    for turned in (frames.swapaxes(1, 2), frames):
+        width = max(1, int(min(frames.shape[1:]) * WIDTH), -(-4 * FEWEST // turned.shape[1]))
+        for side in (turned[..., :width], turned[..., -width:]):
+            yield from np.array_split(side, 4, axis=1)
+
+
+def _levels_of(pieces: np.ndarray) -> np.ndarray:
+    """(n, 3): `_level_of` each of n pieces of one shape, at once where all pixels are finite."""
+    pixels = pieces.reshape(len(pieces), -1).astype(np.float64)
+    if not np.isfinite(pixels).all():
+        return np.array([_level_of(row) for row in pixels])
+    away = np.abs(pixels - np.median(pixels, axis=1, keepdims=True))
+    sigma = MAD_TO_SIGMA * np.median(away, axis=1, keepdims=True)
+    near = away <= CLIP_sigma * np.where(sigma, sigma, pixels.std(axis=1, keepdims=True))
+    parts = pixels.mean(axis=1, where=near), pixels.std(axis=1, where=near), near.sum(axis=1)
+    return np.stack(parts, axis=1)
 
 
 def _level_of(piece: np.ndarray) -> tuple[float, float, int]:
