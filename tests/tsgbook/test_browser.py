@@ -39,6 +39,8 @@ LEAVE_EACH_COLOUR_ONCE = """() => {
     if (seen.has(kind)) word.remove(); else seen.add(kind);
   }
 }"""
+# Chromium may keep the lines of code as they were broken for the screen
+LAY_OUT_ANEW = "document.body.style.display = 'none'; document.body.offsetHeight; document.body.style.display = ''"
 BROKEN_NUMBERS = (
     """cells => cells.filter(c => c.offsetParent && c.getClientRects().length > 1).map(c => c.textContent)"""
 )
@@ -158,6 +160,7 @@ def test_page_is_light(visit):
 def test_paper_shows_still_pictures_and_every_tab(visit):
     page = visit.page
     page.emulate_media(media="print")
+    page.evaluate(LAY_OUT_ANEW)
     try:
         assert page.locator(":is(.plotly-graph-div, .tsg-frames):visible").count() == 0
         moving = page.locator("figure:is(.tsg-plotly, .tsg-slider)")
