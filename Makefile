@@ -11,7 +11,6 @@
 # make cells  writes the first cell of every chapter, for the address in _config.yml
 
 PROFILE ?= smoke
-COVERAGE ?= --skip-covered --missing-width 60
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
@@ -34,7 +33,7 @@ test: $(READY)
 # functions that numba compiles cannot be watched
 covered: $(READY)
 	$(BIN)/python -m slipcover --source tsg_core,tsgbook --omit tsg_core/reconstruction/ray_loops.py \
-	  $(COVERAGE) -m pytest $(PYTEST_ARGS)
+	  --skip-covered --missing-width 60 -m pytest $(PYTEST_ARGS)
 
 faults: $(READY)
 	$(BIN)/python -m pytest tests/faults -m "long or not long" $(PYTEST_ARGS)

@@ -6,7 +6,7 @@ from scipy.ndimage import rotate, shift
 
 from tsg_core.samples.experiment import recorded_balls
 from tsg_core.tilt_series import TiltSeries
-from tsg_core.vacuum import is_bright_field, less_offset, offset_of, recorded_in, vacuum_of
+from tsg_core.vacuum import _levels, is_bright_field, less_offset, offset_of, recorded_in, vacuum_of
 
 TILT_deg = np.arange(-60.0, 61.0, 12.0)
 CLEAN = recorded_balls(tilt_deg=TILT_deg, shift_px=np.zeros((11, 2)), axis_deg=0.0, shape=48).frames
@@ -27,6 +27,17 @@ def test_mean_and_noise_of_the_vacuum(contrast, vacuum):
     assert found.sigma == pytest.approx(np.sqrt(vacuum), rel=0.15)
     assert found.contrast == pytest.approx(contrast, rel=0.35) and found.evident
     assert np.abs(found.level - vacuum).std() < 3 * found.error.mean()
+
+
+def test_frames_at_once_and_one_by_one_have_the_same_levels():
+    """A dead pixel on each side, or a frame that is not recorded everywhere: the others stay as they are."""
+    frames = counted()
+    dead, filled = frames.copy(), frames.copy()
+    dead[0, [0, -1, 20, 20], [20, 20, 0, -1]] = np.nan
+    filled[0, :8] = 0
+    for changed in (dead, filled):
+        np.testing.assert_allclose(_levels(changed)[1:], _levels(frames)[1:], rtol=1e-9)
+    assert np.isnan(_levels(np.ones((3, 2, 2)))[..., 0]).any()  # pieces without pixels
 
 
 @pytest.mark.parametrize("offset", [-32768, -400, -31, 0, 300, 5000])

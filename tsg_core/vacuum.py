@@ -213,9 +213,9 @@ def _border_pieces(frames: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _levels_of(pieces: np.ndarray) -> np.ndarray:
-    """(n, 3): `_level_of` each of n pieces of one shape, at once where all pixels are finite."""
+    """(n, 3): `_level_of` each of n pieces of one shape, at once where they have pixels and all are finite."""
     pixels = pieces.reshape(len(pieces), -1).astype(np.float64)
-    if not np.isfinite(pixels).all():
+    if not pixels.size or not np.isfinite(pixels).all():
         return np.array([_level_of(row) for row in pixels])
     away = np.abs(pixels - np.median(pixels, axis=1, keepdims=True))
     sigma = MAD_TO_SIGMA * np.median(away, axis=1, keepdims=True)
