@@ -189,15 +189,14 @@ def said_of_offset(vacuum: Vacuum) -> str:
 
 def _levels(frames: np.ndarray) -> np.ndarray:
     """(n_tilt, 16, 3) mean, standard deviation and number of the pixels of each piece of the border."""
-    recorded = [recorded_in(frame) for frame in frames]
-    if all(mask is None for mask in recorded):
+    if all(recorded_in(frame) is None for frame in frames):
         return np.stack([_levels_of(pieces) for pieces in _border_pieces(frames)], axis=1)
-    shown = (_shown(frame, mask) for frame, mask in zip(frames, recorded, strict=True))
-    return np.array([[_level_of(piece) for (piece,) in _border_pieces(frame[None])] for frame in shown])
+    return np.array([[_level_of(piece) for (piece,) in _border_pieces(_shown(frame)[None])] for frame in frames])
 
 
-def _shown(frame: np.ndarray, recorded: np.ndarray | None) -> np.ndarray:
+def _shown(frame: np.ndarray) -> np.ndarray:
     """A frame cut down to its recorded area, with NaN where that leaves corners."""
+    recorded = recorded_in(frame)
     if recorded is None:
         return frame
     rows, columns = (np.flatnonzero(recorded.any(axis=axis)) for axis in (1, 0))
