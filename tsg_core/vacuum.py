@@ -4,9 +4,10 @@ HAADF intensities count electrons. The vacuum therefore lies at zero, apart from
 scatters pixels to both sides of it. Offsets are judged by the vacuum, never by single dark pixels.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 
 import numpy as np
 from scipy import ndimage
@@ -17,6 +18,7 @@ from .tilt_series import TiltSeries
 MAD_TO_SIGMA = 1.4826  # for a normal distribution
 WIDTH = 1 / 16  # of the border, as a fraction of the shorter side
 FEWEST = 6  # pixels in a piece of the border
+AT_ONCE = 16  # frames
 N_VACUUM = 4  # of the sixteen pieces of the border count as vacuum
 BEYOND_sigma = 5.0  # standard errors of a level that noise does not explain
 CLIP_sigma = 4.0  # pixels farther from the median of their piece belong to something else
@@ -187,35 +189,35 @@ def said_of_offset(vacuum: Vacuum) -> str:
     return f"The vacuum of the frames lies at {vacuum}: this offset was subtracted."
 
 
-def _levels(frames: np.ndarray) -> np.ndarray:
-    """(n_tilt, 16, 3) mean, standard deviation and number of the pixels of each piece of the border."""
-    if all(recorded_in(frame) is None for frame in frames):
-        return np.stack([_levels_of(pieces) for pieces in _border_pieces(frames)], axis=1)
-    return np.array([[_level_of(piece) for (piece,) in _border_pieces(_shown(frame)[None])] for frame in frames])
+def _levels(frames: Iterable[np.ndarray]) -> np.ndarray:
+    """(n_tilt, 16, 3) mean, standard deviation and number of the pixels of each piece of the border.
+
+    Frames may be read from a disk: they are gone through once, and only the borders of a few are kept at a time.
+    """
+    found, borders = [], ([piece.copy() for piece in _border_pieces(frame)] for frame in frames)
+    while few := list(islice(borders, AT_ONCE)):
+        found.append(np.stack([_levels_of(pieces) for pieces in zip(*few, strict=True)], axis=1))
+    return np.concatenate(found)
 
 
-def _shown(frame: np.ndarray) -> np.ndarray:
-    """A frame cut down to its recorded area, with NaN where that leaves corners."""
+def _border_pieces(frame: np.ndarray) -> Iterator[np.ndarray]:
+    """Sixteen pieces of the border, four on each side, without pixels that were not recorded."""
     recorded = recorded_in(frame)
-    if recorded is None:
-        return frame
-    rows, columns = (np.flatnonzero(recorded.any(axis=axis)) for axis in (1, 0))
-    return np.where(recorded, frame, np.nan)[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    if recorded is not None:
+        rows, columns = (np.flatnonzero(recorded.any(axis=axis)) for axis in (1, 0))
+        box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+        frame = np.where(recorded, frame, np.nan)[box]
+    for turned in (frame.T, frame):
+        width = max(1, int(min(frame.shape) * WIDTH), -(-4 * FEWEST // len(turned)))
+        for side in (turned[:, :width], turned[:, -width:]):
+            yield from np.array_split(side, 4)
 
 
-def _border_pieces(frames: np.ndarray) -> Iterator[np.ndarray]:
-    """Sixteen pieces of the border of frames (n, n_y, n_x), four on each side, each for all frames."""
-    for turned in (frames.swapaxes(1, 2), frames):
-        width = max(1, int(min(frames.shape[1:]) * WIDTH), -(-4 * FEWEST // turned.shape[1]))
-        for side in (turned[..., :width], turned[..., -width:]):
-            yield from np.array_split(side, 4, axis=1)
-
-
-def _levels_of(pieces: np.ndarray) -> np.ndarray:
-    """(n, 3): `_level_of` each of n pieces of one shape, at once where they have pixels and all are finite."""
-    pixels = pieces.reshape(len(pieces), -1).astype(np.float64)
-    if not pixels.size or not np.isfinite(pixels).all():
-        return np.array([_level_of(row) for row in pixels])
+def _levels_of(pieces: Sequence[np.ndarray]) -> np.ndarray:
+    """(n, 3): `_level_of` each of n pieces, at once if they are alike, have pixels, and all are finite."""
+    if len({piece.shape for piece in pieces}) > 1 or not pieces[0].size or not np.isfinite(pieces).all():
+        return np.array([_level_of(piece) for piece in pieces])
+    pixels = np.reshape(pieces, (len(pieces), -1)).astype(np.float64)
     away = np.abs(pixels - np.median(pixels, axis=1, keepdims=True))
     sigma = MAD_TO_SIGMA * np.median(away, axis=1, keepdims=True)
     near = away <= CLIP_sigma * np.where(sigma, sigma, pixels.std(axis=1, keepdims=True))
