@@ -49,7 +49,7 @@ record elements elements.py
 record dynamical dynamical.py --particle "W 65, bcc" --microscope aberrated --spacing 24 --targets 3
 record dynamical dynamical.py --particle "CoPdPt" --particle "CoPdPt thermal" --elements Co,Pd,Pt
 record dynamical dynamical.py --particle "CoPdPt" --elements Co,Pd,Pt --off 0.05
-record dynamical dynamical.py --particle "Yb 77, PRISM" --microscope non_aberrated --targets 3 --auto
+record dynamical dynamical.py --particle "Yb 77, PRISM" --microscope non_aberrated --spacing 24 --targets 2 --auto
 record position_refinement position_refinement.py
 record scale scale.py workers
 record scale scale.py training
