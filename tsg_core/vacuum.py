@@ -18,7 +18,7 @@ from .tilt_series import TiltSeries
 MAD_TO_SIGMA = 1.4826  # for a normal distribution
 WIDTH = 1 / 16  # of the border, as a fraction of the shorter side
 FEWEST = 6  # pixels in a piece of the border
-AT_ONCE = 16  # frames
+AT_ONCE = 16  # frames whose borders are kept at a time
 N_VACUUM = 4  # of the sixteen pieces of the border count as vacuum
 BEYOND_sigma = 5.0  # standard errors of a level that noise does not explain
 CLIP_sigma = 4.0  # pixels farther from the median of their piece belong to something else

@@ -46,8 +46,9 @@ def up_to(notebook, heading, *, folder):
     whole = nbformat.read(notebook, 4)
     (end,) = [i for i, cell in enumerate(whole.cells) if cell.source.startswith(heading)]
     whole.cells = whole.cells[:end]
-    nbformat.write(whole, folder / f"first_part_of_{notebook.name}")
-    return folder / f"first_part_of_{notebook.name}"
+    part = folder / f"first_part_of_{notebook.name}"
+    nbformat.write(whole, part)
+    return part
 
 
 @pytest.mark.parametrize("page", PAGES)
