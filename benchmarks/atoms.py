@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+import results
 import torch
 from ase import Atoms
 from ase.build import bulk
@@ -59,7 +60,7 @@ def speed(options) -> None:
     """One iteration of the fit without and with the channelling term, for particles with ever more atoms."""
     head = "s/iteration  cpu s    ratio  cpu s/(atoms x frames) us  channelling/plain"
     print(f"{options.frames} frames, {options.device}\n{'atoms':>6} {'px':>4}  {head}")
-    first = None
+    first, rows = None, {}
     for n_atoms in options.atoms:
         n, fit = prepared_fit(n_atoms, n_frames=options.frames, device=options.device)
         if first is None:
@@ -72,6 +73,9 @@ def speed(options) -> None:
             f"{share_us:26.2f} {more_wall_s / wall_s:18.2f}",
             flush=True,
         )
+        row = {"wall_s": wall_s, "processor_s": cpu_s, "with_channelling_wall_s": more_wall_s}
+        rows[f"{n_atoms} atoms"] = {name: s / FIT_ITERATIONS for name, s in row.items()}
+    results.keep("atoms", f"an iteration, {options.frames} frames, {options.device}", rows)
 
 
 def prepared_fit(n_atoms: int, *, n_frames: int, device: str = "cpu") -> tuple[int, Callable[..., dict]]:
@@ -109,6 +113,7 @@ def whole_fit(options) -> None:
         field_of_view_A=field_A,
         channelling=True,
     )
+    rows = {}
     for channelling in (False, True):
         settings = AtomSettings(channelling=channelling, device=options.device)
         model, wall_s, cpu_s = timed(lambda s=settings: fit_atoms(series, settings=s))
@@ -117,6 +122,8 @@ def whole_fit(options) -> None:
             f"{name:17} {wall_s:6.1f} s, processor {cpu_s:6.1f} s; {_match(model, atoms.positions)}",
             flush=True,
         )
+        rows[name] = {"wall_s": wall_s, "processor_s": cpu_s}
+    results.keep("atoms", f"a fit of {len(atoms)} atoms in {options.frames} frames", rows)
 
 
 def predictions(

@@ -12,6 +12,7 @@ from dataclasses import replace
 import abtem
 import click
 import numpy as np
+import results
 import torch
 from ase import Atoms
 from ase.cluster import Icosahedron
@@ -55,6 +56,7 @@ def abtem_multislice(samplings_A):
     atoms = particle(2)
     print(f"{atoms.symbols}, frames of {N_PIXELS} x {N_PIXELS} px; one matrix serves both microscopes")
     print(f"sampling  {'microscope':15s} {'r':>9s} {'total':>7s} {'matrix':>8s} {'frame':>8s} {'abTEM':>9s}  ratio")
+    rows = {}
     for sampling_A in samplings_A:
         options = {"sampling_A": sampling_A, "slice_thickness_A": SLICE_A}
         matrix, matrix_s = timed(detection_matrix, atoms, microscope=NON_ABERRATED, tilt_deg=TILT_deg, **options)
@@ -71,6 +73,8 @@ def abtem_multislice(samplings_A):
             r, total, abtem_s = np.corrcoef(found, true)[0, 1], found.sum() / true.sum(), point_s * N_PIXELS**2
             times = f"{matrix_s:6.1f} s {frame_s:6.1f} s {abtem_s:7.0f} s {abtem_s / (matrix_s + frame_s):5.0f}x"
             print(f"{sampling_A:6.4g} A  {name:15s} {r:9.6f} {total:7.4f} {times}")
+            rows[f"{name}, {sampling_A:g} A"] = {"r": r, "matrix_s": matrix_s, "frame_s": frame_s, "abtem_s": abtem_s}
+    results.keep("detection_matrix", "a frame, processor seconds", rows)
 
 
 main.add_command(abtem_multislice, "abtem")
@@ -122,6 +126,8 @@ def cost():
         f"A box of 100 A2 takes {ten_s[0]:.3f} s for each transform of a slice and {ten_s[1]:.2f} s for the product, "
         f"others (area / 100 A2)^2 and ^3 times as much; measured times differ by up to {worst:.0%}"
     )
+    law = {"transform_s": ten_s[0], "product_s": ten_s[1], "worst": worst}
+    results.keep("detection_matrix", "law for the area in 100 A2", {"matrix": law})
 
 
 def parts(atoms: Atoms, box_A) -> tuple:

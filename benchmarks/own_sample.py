@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import results
 
 from tsg_core.interpolation import METHODS
 from tsg_core.microscope import ABERRATED
@@ -77,19 +78,20 @@ def compare(series: TiltSeries, methods: list[str]) -> None:
     print(f"tsg densify, {n_tilt} frames of {n_x} x {n_y} px, one predicted between each pair, {os.cpu_count()} cores")
     columns = ("of the written", 15), ("of the read", 12), ("seconds", 8), ("of processors", 14), ("relative", 9)
     print(f"{'method':14} {'MB':>6} " + " ".join(f"{title:>{width}}" for title, width in columns))
-    first = None
-    tiny = tiny_part(series)
+    rows, tiny = {}, tiny_part(series)
     with tempfile.TemporaryDirectory() as folder:
         for method in methods:
             packages = densify(tiny, "informed" if method == "auto" else method, Path(folder))
             cost = densify(series, method, Path(folder))
-            first = first or cost
             MB = cost.peak_MB - packages.peak_MB
+            rows[method] = vars(cost) | {"peak_MB": MB}
+            first = rows[methods[0]]
             print(
                 f"{method:14} {MB:6.0f} {MB / written_MB:14.1f}x {MB / read_MB:11.1f}x {cost.wall_s:8.0f} "
-                f"{cost.processor_s:14.0f} {cost.processor_s / first.processor_s:9.0f}",
+                f"{cost.processor_s:14.0f} {cost.processor_s / first['processor_s']:9.0f}",
                 flush=True,
             )
+            results.keep("own_sample", f"{n_tilt} frames of {n_x} x {n_y} px", rows)
 
 
 def tiny_part(series: TiltSeries) -> TiltSeries:

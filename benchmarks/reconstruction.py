@@ -17,6 +17,7 @@ import sys
 import time
 
 import numpy as np
+import results
 from scipy.ndimage import gaussian_filter
 
 from tsg_core import reconstruction
@@ -57,7 +58,7 @@ def engines(options) -> None:
     size = f"{len(TILT_deg)} tilts x {options.slices} slices x {options.pixels} px x {options.iterations} iterations"
     print(f"SIRT, {size}" + (f", from 1 and {1 + options.measured} of them" if options.measured else ""))
     print(f"{'engine':8} {'wall s':>8} {'cpu s':>8} {'ratios':>14} {'r to first':>12} {'r to truth':>11}")
-    first = None
+    first, rows = None, {}
     few = TiltSeries(series.frames[:, :1, :8], TILT_deg, PIXEL_A)
     for engine in options.engines:
 
@@ -79,6 +80,8 @@ def engines(options) -> None:
         ratios = f"{wall_s / first[1]:.1f} / {cpu_s / first[2]:.1f}"
         r_first, r_truth = (np.corrcoef(result.ravel(), other.ravel())[0, 1] for other in (first[0], volume))
         print(f"{engine:8} {wall_s:8.2f} {cpu_s:8.2f} {ratios:>14} {r_first:12.6f} {r_truth:11.4f}", flush=True)
+        rows[engine] = {"wall_s": wall_s, "processor_s": cpu_s, "r_to_first": r_first, "r_to_truth": r_truth}
+    results.keep("reconstruction", f"SIRT, {size}", rows)
 
 
 def methods(options) -> None:
@@ -101,12 +104,15 @@ def methods(options) -> None:
     size = f"{len(tilt_deg)} tilts x {options.slices} slices x {options.pixels} px"
     print(f"{size}, noise {options.noise:g} of the brightest pixel")
     print(f"{'method':8} {'wall s':>8} {'cpu s':>8} {'r to truth':>11}  options")
+    rows = {}
     for name, settings in runs.items():
         method = getattr(reconstruction, name)
         volume, wall_s, cpu_s = timed(lambda m=method, s=settings: m(series, allow_negative=True, **s))
         r = np.corrcoef(volume.ravel(), truth.ravel())[0, 1]
         said = ", ".join(f"{k}={v:.4g}" for k, v in settings.items() if k != "microscope")
         print(f"{name:8} {wall_s:8.2f} {cpu_s:8.2f} {r:11.4f}  {said}", flush=True)
+        rows[name] = {"wall_s": wall_s, "processor_s": cpu_s, "r_to_truth": r, "options": said}
+    results.keep("reconstruction", f"methods, {size}", rows)
 
 
 def memory(options) -> None:
@@ -122,6 +128,8 @@ def memory(options) -> None:
     print(f"{'method':8} {'volume':>16} {'iterations':>10} {'wall s':>8} {'peak GB':>8} {'estimate GB':>12}")
     size = f"{options.slices} x {options.pixels} x {options.pixels}"
     print(f"{options.method:8} {size:>16} {options.iterations:10} {wall_s:8.1f} {peak_GB:8.2f} {estimate_GB:12.2f}")
+    row = {"wall_s": wall_s, "peak_GB": peak_GB, "estimate_GB": estimate_GB, "n_iterations": options.iterations}
+    results.keep("reconstruction", f"memory, {size}", {options.method: row})
 
 
 def distances(options) -> None:
@@ -132,6 +140,8 @@ def distances(options) -> None:
     a, b = (object_points(shape, n_points=options.points, voxel_size_A=PIXEL_A, seed=seed) for seed in (0, 1))
     _, wall_s, cpu_s = timed(lambda: chamfer_distance(a, b))
     print(f"{'points':>10} {'wall s':>8} {'cpu s':>8}\n{options.points:10} {wall_s:8.2f} {cpu_s:8.2f}")
+    row = {"wall_s": wall_s, "processor_s": cpu_s}
+    results.keep("reconstruction", f"Chamfer distance of {options.points} points", {"chamfer_distance": row})
 
 
 def main() -> None:

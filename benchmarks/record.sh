@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # Run the benchmarks whose output the page "Speed and memory" shows: `bash benchmarks/record.sh [NAME]`, about four hours.
-# Numbers that other programs read go to benchmarks/results, too.
+# Numbers that other programs read go to benchmarks/results, too. RECORDED names a folder of recorded films that are not
+# shipped; see benchmarks/extended.py.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 mkdir -p book/speed
+export BENCHMARK_RESULTS=benchmarks/results
 
 # record NAME COMMAND...: all commands of one name go to one file, each below its own line
 record() {
@@ -13,7 +15,9 @@ record() {
     local file=book/speed/$name.txt
     [[ " $begun " == *" $name "* ]] || : >"$file"
     begun+=" $name"
-    printf '$ python benchmarks/%s\n' "$*" | tee -a "$file"
+    local said=$*
+    [[ -z ${RECORDED:-} ]] || said=${said//"$RECORDED"/FOLDER}
+    printf '$ python benchmarks/%s\n' "$said" | tee -a "$file"
     "${PYTHON:-python}" benchmarks/"$1" "${@:2}" 2>/dev/null | tee -a "$file"
     echo | tee -a "$file"
 }
@@ -40,9 +44,13 @@ record alignment alignment.py accuracy
 record alignment alignment.py methods
 record alignment alignment.py time
 record alignment_films alignment_films.py
+record alignment_limit alignment_limit.py
 record verdicts verdicts.py
+record extended extended.py ${RECORDED:+--recorded "$RECORDED"}
 record atoms atoms.py speed
 record atoms atoms.py fit
+record atoms_extended atoms_extended.py
+[[ -z ${RECORDED:-} ]] || record atoms_extended atoms_extended.py --recorded "$RECORDED"
 record beyond beyond.py
 record poses poses.py
 record elements elements.py
@@ -57,3 +65,4 @@ record scale scale.py memory --rows 1024
 record atom_limits atom_limits.py --ship
 record rivals rivals.py reconstruction
 record rivals rivals.py prediction
+[[ -z ${RECORDED:-} ]] || record rivals rivals.py --case recorded prediction --recorded "$RECORDED"

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import click
 import numpy as np
+import results
 import rivals_prediction
 import rivals_reconstruction
 from kept import Kept
@@ -60,19 +61,21 @@ def volume_scores(made: rivals_reconstruction.Made, case: Sparse) -> dict[str, f
 def frame_scores(made: rivals_prediction.Predicted, case: Sparse) -> dict[str, float]:
     """Against the true frames: PSNR, invented maxima and, with standard deviations, how often 90 % intervals hold.
 
+    invented   only where pixels are small enough to show atoms
     admitted   invented maxima at which the interval holds the true value
     covered    fraction of pixels whose interval does
     """
     frames, sigma = made
     truth, pixel_A = case.targets.frames, case.targets.pixel_size_A
     found = {"psnr_dB": float(image_metrics(frames, truth, peak=case.peak).psnr_dB.mean())}
-    places = [invented_maxima(f, t, pixel_size_A=pixel_A) for f, t in zip(frames, truth, strict=True)]
-    found["invented"] = sum(map(len, places))
     if sigma is not None:
-        reach = norm.ppf((1 + LEVEL) / 2) * sigma
-        held = np.abs(frames - truth) <= reach
-        found["admitted"] = sum(int(inside[y, x]) for inside, place in zip(held, places, strict=True) for y, x in place)
+        held = np.abs(frames - truth) <= norm.ppf((1 + LEVEL) / 2) * sigma
         found["covered"] = coverage(frames, sigma, truth, levels=(LEVEL,))[LEVEL]
+    if pixel_A <= MATCH_A:
+        places = [invented_maxima(f, t, pixel_size_A=pixel_A) for f, t in zip(frames, truth, strict=True)]
+        found["invented"] = sum(map(len, places))
+        if sigma is not None:
+            found["admitted"] = sum(int(h[y, x]) for h, place in zip(held, places, strict=True) for y, x in place)
     return found
 
 
@@ -169,7 +172,7 @@ def table(run, cases, rivals, columns: dict[str, tuple[str, str]], *, options) -
     for case in cases:
         heads = " ".join(f"{title:>{form.split('.')[0].lstrip('+')}}" for title, form in columns.values())
         click.echo(f"\n{case.name}\n{'':20} {heads}  setting")
-        linear_dB = None
+        linear_dB, of_case = None, {}
         for rival in rivals:
             setting, found = best(run, rival, case, **options)
             if "reason" in found:
@@ -180,6 +183,8 @@ def table(run, cases, rivals, columns: dict[str, tuple[str, str]], *, options) -
             cells = " ".join(cell(found, name, form) for name, (_, form) in columns.items())
             click.echo(f"{rival.name:20} {cells}  {said(setting)}")
             rows.append((rival.name, found))
+            of_case[rival.name] = found | {"setting": said(setting)}
+        results.keep(f"rivals_{run.__name__.removeprefix('run_')}", case.name, of_case)
     return rows
 
 
@@ -189,7 +194,7 @@ def who_invents(rows: list[tuple[str, dict]]) -> None:
     for name in dict(rows):
         own = [found for other, found in rows if other == name]
         gain = cell({"gain": np.mean([found.get("gain_dB", np.nan) for found in own])}, "gain", "+7.2f")
-        invented = sum(found["invented"] for found in own)
+        invented = sum(found.get("invented", 0) for found in own)
         stated = [found["admitted"] for found in own if "admitted" in found]
         knows = f"{sum(stated)} of {invented}" if stated else "states no errors"
         click.echo(f"{name:20} {len(own):6} {gain} {invented:8}  {knows}")

@@ -90,9 +90,9 @@ def film(*, step_deg: float, to_deg: float, dose_per_A2: float | None = None) ->
     return split(clean, every=2, dose_per_A2=dose_per_A2)
 
 
-def recorded_film(folder: Path, *, every: int) -> Sparse:
-    """The recorded film example: every so many frames are measured, and those half-way are predicted."""
-    return split(dict(recorded(folder))["film example"], every=every)
+def of_recording(folder: Path, name: str, *, every: int) -> Sparse:
+    """Every so many recorded frames are measured; the recorded ones half-way, noise and all, are to be predicted."""
+    return split(dict(recorded(folder))[name], every=every)
 
 
 RECONSTRUCTION = (
@@ -114,5 +114,17 @@ PREDICTION = (
     ),
     Case(name="Ta film, every 4 deg to 60", load=lambda _: film(step_deg=4, to_deg=60)),
     Case(name="Ta film, every 4 deg, 1e4 e/A2", load=lambda _: film(step_deg=4, to_deg=60, dose_per_A2=1e4)),
-    Case(name="film example, recorded, every 2nd", load=lambda folder: recorded_film(folder, every=2), recorded=True),
+    *(
+        Case(
+            name=f"{name}, recorded, every {nth}",
+            load=lambda folder, name=name, every=every: of_recording(folder, name, every=every),
+            recorded=True,
+        )
+        for name, nth, every in (
+            ("film example", "2nd", 2),
+            ("film example", "4th", 4),
+            ("Ta film, area 1", "2nd", 2),
+            ("needle of etspy", "2nd", 2),
+        )
+    ),
 )

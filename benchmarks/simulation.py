@@ -4,6 +4,7 @@ import time
 
 import click
 import numpy as np
+import results
 from ase import Atoms
 from ase.cluster import Icosahedron
 
@@ -28,7 +29,8 @@ def series(tilts, pixels, shells):
     """Whole series by the incoherent engine: the first call, which computes the probes, and the next."""
     atoms = Atoms(Icosahedron("Au", shells))
     atoms.positions -= atoms.positions.mean(axis=0)
-    click.echo(f"{len(atoms)} atoms, {tilts} frames of {pixels} x {pixels}")
+    size, rows = f"{len(atoms)} atoms, {tilts} frames of {pixels} x {pixels}", {}
+    click.echo(size)
     heads = ("first s", "next s", "ms/frame", "channelling s", f"{PAPER_SERIES} series of 181, h")
     click.echo(f"{'microscope':15s} " + " ".join(f"{head:>{max(len(head), 8)}s}" for head in heads))
     for name, microscope in MICROSCOPES.items():
@@ -43,6 +45,8 @@ def series(tilts, pixels, shells):
         row = (first_s, next_s, 1e3 * next_s / tilts, channelling_s, hours)
         cells = (f"{value:{max(len(head), 8)}.2f}" for head, value in zip(heads, row, strict=True))
         click.echo(f"{name:15s} " + " ".join(cells))
+        rows[name] = {"first_s": first_s, "next_s": next_s, "channelling_s": channelling_s}
+    results.keep("simulation", f"incoherent, {size}", rows)
 
 
 @main.command("likeness")
@@ -50,6 +54,7 @@ def likeness_table():
     """The shipped multislice frames and the fast engine's: r, total, time, and the effect of the channelling option."""
     heads = ("r", "total", "slow s", "ms", "faster", "channelling r", "cost")
     click.echo(f"{'frame':44s} " + " ".join(f"{head:>8s}" for head in heads))
+    rows = {}
     for case in CASES:
         if case.microscope == "printed_detector":
             continue  # no dark field: the fast engine has no image of it
@@ -58,6 +63,14 @@ def likeness_table():
         speed = f"{1e3 * like.incoherent_s:8.2f} {like.reference_s / like.incoherent_s:7.0f}x"
         option = f"{like.r('channelling'):13.3f} {like.channelling_s / like.incoherent_s:7.1f}x"
         click.echo(f"{case.name:44s} {figures} {speed} {option}")
+        rows[case.name] = {
+            "r": like.r("incoherent"),
+            "reference_s": like.reference_s,
+            "incoherent_s": like.incoherent_s,
+            "channelling_r": like.r("channelling"),
+            "channelling_s": like.channelling_s,
+        }
+    results.keep("simulation", "likeness to abTEM", rows)
 
 
 def timed(atoms: Atoms, **settings) -> float:

@@ -12,10 +12,10 @@ both, over the time taken. Times are those of the processor, summed over threads
 import argparse
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numba
 import numpy as np
+import results
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -26,9 +26,7 @@ from tsg_core.model import PUBLISHED_CHANNELS, SMALL_CHANNELS, TSGNet
 from tsg_core.reconstruction.projection import Box, system_matrix
 from tsg_core.reconstruction.projector import MatrixProjector, TorchProjector
 from tsg_core.reconstruction.ray_sums import N_ROWS, RaySums
-from tsg_core.tools.digests import write_json
 
-RESULTS = Path(__file__).parent / "results" / "throughput.json"
 FLOAT, COMPLEX = 4, 8  # bytes
 Loop = tuple[Callable[[], object], float, float]  # the loop, its operations, its traffic in bytes
 
@@ -156,8 +154,8 @@ def main() -> None:
             f"{max(of_gemm, of_stream):6.0%}  {held}",
             flush=True,
         )
-    RESULTS.parent.mkdir(exist_ok=True)
-    write_json(RESULTS, {"gemm_flop_per_s": flop_per_s, "stream_bytes_per_s": bytes_per_s, "loops": found})
+    results.keep("throughput", "loops", found)
+    results.keep("throughput", "peaks", {"GEMM": {"flop_per_s": flop_per_s}, "stream": {"bytes_per_s": bytes_per_s}})
 
 
 if __name__ == "__main__":

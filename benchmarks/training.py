@@ -14,6 +14,7 @@ import resource
 import time
 
 import numpy as np
+import results
 import torch
 import torch.nn.functional as F
 
@@ -109,7 +110,7 @@ def fastest_s(calls: dict, *, rounds: int) -> dict:
     return {name: min(s[1:]) for name, s in seconds.items()}
 
 
-def training_steps(name: str, channels, crop_px: int, *, rounds: int) -> None:
+def training_steps(name: str, channels, crop_px: int, *, rounds: int) -> dict[str, dict]:
     steps = {
         "plain": Step(channels, crop_px, loss=plain_loss, memory_format=torch.contiguous_format, bf16=False),
         "float32": Step(channels, crop_px, loss=our_loss, memory_format=torch.channels_last, bf16=False),
@@ -122,18 +123,21 @@ def training_steps(name: str, channels, crop_px: int, *, rounds: int) -> None:
     for variant, s in seconds.items():
         ratio = seconds["plain"] / s
         print(f"| {name} | {crop_px} | {variant} | {s:.3f} | {BATCH_SIZE / s:.1f} | {ratio:.2f} |", flush=True)
+    return {f"{name}, {crop_px} px, {variant}": {"step_s": s} for variant, s in seconds.items()}
 
 
-def predictions(name: str, channels) -> None:
+def predictions(name: str, channels) -> dict[str, dict]:
     """90 frames of 128 px, and one frame of 512 and of 1024 px with the memory they need."""
     model = TSGNet(channels=channels).eval().to(memory_format=torch.channels_last)
-    rng = np.random.default_rng(0)
+    rng, rows = np.random.default_rng(0), {}
     for n_px, n_measured in ((128, 91), (512, 2), (1024, 2)):
         series = TiltSeries(rng.random((n_measured, n_px, n_px), np.float32), np.arange(n_measured) * 2.0, 0.5)
         between_deg = series.tilt_deg[:-1] + 1.0
         seconds = fastest_s({"": lambda s=series, a=between_deg: predict_frames(model, s, tilt_deg=a)}, rounds=2)[""]
         peak_GB = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
         print(f"| {name} | {len(between_deg)} x {n_px} px | {seconds:.2f} | {peak_GB:.2f} |", flush=True)
+        rows[f"{name}, {len(between_deg)} x {n_px} px"] = {"wall_s": seconds, "peak_GB": peak_GB}
+    return rows
 
 
 def main() -> None:
@@ -145,12 +149,16 @@ def main() -> None:
     print(f"{torch.get_num_threads()} threads, batches of {BATCH_SIZE}\n")
     print("Prediction; memory is the process's highest so far\n")
     print("| network | frames | s | GB |\n|---|---|---|---|")
+    rows = {}
     for name, channels in networks.items():
-        predictions(name, channels)
+        rows |= predictions(name, channels)
+    results.keep("training", "prediction", rows)
     print("\nTraining step\n\n| network | crop (px) | variant | s | samples/s | of plain |\n|---|---|---|---|---|---|")
+    rows = {}
     for name, channels in networks.items():
         for crop_px in (64, 96):
-            training_steps(name, channels, crop_px, rounds=arguments.rounds)
+            rows |= training_steps(name, channels, crop_px, rounds=arguments.rounds)
+    results.keep("training", f"a step of {BATCH_SIZE} samples", rows)
 
 
 if __name__ == "__main__":
