@@ -190,7 +190,7 @@ def _multislice_is_affordable(series: TiltSeries) -> bool:
     """
     if microscope_of(series) is None or series.pixel_size_A > COARSEST_PIXEL_A:
         return False
-    from .dynamical.multislice_atoms import seconds_of_object  # abTEM takes seconds to import
+    from .dynamical.multislice_atoms import seconds_of_object  # torch takes a second to import
 
     return seconds_of_object(series, n_frames=4 * len(series)) <= AFFORDABLE_MULTISLICE_s
 

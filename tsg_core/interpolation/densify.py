@@ -190,7 +190,7 @@ def with_elements(series: TiltSeries, names: str | Sequence[str] | None) -> Tilt
     """
     if names is None:
         return series
-    from .atoms.elements import checked_names  # abTEM takes seconds to import
+    from .atoms.elements import checked_names  # scipy.signal takes half a second to import
 
     return replace(series, metadata={**series.metadata, "elements": checked_names(names)})
 

@@ -5,11 +5,12 @@ from functools import lru_cache
 
 import numpy as np
 
+from ..optics.probe import probe_radius_A
 from ..reconstruction import os_em
 from ..reconstruction.blocks import StoredObject, damped_in_blocks, fitted_in_blocks
 from ..reconstruction.extent import Extent, damped_volume, extent_of
 from ..reconstruction.projection import Box, project
-from ..tilt_series import TiltSeries
+from ..tilt_series import TiltSeries, microscope_of
 
 FINE_PX = 128  # frames up to this width get voxels of half a pixel
 
@@ -43,7 +44,7 @@ class FittedObject:
 
     volume: np.ndarray
     oversampling: int
-    blur: "ProbeBlur | None"  # noqa: F821  (abTEM takes seconds to import)
+    blur: "ProbeBlur | None"  # noqa: F821  (imported where it is made)
     n_pixels: int | None = None
 
     def frames(self, tilt_deg) -> np.ndarray:
@@ -116,9 +117,7 @@ def _wide_probe(series: TiltSeries, settings: ReprojectionSettings):
     """The `ProbeBlur` of the microscope in the metadata; None if its probe is not wide or there is no microscope."""
     if not series.metadata.get("microscope"):
         return None
-    from ..optics.probe import probe_radius_A  # abTEM takes seconds to import
-    from ..reconstruction.probe_blur import ProbeBlur
-    from ..tilt_series import microscope_of
+    from ..reconstruction.probe_blur import ProbeBlur  # torch takes a second to import
 
     microscope = microscope_of(series)
     if probe_radius_A(microscope, fraction=0.5) < settings.wide_px * series.pixel_size_A:

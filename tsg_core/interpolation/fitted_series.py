@@ -138,7 +138,7 @@ class FittedSeries(TiltSeries):
 
     @cached_property
     def _dynamical_or_refusal(self):
-        from .dynamical.microscope_fit import fit_with_microscope  # abTEM takes seconds to import
+        from .dynamical.microscope_fit import fit_with_microscope  # torch takes a second to import
 
         try:
             if self._whole is not None:

@@ -3,7 +3,6 @@
 from functools import lru_cache
 from typing import Any
 
-import abtem
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -36,6 +35,8 @@ def probe_wave(microscope: Microscope, *, extent_A: tuple[float, float], gpts: t
             f"gpts={gpts} over {extent_y:g} x {extent_x:g} A samples the probe coarser than its Nyquist step of "
             f"{microscope.nyquist_sampling_A:.3f} A"
         )
+    import abtem  # here, since its import compiles for seconds
+
     probe = abtem.Probe(extent=(extent_x, extent_y), gpts=(n_x, n_y), device="cpu", **abtem_lens(microscope))
     centre = [[n_x // 2 * extent_x / n_x, n_y // 2 * extent_y / n_y]]
     with abtem.config.set({"precision": "float64", "fft": "numpy"}):  # one transform is not worth planning with FFTW

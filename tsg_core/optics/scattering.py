@@ -1,9 +1,8 @@
 """How strongly one atom scatters into the annular detector, and how sharp its image is."""
 
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
-from abtem.parametrizations import LobatoParametrization
 from ase import units
 from ase.data import atomic_masses, atomic_numbers
 from scipy.signal import fftconvolve
@@ -11,7 +10,6 @@ from scipy.signal import fftconvolve
 from ..errors import TsgError
 from ..microscope import Microscope
 
-LOBATO = LobatoParametrization()
 # Kittel, Introduction to Solid State Physics, table of Debye temperatures
 DEBYE_TEMPERATURE_K = {"Al": 428, "Cu": 343, "Ag": 225, "Xe": 64, "Yb": 120, "Ir": 420, "Pt": 240, "Au": 165}
 _COLD_K = {"Xe": 80.0}  # a gas at room temperature
@@ -86,11 +84,18 @@ def scattering_factor_A(element: str, q: np.ndarray) -> np.ndarray:
 
     Lobato and Van Dyck, Acta Cryst. A70, 636 (2014), eq. 16, with the parameters from abTEM.
     """
-    if element not in LOBATO.parameters:
+    if element not in _lobato():
         raise TsgError(f"element {element!r} has no scattering factor in Lobato and Van Dyck's table (H to Lr)")
-    strengths, widths = np.array(LOBATO.parameters[element])
+    strengths, widths = np.array(_lobato()[element])
     q2 = np.asarray(q, float) ** 2
     return sum(a * (2 + b * q2) / (1 + b * q2) ** 2 for a, b in zip(strengths, widths, strict=True))
+
+
+@cache
+def _lobato() -> dict:
+    from abtem.parametrizations import LobatoParametrization  # here, since its import compiles for seconds
+
+    return LobatoParametrization().parameters
 
 
 def thermal_sigma_A(element: str, *, temperature_K: float | None = None) -> float:

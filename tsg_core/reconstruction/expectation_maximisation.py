@@ -112,7 +112,7 @@ def os_em(
 def _blur_of(series: TiltSeries, microscope: Microscope | None, sigma_A: float) -> Callable[[np.ndarray], np.ndarray]:
     if microscope is None and sigma_A == 0:
         return lambda frames: frames
-    from .probe_blur import ProbeBlur  # abTEM takes seconds to import
+    from .probe_blur import ProbeBlur  # torch takes a second to import
 
     shape, pixel_size_A = series.frames.shape[1:], series.pixel_size_A
     return ProbeBlur(shape=shape, pixel_size_A=pixel_size_A, microscope=microscope, sigma_A=sigma_A)

@@ -13,7 +13,8 @@ from scipy.interpolate import make_interp_spline
 
 from ..errors import TsgError
 from ..geometry import binned_frames
-from ..tilt_series import TiltSeries
+from ..optics.probe import probe_radius_A
+from ..tilt_series import TiltSeries, microscope_of
 from ..tools.progress import hidden
 from ..tools.threads import in_threads
 from .algebraic import around_even, deviations, even_densities
@@ -273,9 +274,6 @@ def _wide_probe(series: TiltSeries) -> bool:
     """Whether the microscope in the metadata has a probe with a wide halo."""
     if not series.metadata.get("microscope"):
         return False
-    from ..optics.probe import probe_radius_A  # abTEM takes seconds to import
-    from ..tilt_series import microscope_of
-
     return probe_radius_A(microscope_of(series), fraction=0.5) > WIDE_PROBE_px * series.pixel_size_A
 
 

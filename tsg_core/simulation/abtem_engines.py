@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import abtem
 import numpy as np
 import torch
 from ase import Atoms
@@ -43,6 +42,8 @@ def abtem_frames(
     replaces the displacements of the elements. Atoms outside the box at a tilt are left out there.
     Raises TsgError for a scan step coarser than Nyquist, or finer than the sampling of the potential.
     """
+    import abtem  # here, since its import compiles for seconds
+
     sampling_A = checked_sampling_A(microscope, sampling_A)
     nyquist_A = microscope.nyquist_sampling_A
     scan_step_A = nyquist_A if scan_step_A is None else scan_step_A
@@ -83,7 +84,9 @@ def abtem_frames(
     return frames
 
 
-def _scattering_matrix(potential, microscope: Microscope, interpolation: int) -> abtem.SMatrix:
+def _scattering_matrix(potential, microscope: Microscope, interpolation: int):
+    import abtem
+
     cutoff = {key: value for key, value in abtem_lens(microscope).items() if key in ("energy", "semiangle_cutoff")}
     return abtem.SMatrix(potential=potential, interpolation=interpolation, **cutoff)
 

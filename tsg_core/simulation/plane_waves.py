@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import abtem
 import numpy as np
 import torch
 from ase import Atoms
@@ -65,6 +64,8 @@ def specimen_slices(
     band contain no aliases. Without it, a coarse grid keeps scattering beyond that angle: frames at 0.1 A are then half
     as far from those at 0.05 A.
     """
+    import abtem  # here, since its import compiles for seconds
+
     n_y, n_x = (fast_gpts(extent, sampling_A=sampling_A) for extent in extent_A)
     cell = tilted_cell(atoms, tilt_deg=tilt_deg, extent_A=extent_A)
     with abtem.config.set({"diagnostics.progress_bar": False}):
