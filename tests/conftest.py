@@ -9,6 +9,7 @@ import torch
 torch.set_num_threads(1)  # arrays are small here: threads would spend their time waiting for one another
 
 ROOT = Path(__file__).resolve().parent.parent
+OF_THE_BOOK = ROOT / "tests" / "tsgbook"  # where all tests lie that need the chapters, which CI runs by themselves
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` selects by markers
@@ -23,6 +24,8 @@ def pytest_collection_modifyitems(config, items):
     shared = {"smoke_run", "built_book"}
     for item in items:
         if shared & set(getattr(item, "fixturenames", ())):
+            if OF_THE_BOOK not in item.path.parents:
+                raise pytest.UsageError(f"{item.nodeid} needs the chapters: it belongs in {OF_THE_BOOK}")
             item.add_marker("chapters")
     items.sort(key=lambda item: len(shared & set(getattr(item, "fixturenames", ()))))
 
