@@ -68,7 +68,7 @@ def _frames(figure, series: TiltSeries, shown: np.ndarray, *, rows: int, axis_sh
         axis.imshow(series.frames[i], vmin=low, vmax=top, cmap="gray", interpolation="nearest")
         axis.axvline((n_x - 1) / 2 + axis_shift_px, color=AXIS_COLOUR, lw=0.8, ls="--")
         measured = "" if series.measured[i] else ", predicted"
-        axis.set_title(f"{series.tilt_deg[i]:g}°{measured}", fontsize=8, color="k" if not measured else MARK_COLOUR)
+        axis.set_title(f"{series.tilt_deg[i]:.4g}°{measured}", fontsize=8, color="k" if not measured else MARK_COLOUR)
     draw_scale_bar(axes[0, 0], series.frames.shape, series.pixel_size_A, colour="w")
 
 

@@ -135,7 +135,7 @@ def _beyond_figure(found: Densified) -> str:
 def _left_out_examples(left_out: dict, measured: TiltSeries, *, method: str) -> str:
     rows = []
     for i, predicted in sorted(left_out["shown"][method].items()):
-        truth, angle = measured.frames[i], f"{measured.tilt_deg[i]:g}°"
+        truth, angle = measured.frames[i], f"{measured.tilt_deg[i]:.4g}°"
         rows.append(
             [(f"{angle}, measured", truth), (f"{angle}, predicted", predicted), ("difference", predicted - truth)]
         )
@@ -149,7 +149,7 @@ def _predicted_examples(found: Densified) -> str:
     for i in _evenly(predicted):
         upper = np.searchsorted(measured, i)
         before, after = measured[np.clip([upper - 1, upper], 0, len(measured) - 1)]  # beyond the ends, one twice
-        row = [(f"{series.tilt_deg[k]:g}°, {what}", series.frames[k])
+        row = [(f"{series.tilt_deg[k]:.4g}°, {what}", series.frames[k])
                for k, what in ((before, "measured"), (i, "predicted"), (after, "measured"))]  # fmt: skip
         if found.sigma is not None:
             row.append(("standard deviation", found.sigma[np.searchsorted(predicted, i)]))

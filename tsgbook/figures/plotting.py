@@ -117,7 +117,7 @@ def show_tilts(
     names = [name.replace("_", "-") for name in series]
     shown.show_slider(
         [np.hstack([piece for part in parts(i) for piece in (gap, part, gap)]) for i in chosen],
-        [f"{first.tilt_deg[i]:g}°" for i in chosen],
+        [f"{first.tilt_deg[i]:.4g}°" for i in chosen],
         caption,
         alt=alt,
         start=start,
