@@ -141,7 +141,8 @@ def scikit_image(series: TiltSeries, *, algorithm: str, filter_name: str = "ramp
 def neural_field(series: TiltSeries, *, width: int, rate: float, seconds: float) -> Made:
     """quantEM's H-Siren, trained on single rays for a stated time on the processor; the tilts are held fixed.
 
-    Its frames are square, have the tilt axis along their columns, and are fewer than their pixels along a side.
+    Its frames are square, have the tilt axis along their columns, and are fewer than their pixels along a side. Others
+    are framed by zeros, as many on both sides of the axis.
     """
     import torch
     from quantem.core.ml.inr import HSiren
@@ -150,11 +151,15 @@ def neural_field(series: TiltSeries, *, width: int, rate: float, seconds: float)
     from quantem.tomography.object_models import ObjectINR
     from quantem.tomography.tomography import Tomography
 
-    n = series.frames.shape[1]
+    _, n_y, n_x = series.frames.shape
+    n = max(n_y, n_x)
+    n += (n - n_x) % 2
+    side = (n - n_x) // 2
+    framed = np.pad(series.frames, [(0, 0), (0, n - n_y), (side, side)])
     scale = float(series.frames.max())
     torch.manual_seed(0)
     data = TomographyINRDataset.from_data(
-        np.ascontiguousarray(series.frames.transpose(0, 2, 1)),
+        np.ascontiguousarray(framed.transpose(0, 2, 1)),
         series.tilt_deg.astype(np.float32),
         learn_shift=False,
         learn_tilt_axis=False,
@@ -177,7 +182,8 @@ def neural_field(series: TiltSeries, *, width: int, rate: float, seconds: float)
             field.reconstruct(num_iter=1, **options)
             options["optimizer_params"] = None  # keeps the optimiser with its moments
     density = object_model.create_volume(return_vol=True)[0].numpy()  # (y, x, z)
-    return Made(volume=density.transpose(0, 2, 1) * (scale * 2 / (n - 1)))
+    inside = slice(side, side + n_x)
+    return Made(volume=density.transpose(0, 2, 1)[:n_y, inside, inside] * (scale * 2 / (n - 1)))
 
 
 def _sinogram(series: TiltSeries, row: int) -> np.ndarray:

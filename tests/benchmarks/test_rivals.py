@@ -60,6 +60,17 @@ def test_half_a_pixel_is_given_back_to_scikit_image(scripts):
     assert np.corrcoef(volume.ravel(), truth.ravel())[0, 1] > 0.99
 
 
+@pytest.mark.parametrize("shape", [(20, 25), (24, 21)])
+def test_a_neural_field_may_have_frames_of_any_shape(scripts, shape):
+    rival = installed(scripts("rivals_reconstruction"), "quantEM field")
+    n_y, n_x = shape
+    y, z, x = np.mgrid[:n_y, :n_x, :n_x]
+    truth = np.exp(-((y - 6) ** 2 + (z - n_x / 2 - 4) ** 2 + (x - n_x / 2 + 2) ** 2) / 8).astype(np.float32)
+    volume = rival.run(phantoms.series_of(truth, np.arange(-80.0, 81, 10)), width=32, rate=1e-3, seconds=8.0).volume
+    assert volume.shape == truth.shape
+    assert np.corrcoef(volume.ravel(), truth.ravel())[0, 1] > 0.7
+
+
 @pytest.mark.parametrize("name", FRAMES)
 def test_frames_that_never_change_are_predicted_as_they_are(scripts, name):
     rival = installed(scripts("rivals_prediction"), name)
@@ -113,6 +124,14 @@ def test_only_intervals_that_hold_the_truth_admit(scripts):
     assert (sure["invented"], sure["admitted"], wary["admitted"]) == (1, 0, 1)
     assert wary["covered"] == 1.0 > sure["covered"]
     assert "covered" not in rivals.frame_scores((frame[None], None), case)
+
+
+def test_pixels_larger_than_an_atom_show_none_that_could_be_invented(scripts):
+    frame = blob(8, 8)[None]
+    series = TiltSeries(frame, np.array([0.0]), 33.6)
+    case = scripts("rivals_cases").Sparse(measured=series, targets=series, peak=1.0)
+    found = scripts("rivals").frame_scores((frame + blob(20, 24), np.ones_like(frame)), case)
+    assert found.keys() == {"psnr_dB", "covered"}
 
 
 def test_what_is_finished_is_read_and_not_made_again(scripts, tmp_path):
