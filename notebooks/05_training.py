@@ -142,7 +142,8 @@ plotting.show(
 # random numbers, and the next run continues from there, with the same result.
 #
 # `accelerator` ("cpu", "cuda") and `precision` ("32-true", "bf16-mixed", "16-mixed") are those of Lightning Fabric: "auto" takes
-# a GPU if there is one, and bfloat16 for the convolutions if the processor supports it.
+# a GPU if there is one, and bfloat16 for the convolutions where that is faster: on a GPU that has it, and on a processor that
+# multiplies matrices of it (AMX).
 
 # %%
 settings = training.TrainingSettings(

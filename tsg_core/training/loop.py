@@ -51,8 +51,8 @@ class TrainingSettings:
     dose_per_A2            (low, high) dose of the noise added to the input frames of half of the samples, or None
     ema_decay              of the averaged weights, which are validated and kept; lower during the first steps
     max_gradient_norm      gradients with a larger norm are scaled down to it
-    precision              of the convolutions: "32-true", "bf16-mixed", "16-mixed", or "auto": bf16-mixed where the
-                           processor supports it. Weights, losses and warping stay in float32.
+    precision              of the convolutions: "32-true", "bf16-mixed", "16-mixed", or "auto": bf16-mixed where that
+                           is faster. Weights, losses and warping stay in float32.
     validate_every, checkpoint_every, log_every   in steps
 
     Raises TsgError for values that no training can use.

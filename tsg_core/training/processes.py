@@ -21,10 +21,18 @@ def started_processes() -> tuple[int, int]:
     return 0, 0
 
 
+def bf16_is_fast(*, on_gpu: bool) -> bool:
+    """Whether products in bfloat16 are faster than in float32: on a CPU only if it multiplies matrices of them (AMX).
+
+    With AVX-512 alone, which has bfloat16 too, a training step takes a third longer (benchmarks/training.py).
+    """
+    return torch.cuda.is_bf16_supported() if on_gpu else torch.cpu.get_capabilities().get("amx_bf16", False)
+
+
 def launched_fabric(*, accelerator: str, devices: int | str | None, precision: str) -> Fabric:
     """A Fabric of all processes that train; `devices` start them here, unless torchrun or srun did.
 
-    `precision` "auto" is bf16-mixed where the processor supports it. Raises TsgError if `devices` is another number
+    `precision` "auto" is bf16-mixed where that is faster. Raises TsgError if `devices` is another number
     than was started.
     """
     here, n_nodes = started_processes()
@@ -32,8 +40,7 @@ def launched_fabric(*, accelerator: str, devices: int | str | None, precision: s
         raise TsgError(f"devices={devices}, but {here} were started on each machine; leave it out")
     on_gpu = accelerator in ("cuda", "gpu") or (accelerator == "auto" and torch.cuda.is_available())
     if precision == "auto":
-        fast = torch.cuda.is_bf16_supported() if on_gpu else torch.cpu.get_capabilities().get("avx512_bf16", False)
-        precision = "bf16-mixed" if fast else "32-true"
+        precision = "bf16-mixed" if bf16_is_fast(on_gpu=on_gpu) else "32-true"
     logging.getLogger("lightning_fabric.utilities.rank_zero").setLevel(logging.WARNING)  # it announces precision
     fabric = Fabric(accelerator=accelerator, devices=here or devices or 1, num_nodes=n_nodes or 1, precision=precision)
     fabric.launch()

@@ -16,6 +16,7 @@ from tsg_core.interpolation.informed.network import GAINS, WEIGHTS, InformedNet
 from tsg_core.interpolation.informed.views import AROUND, ATOMS, ATOMS_AROUND, N_CHANNELS, PLACE
 from tsg_core.tools.files import replaced_when_whole
 from tsg_core.training.averaging import exponential_average
+from tsg_core.training.processes import bf16_is_fast
 from tsg_core.training.schedule import learning_rate_at
 
 from .informed_cases import Cases
@@ -90,7 +91,7 @@ def train_informed(
         for group in optimizer.param_groups:
             group["lr"] = learning_rate_at(settings, step)
         optimizer.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, enabled=torch.cpu.get_capabilities().get("avx512_bf16", False)):
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16_is_fast(on_gpu=False)):
             loss = objective(net, channels.contiguous(memory_format=torch.channels_last), error)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
