@@ -33,7 +33,7 @@ record scaling scaling.py
 record training training.py
 record gpu gpu.py
 record reconstruction reconstruction.py engines --slices 16 --pixels 128 --iterations 100
-record reconstruction reconstruction.py engines --slices 16 --pixels 512 --iterations 100 --measured 3 --engines sparse torch astra
+record reconstruction reconstruction.py engines --slices 16 --pixels 512 --iterations 100 --measured 10 --engines sparse torch astra
 record reconstruction reconstruction.py methods
 record reconstruction reconstruction.py memory --pixels 512 --slices 512 --iterations 1
 record reconstruction reconstruction.py distances --points 1000000
