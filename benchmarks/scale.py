@@ -215,7 +215,9 @@ def reconstruct(source: Path, out: Path, options, *, limit_kB: int | None = None
     command = [sys.executable, "-m", "tsgbook.cli", "reconstruct", *map(str, (source, "-o", out, *options))]
     begun_s, before_s, found = time.perf_counter(), processor_s(), {}
     limit = None if limit_kB is None else lambda: resource.setrlimit(resource.RLIMIT_AS, (1024 * limit_kB,) * 2)
-    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=limit)
+    # else each thread takes addresses for 64 MB, whether it needs them or not
+    one_heap, silent = os.environ | {"MALLOC_ARENA_MAX": "1"}, subprocess.DEVNULL
+    child = subprocess.Popen(command, stdout=silent, stderr=silent, preexec_fn=limit, env=one_heap)
     while child.poll() is None:
         status = Path(f"/proc/{child.pid}/status").read_text()
         found |= {key: int(value) for key, value in re.findall(r"(VmHWM|VmPeak):\s+(\d+) kB", status)}

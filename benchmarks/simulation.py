@@ -26,7 +26,7 @@ def main():
 @click.option("--pixels", default=128, show_default=True)
 @click.option("--shells", default=6, show_default=True, help="icosahedron: 6 shells 561 atoms, 12 shells 5083")
 def series(tilts, pixels, shells):
-    """Whole series by the incoherent engine: the first call, which imports abTEM and computes the probes, and the next."""
+    """Whole series by the incoherent engine: the first call, with abTEM's import and the probes, and the next."""
     atoms = Atoms(Icosahedron("Au", shells))
     atoms.positions -= atoms.positions.mean(axis=0)
     size, rows = f"{len(atoms)} atoms, {tilts} frames of {pixels} x {pixels}", {}

@@ -26,6 +26,9 @@ def _as_older_systems(error: UnicodeError) -> tuple[bytes, int]:
     return readable_name(error.object[error.start : error.end]).encode(error.encoding, "replace"), error.end
 
 
+# how torch, threads and the loader of libraries say that there is no memory
+NO_MEMORY = "(can't|cannot|Cannot) allocate memory|can't start new thread|failed to map segment|CUDA out of memory"
+
 codecs.register_error("as_older_systems", _as_older_systems)
 
 
@@ -43,12 +46,20 @@ def main() -> None:
     except TsgError as error:
         click.echo(f"tsg: {_in_options(str(error))}", err=True)
         sys.exit(2)
-    except MemoryError as error:
-        click.echo(f"tsg: out of memory ({error or 'no details'}); close other programs, or bin the frames", err=True)
-        sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
         click.echo("tsg: interrupted; the same command goes on from here", err=True)
         sys.exit(130)
+    except (MemoryError, RuntimeError, ImportError, OSError) as error:
+        if not (isinstance(error, MemoryError) or re.search(NO_MEMORY, str(error))):
+            raise
+        click.echo(f"tsg: {_out_of_memory(error)}", err=True)
+        sys.exit(2)
+
+
+def _out_of_memory(error: Exception) -> str:
+    details = f" ({' '.join(str(error).split())[:200]})" if str(error) else ""
+    on_disk = ", or keep them on the disk: --memory, with an output in .zarr" if "reconstruct" in sys.argv else ""
+    return f"out of memory{details}; close other programs, or bin the frames{on_disk}"
 
 
 def _in_options(message: str) -> str:

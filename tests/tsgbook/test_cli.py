@@ -2,11 +2,17 @@
 
 # ruff: noqa: F811  (a fixture that is imported)
 
+import errno
+import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
-from tsg_command import one_line, tsg  # noqa: F401
+import torch
+from tsg_command import one_line, series, tsg  # noqa: F401
+
+from tsgbook import cli
 
 
 @pytest.mark.parametrize(
@@ -42,6 +48,46 @@ def test_ctrl_c_is_status_130(tsg, monkeypatch):
     monkeypatch.setattr("tsgbook.pipeline.Run.run", interrupted)
     status, _, error = tsg("run")
     assert status == 130 and "interrupted" in error and "Traceback" not in error
+
+
+def raising(error):
+    def run(*_, **__):
+        raise error
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda *_, **__: np.empty(2**55),
+        lambda *_, **__: torch.empty(2**55),
+        raising(MemoryError()),
+        raising(RuntimeError("can't start new thread")),
+        raising(OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))),
+        raising(ImportError("_dfitpack.so: failed to map segment from shared object")),
+    ],
+    ids=["numpy", "torch", "nothing said", "thread", "system", "library"],
+)
+def test_no_memory_is_one_line_and_status_2_whoever_says_so(work, tsg, monkeypatch):
+    monkeypatch.setattr("tsgbook.pipeline.Run.run", work)
+    status, _, error = tsg("run")
+    assert status == 2 and one_line(error) and "()" not in error
+    assert error.startswith("tsg: out of memory") and "close other programs, or bin the frames" in error
+
+
+def test_what_only_reconstruction_can_do_about_it_is_said_there(tsg, series, monkeypatch):
+    monkeypatch.setattr("tsg_core.reconstruction.sirt", raising(MemoryError()))
+    status, _, error = tsg("reconstruct", series[0], "-o", "volume.mrc")
+    assert status == 2 and one_line(error) and error.rstrip().endswith("--memory, with an output in .zarr")
+
+
+@pytest.mark.parametrize("error", [RuntimeError("it is broken"), OSError("it is broken"), ImportError("no module")])
+def test_other_errors_keep_their_traceback(error, monkeypatch):
+    monkeypatch.setattr("tsgbook.pipeline.Run.run", raising(error))
+    monkeypatch.setattr(sys, "argv", ["tsg", "run"])
+    with pytest.raises(type(error)):
+        cli.main()
 
 
 def test_a_bug_keeps_its_traceback():
