@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-import results
+import tables
 import torch
 from ase import Atoms
 from ase.build import bulk
@@ -75,7 +75,7 @@ def speed(options) -> None:
         )
         row = {"wall_s": wall_s, "processor_s": cpu_s, "with_channelling_wall_s": more_wall_s}
         rows[f"{n_atoms} atoms"] = {name: s / FIT_ITERATIONS for name, s in row.items()}
-    results.keep("atoms", f"an iteration, {options.frames} frames, {options.device}", rows)
+    tables.keep("atoms", f"an iteration, {options.frames} frames, {options.device}", rows)
 
 
 def prepared_fit(n_atoms: int, *, n_frames: int, device: str = "cpu") -> tuple[int, Callable[..., dict]]:
@@ -123,7 +123,7 @@ def whole_fit(options) -> None:
             flush=True,
         )
         rows[name] = {"wall_s": wall_s, "processor_s": cpu_s}
-    results.keep("atoms", f"a fit of {len(atoms)} atoms in {options.frames} frames", rows)
+    tables.keep("atoms", f"a fit of {len(atoms)} atoms in {options.frames} frames", rows)
 
 
 def predictions(

@@ -12,7 +12,7 @@ from dataclasses import replace
 import abtem
 import click
 import numpy as np
-import results
+import tables
 import torch
 from ase import Atoms
 from ase.cluster import Icosahedron
@@ -74,7 +74,7 @@ def abtem_multislice(samplings_A):
             times = f"{matrix_s:6.1f} s {frame_s:6.1f} s {abtem_s:7.0f} s {abtem_s / (matrix_s + frame_s):5.0f}x"
             print(f"{sampling_A:6.4g} A  {name:15s} {r:9.6f} {total:7.4f} {times}")
             rows[f"{name}, {sampling_A:g} A"] = {"r": r, "matrix_s": matrix_s, "frame_s": frame_s, "abtem_s": abtem_s}
-    results.keep("detection_matrix", "a frame, processor seconds", rows)
+    tables.keep("detection_matrix", "a frame, processor seconds", rows)
 
 
 main.add_command(abtem_multislice, "abtem")
@@ -127,7 +127,7 @@ def cost():
         f"others (area / 100 A2)^2 and ^3 times as much; measured times differ by up to {worst:.0%}"
     )
     law = {"transform_s": ten_s[0], "product_s": ten_s[1], "worst": worst}
-    results.keep("detection_matrix", "law for the area in 100 A2", {"matrix": law})
+    tables.keep("detection_matrix", "law for the area in 100 A2", {"matrix": law})
 
 
 def parts(atoms: Atoms, box_A) -> tuple:

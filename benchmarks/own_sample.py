@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import results
+import tables
 
 from tsg_core.interpolation import METHODS
 from tsg_core.microscope import ABERRATED
@@ -91,7 +91,7 @@ def compare(series: TiltSeries, methods: list[str]) -> None:
                 f"{cost.processor_s:14.0f} {cost.processor_s / first['processor_s']:9.0f}",
                 flush=True,
             )
-            results.keep("own_sample", f"{n_tilt} frames of {n_x} x {n_y} px", rows)
+            tables.keep("own_sample", f"{n_tilt} frames of {n_x} x {n_y} px", rows)
 
 
 def tiny_part(series: TiltSeries) -> TiltSeries:

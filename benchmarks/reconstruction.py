@@ -17,7 +17,7 @@ import sys
 import time
 
 import numpy as np
-import results
+import tables
 from scipy.ndimage import gaussian_filter
 
 from tsg_core import reconstruction
@@ -81,7 +81,7 @@ def engines(options) -> None:
         r_first, r_truth = (np.corrcoef(result.ravel(), other.ravel())[0, 1] for other in (first[0], volume))
         print(f"{engine:8} {wall_s:8.2f} {cpu_s:8.2f} {ratios:>14} {r_first:12.6f} {r_truth:11.4f}", flush=True)
         rows[engine] = {"wall_s": wall_s, "processor_s": cpu_s, "r_to_first": r_first, "r_to_truth": r_truth}
-    results.keep("reconstruction", f"SIRT, {size}", rows)
+    tables.keep("reconstruction", f"SIRT, {size}", rows)
 
 
 def methods(options) -> None:
@@ -112,7 +112,7 @@ def methods(options) -> None:
         said = ", ".join(f"{k}={v:.4g}" for k, v in settings.items() if k != "microscope")
         print(f"{name:8} {wall_s:8.2f} {cpu_s:8.2f} {r:11.4f}  {said}", flush=True)
         rows[name] = {"wall_s": wall_s, "processor_s": cpu_s, "r_to_truth": r, "options": said}
-    results.keep("reconstruction", f"methods, {size}", rows)
+    tables.keep("reconstruction", f"methods, {size}", rows)
 
 
 def memory(options) -> None:
@@ -129,7 +129,7 @@ def memory(options) -> None:
     size = f"{options.slices} x {options.pixels} x {options.pixels}"
     print(f"{options.method:8} {size:>16} {options.iterations:10} {wall_s:8.1f} {peak_GB:8.2f} {estimate_GB:12.2f}")
     row = {"wall_s": wall_s, "peak_GB": peak_GB, "estimate_GB": estimate_GB, "n_iterations": options.iterations}
-    results.keep("reconstruction", f"memory, {size}", {options.method: row})
+    tables.keep("reconstruction", f"memory, {size}", {options.method: row})
 
 
 def distances(options) -> None:
@@ -141,7 +141,7 @@ def distances(options) -> None:
     _, wall_s, cpu_s = timed(lambda: chamfer_distance(a, b))
     print(f"{'points':>10} {'wall s':>8} {'cpu s':>8}\n{options.points:10} {wall_s:8.2f} {cpu_s:8.2f}")
     row = {"wall_s": wall_s, "processor_s": cpu_s}
-    results.keep("reconstruction", f"Chamfer distance of {options.points} points", {"chamfer_distance": row})
+    tables.keep("reconstruction", f"Chamfer distance of {options.points} points", {"chamfer_distance": row})
 
 
 def main() -> None:

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import click
 import numpy as np
-import results
 import rivals_prediction
 import rivals_reconstruction
+import tables
 from kept import Kept
 from rival import OURS, Cost, Rival, measured
 from rivals_cases import PREDICTION, RECONSTRUCTION, Case, Sparse
@@ -184,7 +184,7 @@ def table(run, cases, rivals, columns: dict[str, tuple[str, str]], *, options) -
             click.echo(f"{rival.name:20} {cells}  {said(setting)}")
             rows.append((rival.name, found))
             of_case[rival.name] = found | {"setting": said(setting)}
-        results.keep(f"rivals_{run.__name__.removeprefix('run_')}", case.name, of_case)
+        tables.keep(f"rivals_{run.__name__.removeprefix('run_')}", case.name, of_case)
     return rows
 
 

@@ -4,7 +4,7 @@ import time
 
 import click
 import numpy as np
-import results
+import tables
 from ase import Atoms
 from ase.cluster import Icosahedron
 
@@ -46,7 +46,7 @@ def series(tilts, pixels, shells):
         cells = (f"{value:{max(len(head), 8)}.2f}" for head, value in zip(heads, row, strict=True))
         click.echo(f"{name:15s} " + " ".join(cells))
         rows[name] = {"first_s": first_s, "next_s": next_s, "channelling_s": channelling_s}
-    results.keep("simulation", f"incoherent, {size}", rows)
+    tables.keep("simulation", f"incoherent, {size}", rows)
 
 
 @main.command("likeness")
@@ -70,7 +70,7 @@ def likeness_table():
             "channelling_r": like.r("channelling"),
             "channelling_s": like.channelling_s,
         }
-    results.keep("simulation", "likeness to abTEM", rows)
+    tables.keep("simulation", "likeness to abTEM", rows)
 
 
 def timed(atoms: Atoms, **settings) -> float:

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import numba
 import numpy as np
-import results
+import tables
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -154,8 +154,8 @@ def main() -> None:
             f"{max(of_gemm, of_stream):6.0%}  {held}",
             flush=True,
         )
-    results.keep("throughput", "loops", found)
-    results.keep("throughput", "peaks", {"GEMM": {"flop_per_s": flop_per_s}, "stream": {"bytes_per_s": bytes_per_s}})
+    tables.keep("throughput", "loops", found)
+    tables.keep("throughput", "peaks", {"GEMM": {"flop_per_s": flop_per_s}, "stream": {"bytes_per_s": bytes_per_s}})
 
 
 if __name__ == "__main__":

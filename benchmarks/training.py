@@ -14,7 +14,7 @@ import resource
 import time
 
 import numpy as np
-import results
+import tables
 import torch
 import torch.nn.functional as F
 
@@ -152,13 +152,13 @@ def main() -> None:
     rows = {}
     for name, channels in networks.items():
         rows |= predictions(name, channels)
-    results.keep("training", "prediction", rows)
+    tables.keep("training", "prediction", rows)
     print("\nTraining step\n\n| network | crop (px) | variant | s | samples/s | of plain |\n|---|---|---|---|---|---|")
     rows = {}
     for name, channels in networks.items():
         for crop_px in (64, 96):
             rows |= training_steps(name, channels, crop_px, rounds=arguments.rounds)
-    results.keep("training", f"a step of {BATCH_SIZE} samples", rows)
+    tables.keep("training", f"a step of {BATCH_SIZE} samples", rows)
 
 
 if __name__ == "__main__":

@@ -10,26 +10,26 @@ RECORD = (ROOT / "benchmarks" / "record.sh").read_text()
 
 
 @pytest.fixture
-def results(monkeypatch):
+def tables(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
-    import results
+    import tables
 
-    return results
+    return tables
 
 
-def test_tables_of_one_benchmark_stand_side_by_side_and_the_last_run_of_each_counts(results, tmp_path, monkeypatch):
-    monkeypatch.setenv(results.FOLDER, str(tmp_path / "new"))
-    results.keep("sirt", "128 px", {"sparse": {"wall_s": 2.0}})
-    results.keep("sirt", "512 px", {"torch": {"wall_s": 3.0}})
-    results.keep("sirt", "128 px", {"sparse": {"wall_s": 1.0}})
+def test_tables_of_one_benchmark_stand_side_by_side_and_the_last_run_of_each_counts(tables, tmp_path, monkeypatch):
+    monkeypatch.setenv(tables.FOLDER, str(tmp_path / "new"))
+    tables.keep("sirt", "128 px", {"sparse": {"wall_s": 2.0}})
+    tables.keep("sirt", "512 px", {"torch": {"wall_s": 3.0}})
+    tables.keep("sirt", "128 px", {"sparse": {"wall_s": 1.0}})
     found = json.loads((tmp_path / "new" / "sirt.json").read_text())
     assert found == {"128 px": {"sparse": {"wall_s": 1.0}}, "512 px": {"torch": {"wall_s": 3.0}}}
 
 
-def test_a_benchmark_alone_writes_nothing(results, tmp_path, monkeypatch):
-    monkeypatch.delenv(results.FOLDER, raising=False)
+def test_a_benchmark_alone_writes_nothing(tables, tmp_path, monkeypatch):
+    monkeypatch.delenv(tables.FOLDER, raising=False)
     monkeypatch.chdir(tmp_path)
-    results.keep("sirt", "128 px", {"sparse": {"wall_s": 2.0}})
+    tables.keep("sirt", "128 px", {"sparse": {"wall_s": 2.0}})
     assert not list(tmp_path.iterdir())
 
 
