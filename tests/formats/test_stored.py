@@ -1,7 +1,9 @@
 """Series that stay in their files: what is read and rounded, and reports on bad frames; inputs stay unchanged."""
 
+import asyncio
 import hashlib
 import pickle
+import time
 
 import mrcfile
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 import tifffile
 import zarr
 from microscope_files import write_dm, write_velox
+from zarr.core import sync as zarr_sync
 
 from tsg_core.errors import TsgError
 from tsg_core.formats import frames as frames_module
@@ -16,6 +19,7 @@ from tsg_core.formats import open_series, read_series
 from tsg_core.formats.frames import ArrayFrames, RawFrames
 from tsg_core.geometry import binned_frames
 from tsg_core.tilt_series import TiltSeries
+from tsg_core.tools.files import replaced_when_whole
 
 FRAMES = np.random.default_rng(0).integers(0, 4000, (5, 6, 9)).astype(np.uint16)
 ANGLES = np.array([10.0, -20, 0, 30, -5])
@@ -204,6 +208,21 @@ def test_a_folder_that_refuses_to_be_written(tmp_path, suffix, monkeypatch):
     monkeypatch.setattr("os.replace", refuse)
     with pytest.raises(TsgError, match=f"a{suffix} cannot be written: Permission denied"):
         TiltSeries(FRAMES, np.sort(ANGLES), 1).write(tmp_path / f"a{suffix}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_zarr_writes_after_an_error_is_removed_too(tmp_path):
+    """Its tasks go on in the background when one of them has failed."""
+
+    async def late():
+        await asyncio.to_thread(time.sleep, 0.2)
+        partial.mkdir()
+
+    refused = PermissionError(13, "Permission denied")
+    with pytest.raises(TsgError, match="Permission denied"), replaced_when_whole(tmp_path / "a.zarr") as (partial,):
+        asyncio.run_coroutine_threadsafe(late(), zarr_sync._get_loop())
+        raise refused
+    time.sleep(0.4)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,6 +66,7 @@ def replaced_when_whole(*paths: Path, overwrite: bool = False) -> Iterator[tuple
     except OSError as error:
         raise TsgError(f"{paths[-1]} cannot be written: {why_not_written(error)}") from error
     finally:
+        _let_zarr_finish()
         for partial in partials:
             _remove(partial)
 
@@ -90,6 +92,20 @@ def why_not_written(error: OSError) -> str:
             "the disk is full, or the system allows no file so large (ulimit -f); free some space, or raise that limit"
         )
     return error.strerror or str(error)
+
+
+def _let_zarr_finish() -> None:
+    """Wait for what zarr is still writing in the background, even after an error: it would make the folder again."""
+    if "zarr" not in sys.modules:
+        return
+    import asyncio  # here, like zarr: both would delay the start of a command
+
+    from zarr.core.sync import sync
+
+    async def others() -> None:
+        await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True)
+
+    sync(others())
 
 
 def _remove(path: Path) -> None:
