@@ -1,5 +1,6 @@
 """The chapters with the profile smoke, and the book built from them: done once for all test files."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -28,6 +29,12 @@ def pytest_collection_modifyitems(config, items):
                 raise pytest.UsageError(f"{item.nodeid} needs the chapters: it belongs in {OF_THE_BOOK}")
             item.add_marker("chapters")
     items.sort(key=lambda item: len(shared & set(getattr(item, "fixturenames", ()))))
+
+
+def pytest_collection_finish():
+    """What is imported stays: it need not be searched for garbage again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
