@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -91,7 +92,7 @@ def film(*, step_deg: float, to_deg: float, dose_per_A2: float | None = None) ->
     return split(clean, every=2, dose_per_A2=dose_per_A2)
 
 
-def of_recording(folder: Path, name: str, *, every: int, binning: int) -> Sparse:
+def of_recording(folder: Path, *, name: str, every: int, binning: int) -> Sparse:
     """Every so many recorded frames are measured; the recorded ones half-way, noise and all, are to be predicted."""
     series = dict(recorded(folder))[name]
     frames = binned_frames(series.frames, binning)
@@ -120,7 +121,7 @@ PREDICTION = (
     *(
         Case(
             name=f"{name}, recorded, every {nth}",
-            load=lambda folder, n=name, e=every, b=binning: of_recording(folder, n, every=e, binning=b),
+            load=partial(of_recording, name=name, every=every, binning=binning),
             recorded=True,
         )
         for name, nth, every, binning in (

@@ -20,14 +20,14 @@ from tsg_core.tools.files import readable_name
 
 from .commands import build, record, run, train
 
+# how torch, threads and the loader of libraries say that there is no memory
+NO_MEMORY = "(can't|cannot|Cannot) allocate memory|can't start new thread|failed to map segment|CUDA out of memory"
+
 
 def _as_older_systems(error: UnicodeError) -> tuple[bytes, int]:
     """For what cannot be printed: the letter that a byte of an older system's name stood for, or a question mark."""
     return readable_name(error.object[error.start : error.end]).encode(error.encoding, "replace"), error.end
 
-
-# how torch, threads and the loader of libraries say that there is no memory
-NO_MEMORY = "(can't|cannot|Cannot) allocate memory|can't start new thread|failed to map segment|CUDA out of memory"
 
 codecs.register_error("as_older_systems", _as_older_systems)
 

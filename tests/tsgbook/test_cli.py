@@ -41,20 +41,17 @@ def test_an_unknown_option_is_status_2(tsg):
     assert status == 2 and "--nothing" in error
 
 
-def test_ctrl_c_is_status_130(tsg, monkeypatch):
-    def interrupted(*_, **__):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("tsgbook.pipeline.Run.run", interrupted)
-    status, _, error = tsg("run")
-    assert status == 130 and "interrupted" in error and "Traceback" not in error
-
-
 def raising(error):
     def run(*_, **__):
         raise error
 
     return run
+
+
+def test_ctrl_c_is_status_130(tsg, monkeypatch):
+    monkeypatch.setattr("tsgbook.pipeline.Run.run", raising(KeyboardInterrupt()))
+    status, _, error = tsg("run")
+    assert status == 130 and "interrupted" in error and "Traceback" not in error
 
 
 @pytest.mark.parametrize(

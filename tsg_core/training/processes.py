@@ -32,8 +32,8 @@ def bf16_is_fast(*, on_gpu: bool) -> bool:
 def launched_fabric(*, accelerator: str, devices: int | str | None, precision: str) -> Fabric:
     """A Fabric of all processes that train; `devices` start them here, unless torchrun or srun did.
 
-    `precision` "auto" is bf16-mixed where that is faster. Raises TsgError if `devices` is another number
-    than was started.
+    `precision` "auto" is bf16-mixed where that is faster. Raises TsgError if `devices` is another number than was
+    started.
     """
     here, n_nodes = started_processes()
     if here and devices not in (None, here):
