@@ -95,13 +95,13 @@
       const scrolls = box.scrollWidth > box.clientWidth + 1;
       if (!scrolls && box.dataset.scrolls) {
         for (const name of ["tabindex", "role", "aria-label", "data-scrolls"]) box.removeAttribute(name);
-      } else if (scrolls && !box.dataset.scrolls && !box.hasAttribute("tabindex")) {
-        box.dataset.scrolls = "yes";
+      } else if (scrolls && box.tabIndex < 0) { // nobody's yet, or the theme took it away while it measured on paper
         box.tabIndex = 0;
-        if (!box.matches("mjx-container")) {
+        if (!box.dataset.scrolls && !box.matches("mjx-container")) {
           box.setAttribute("role", "region");
           box.setAttribute("aria-label", box.querySelector("caption")?.textContent.trim() || describe(box));
         }
+        box.dataset.scrolls = "yes";
       }
     }
   }
@@ -125,6 +125,7 @@
     nameBoxes();
     addEventListener("load", nameBoxes);
     addEventListener("resize", nameBoxes);
+    matchMedia("print").addEventListener("change", nameBoxes);
     document.addEventListener("change", nameBoxes); // another tab
   });
 })();
