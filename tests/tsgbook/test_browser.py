@@ -70,7 +70,9 @@ LEAVE_EACH_LOOK_ONCE = """() => {
   const seen = new Set();
   texts.forEach((text, i) => {
     const element = text.parentElement;
-    if (!seen.has(looks[i])) seen.add(looks[i]); else if (element.childNodes.length > 1) text.data = ''; else element.remove();
+    if (!seen.has(looks[i])) seen.add(looks[i]);
+    else if (element.childNodes.length > 1) text.data = '';
+    else element.remove();
   });
 }"""
 # words of code, thousands on a page, have no roles
