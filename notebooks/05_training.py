@@ -280,26 +280,22 @@ plotting.say("This run: " + sentence(history))
 # ```
 #
 # [Beyond one machine](../book/scale.md) has the scripts for torchrun and SLURM. Two processes on this computer's CPU show that
-# the sum is the same: three steps of a tiny network, by one process and by two. The samples of a step depend on the seed alone,
-# so both see the same batches.
+# the sum is the same: three steps of a tiny network on every fifth frame of the first series, by one process and by two. The
+# samples of a step depend on the seed alone, so both see the same batches.
 
 # %% tags=["hide-input"]
 SCRIPT = """
 import sys
-from tsg_core.microscope import NON_ABERRATED
-from tsg_core.model import TSGNet
-from tsg_core.simulation import simulate_tilt_series
-from tsg_core.structures import training_particles
-from tsg_core.training import TrainingSettings, train
 import torch
+from tsg_core.model import TSGNet
+from tsg_core.tilt_series import TiltSeries
+from tsg_core.training import TrainingSettings, train
 folder, devices = sys.argv[1], int(sys.argv[2])
-(particle,) = training_particles(1, seed=1, diameter_A=(7, 10))
-options = {"tilt_deg": range(-60, 61, 10), "shape": 16, "field_of_view_A": 14.4}
-series = [simulate_tilt_series(particle, microscope=NON_ABERRATED, **options)]
+series = [TiltSeries.read(f"{folder}/series.npz")]
 settings = TrainingSettings(n_steps=3, batch_size=4, crop_px=16, max_rate=2, validate_every=3, precision="32-true")
 torch.manual_seed(1)
 model = TSGNet(channels=(4, 6, 8, 10), linear_start=True)
-train(series, validation=series, settings=settings, folder=folder, model=model, accelerator="cpu", devices=devices)
+train(series, validation=series, settings=settings, folder=f"{folder}/out", model=model, accelerator="cpu", devices=devices)
 """
 
 # %% tags=["hide-input"]
@@ -315,12 +311,14 @@ from tsgbook.profiles import find_root
 
 def weights_by(n_processes):
     with tempfile.TemporaryDirectory() as folder:
+        few = training_series[0].subset(slice(None, None, 5))
+        few.write(f"{folder}/series.npz")
         script = Path(folder) / "train.py"
         script.write_text(SCRIPT)
         command = [
             sys.executable,
             str(script),
-            f"{folder}/out",
+            folder,
             str(n_processes),
         ]
         done = subprocess.run(

@@ -88,7 +88,7 @@ def titanate(tmp_path_factory):
     return folder
 
 
-@pytest.mark.notebooks
+@pytest.mark.chapters
 def test_chapters_with_another_crystal_and_another_microscope(titanate):
     """Chapters 1, 2, 3 and 6 by papermill, from another folder; the last is not trained for this sample.
 
@@ -114,7 +114,7 @@ def test_chapters_with_another_crystal_and_another_microscope(titanate):
     assert "30.0" in json.dumps(recipe)
 
 
-@pytest.mark.notebooks
+@pytest.mark.chapters
 def test_a_chapter_by_hand_says_in_one_line_what_is_missing(tmp_path):
     done = papermill(
         ROOT / "notebooks" / "03_sparsity.ipynb", tmp_path / "out.ipynb", "-p", "artifacts", tmp_path / "none"

@@ -80,7 +80,6 @@ def test_chapters_need_what_they_say_and_no_more(name):
     assert used - {name} == set(chapter.needs)
 
 
-@pytest.mark.notebooks
 def test_every_chapter_runs(smoke_run):
     assert smoke_run.outdated() == {}
     for chapter in CHAPTERS:
@@ -89,7 +88,6 @@ def test_every_chapter_runs(smoke_run):
         assert notebook.metadata["tsg"]["profile"] == "smoke"
 
 
-@pytest.mark.notebooks
 def test_executed_chapters_say_nothing_on_stderr_and_nothing_of_the_machine(smoke_run):
     for name in NAMES:
         path = smoke_run.executed / f"{name}.ipynb"
@@ -99,7 +97,6 @@ def test_executed_chapters_say_nothing_on_stderr_and_nothing_of_the_machine(smok
         assert str(ROOT) not in path.read_text() and "ipykernel_" not in path.read_text()
 
 
-@pytest.mark.notebooks
 def test_artifacts_carry_what_made_them(smoke_run):
     names = smoke_run.store.names()
     assert {maker_of(name) for name in names} == {chapter.name for chapter in CHAPTERS if chapter.makes}

@@ -49,6 +49,7 @@ def test_results_lie_in_the_repository_and_are_what_the_notebook_says(checkout):
     assert sorted(path.name for path in checkout.parent.iterdir()) == ["c", "chapter.ipynb", "out.ipynb"]
 
 
+@pytest.mark.chapters
 def test_an_edited_chapter_1_keeps_what_it_shows(checkout):
     """A test particle replaced by one of palladium: the file holds palladium, too."""
     chapter = (ROOT / "notebooks" / "01_structures.py").read_text(encoding="utf-8")

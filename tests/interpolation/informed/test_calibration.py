@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -61,7 +63,9 @@ def test_of_two_frames_none_can_be_left_out(series):
 
 
 def test_the_shipped_network_is_not_too_sure_of_multislice_frames():
-    measured, targets = spacing_case(reference_series(PARTICLES[1], "aberrated"), spacing_deg=24.0)
+    series = reference_series(PARTICLES[1], "aberrated")
+    series = replace(series, frames=series.frames[:, 8:-8, 8:-8])  # less vacuum
+    measured, targets = spacing_case(series, spacing_deg=24.0)
     measured = FittedSeries.of(measured)  # fitted once
     stated, calibrated = (
         coverage(*predict(shipped_net(), measured, targets.tilt_deg), targets.frames)[0.9]

@@ -8,7 +8,6 @@ from tsgbook.artifacts import Artifacts
 from tsgbook.figures.overview import write_overview
 
 
-@pytest.mark.notebooks
 def test_the_figure_is_drawn_from_a_run(smoke_run, tmp_path):
     with Image.open(write_overview(smoke_run.store, tmp_path / "figure.png")) as figure:
         assert figure.format == "PNG" and figure.width > 1000
