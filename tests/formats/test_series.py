@@ -165,6 +165,21 @@ def test_plain_tiff_needs_a_pixel_size(tmp_path):
     assert read_series(tmp_path / "a.tif", pixel_size_A=2).pixel_size_A == 2
 
 
+@pytest.mark.parametrize("axis", [1, 2])
+def test_an_array_with_the_angles_along_another_axis(tmp_path, axis):
+    np.save(tmp_path / "a.npy", np.moveaxis(np.ones((3, 4, 5), np.float32), 0, axis))
+    refused(
+        r"3 tilt angles for \d frames; .* move the axis of 3 to the front",
+        tmp_path / "a.npy",
+        tilts=[0, 5, 10],
+        pixel_size_A=2,
+    )
+    np.save(tmp_path / "a.npy", np.ones((4, 3, 5), np.float32))
+    with pytest.raises(TsgError) as error:
+        read_series(tmp_path / "a.npy", tilts=[0, 5], pixel_size_A=2)
+    assert str(error.value).endswith("2 tilt angles for 4 frames")
+
+
 @pytest.mark.parametrize(
     "text, words",
     [
