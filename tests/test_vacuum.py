@@ -40,11 +40,12 @@ def test_frames_at_once_and_one_by_one_have_the_same_levels():
     assert np.isnan(_levels(np.ones((3, 2, 2)))[..., 0]).any()  # pieces without pixels
 
 
-@pytest.mark.parametrize("offset", [-32768, -400, -31, 0, 300, 5000])
+@pytest.mark.parametrize("offset", [-32768, -400, -31, -8, 0, 8, 300, 5000])
 def test_an_offset_is_found_where_the_file_has_one(offset):
+    """Less than a twentieth of the contrast is none."""
     frames = counted(vacuum=0.01) + np.random.default_rng(1).normal(0, 8, CLEAN.shape) + offset
     found = offset_of(foreign(frames))
-    assert (found is None) == (abs(offset) <= 0)
+    assert (found is None) == (abs(offset) < 20)
     if found is not None:
         assert found.offsets == pytest.approx(np.full(11, offset), abs=2)
         left = less_offset(foreign(frames), found)
@@ -94,6 +95,38 @@ def test_borders_that_were_not_recorded_are_no_vacuum(kind, vacuum):
     )
 
 
+def filled(side, width, fill, *, vacuum=60):
+    """A frame of counts whose pixels on one side are all one number."""
+    frame = np.random.default_rng(0).poisson(vacuum, (40, 48)).astype(np.float32)
+    {"top": frame, "bottom": frame[::-1], "left": frame.T, "right": frame.T[::-1]}[side][:width] = fill
+    return frame
+
+
+@pytest.mark.parametrize("fill", [0, 500])
+@pytest.mark.parametrize("side", ["top", "bottom", "left", "right"])
+def test_a_fill_on_any_side_is_found_with_the_pixels_that_it_blurs(side, fill):
+    with_blurred = filled(side, 5, fill) == fill
+    np.testing.assert_array_equal(recorded_in(filled(side, 3, fill)), ~with_blurred)
+
+
+def test_what_is_no_fill():
+    """Vacuum about a small object, a bay in what is recorded, a few pixels."""
+    small, bay, few = np.zeros((40, 48)), filled("top", 4, 0), filled("top", 4, 0)
+    small[12:28, 16:32] = 300
+    bay[:20, 18:30] = 0
+    few[:4, 6:] = 60
+    for frame in (small, bay, few):
+        assert recorded_in(frame) is None
+
+
+def test_vacuum_is_the_darkest_part_of_the_border_not_the_quietest():
+    rng = np.random.default_rng(0)
+    lamella = rng.normal(20, 6, CLEAN.shape)
+    lamella[:, 12:] = rng.normal(300, 1, lamella[:, 12:].shape)
+    found = vacuum_of(lamella)
+    assert np.median(found.level) == pytest.approx(20, abs=1) and found.sigma == pytest.approx(6, rel=0.1)
+
+
 def test_a_vacuum_of_few_counts_is_recorded():
     for vacuum in (0.05, 0.5, 2, 10):
         frames = counted(vacuum=vacuum)
@@ -109,6 +142,17 @@ def test_bright_field_is_told_from_dark_field():
     needle = np.random.default_rng(0).normal(100, 4, CLEAN.shape)
     needle[:, :, 18:30] -= 60
     assert is_bright_field(needle) and is_bright_field(needle.transpose(0, 2, 1)) and not is_bright_field(-needle)
+
+
+def test_bright_field_is_darker_by_more_than_it_is_brighter_and_on_more_than_dead_pixels():
+    rng = np.random.default_rng(0)
+    both = 100 + 40 * CLEAN - 40 * np.roll(CLEAN, 8, axis=2) + rng.normal(0, 2, CLEAN.shape)
+    dead = rng.normal(100, 4, CLEAN.shape)
+    dead[:, 20, 20:24] = 0
+    not_recorded = moved(counted(contrast=60, vacuum=300), "whole pixels")
+    for frames in (both, dead, not_recorded):
+        assert not is_bright_field(frames)
+    assert not is_bright_field(-CLEAN[:, :11])  # too small to tell
 
 
 def test_films_and_needles_are_no_bright_field():

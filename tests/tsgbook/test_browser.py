@@ -239,3 +239,18 @@ def test_text_stands_out_in_light_and_dark(visit):
     for theme in ("light", "dark"):
         visit.page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
         assert serious(visit.page, {"runOnly": {"type": "rule", "values": ["color-contrast"]}}) == [], theme
+
+
+@pytest.mark.browser
+def test_code_that_scrolls_is_reached_by_keyboard_after_printing(tab, address):
+    """The theme measures again whenever the page changes; on paper no code scrolls."""
+    tab.set_viewport_size({"width": WIDTHS[1], "height": 900})
+    tab.goto(f"{address}/book/how_to_use.html", wait_until="load")
+    code = tab.locator(".bd-article .highlight pre")
+    out_of_reach = "blocks => blocks.filter(b => b.scrollWidth > b.clientWidth + 1 && b.tabIndex < 0).length"
+    tab.emulate_media(media="print")
+    tab.evaluate("document.getElementById('main-content').append(document.createElement('i'))")
+    tab.wait_for_function("[...document.querySelectorAll('.bd-article .highlight pre')].every(b => b.tabIndex < 0)")
+    tab.emulate_media(media="screen")
+    assert code.evaluate_all("blocks => blocks.some(b => b.scrollWidth > b.clientWidth + 1)")
+    assert code.evaluate_all(out_of_reach) == 0
