@@ -6,7 +6,7 @@ from scipy.ndimage import rotate, shift
 
 from tsg_core.samples.experiment import recorded_balls
 from tsg_core.tilt_series import TiltSeries
-from tsg_core.vacuum import _levels, is_bright_field, less_offset, offset_of, recorded_in, vacuum_of
+from tsg_core.vacuum import _border_pieces, _levels, is_bright_field, less_offset, offset_of, recorded_in, vacuum_of
 
 TILT_deg = np.arange(-60.0, 61.0, 12.0)
 CLEAN = recorded_balls(tilt_deg=TILT_deg, shift_px=np.zeros((11, 2)), axis_deg=0.0, shape=48).frames
@@ -107,6 +107,26 @@ def filled(side, width, fill, *, vacuum=60):
 def test_a_fill_on_any_side_is_found_with_the_pixels_that_it_blurs(side, fill):
     with_blurred = filled(side, 5, fill) == fill
     np.testing.assert_array_equal(recorded_in(filled(side, 3, fill)), ~with_blurred)
+
+
+@pytest.mark.parametrize(("shape", "width"), [((12, 12), 2), ((16, 20), 2), ((36, 48), 2), ((100, 90), 5)])
+def test_the_border_is_the_outermost_ring(shape, width):
+    """In sixteen pieces of at least six pixels."""
+    frame = 1.0 + np.arange(np.prod(shape)).reshape(shape)
+    pieces = list(_border_pieces(frame))
+    assert len(pieces) == 16 and min(piece.size for piece in pieces) >= 6
+    inner = frame[width:-width, width:-width]
+    np.testing.assert_array_equal(np.unique(np.concatenate([p.ravel() for p in pieces])), np.setdiff1d(frame, inner))
+
+
+def test_the_border_lies_inside_of_fills():
+    """And of the two pixels that they blur."""
+    frame = np.random.default_rng(0).normal(60, 3, (48, 60))
+    recorded = frame[6:-5, 4:-7]
+    expected = list(_border_pieces(recorded))
+    frame[:4] = frame[-3:] = frame[:, :2] = frame[:, -5:] = 0.0
+    for piece, expected_piece in zip(_border_pieces(frame), expected, strict=True):
+        np.testing.assert_array_equal(piece, expected_piece)
 
 
 def test_what_is_no_fill():
