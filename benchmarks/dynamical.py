@@ -7,6 +7,7 @@ The model has Lobato's potential in slices of 3 A and atoms at rest. The frames 
     CoPdPt          an amorphous cluster of 20 atoms; Kirkland's potential in slices of 1.5 A
     CoPdPt thermal  the same with thermal displacements, the mean of eight frozen sets in each frame
     CoPdPt abTEM    the same atoms, at rest, by abTEM's own multislice, which takes minutes for every frame
+    AlAu            26 atoms of aluminium and 12 of gold, 6 pm off the sites of a crystal; as CoPdPt
 
 `--off 0.05` tells the methods a microscope whose convergence angle and Cs are 5 % and whose defocus is 20 A off.
 Frames that are not shipped are computed first, tilt by tilt, and kept in the folder `--work`.
@@ -21,6 +22,7 @@ from pathlib import Path
 import click
 import numpy as np
 from ase import Atoms
+from ase.cluster import Octahedron
 
 from tsg_core.evaluation.atom_peaks import match_atoms
 from tsg_core.evaluation.metrics import psnr_dB
@@ -31,19 +33,15 @@ from tsg_core.interpolation.methods import predict
 from tsg_core.microscope import MICROSCOPES
 from tsg_core.samples.multislice_series import PARTICLES, prism_series, reference_atoms, reference_series
 from tsg_core.simulation import simulate_tilt_series
-from tsg_core.structures import amorphous
+from tsg_core.structures import amorphous, random_rotation
 from tsg_core.tilt_series import TiltSeries
 
 METHODS = ("linear", "atoms", "dynamical")
 GLASS = ("Co", "Pd", "Pt")
-GLASS_RADIUS_A, GLASS_FIELD_A, GLASS_PIXELS = 4.3, 13.0, 48
-GLASS_TILT_deg = np.arange(-60.0, 61.0, 6.0)
+GLASS_RADIUS_A = 4.3
+FIELD_A, N_PIXELS = 13.0, 48
+TILT_deg = np.arange(-60.0, 61.0, 6.0)
 BY_KIRKLAND = {"engine": "multislice", "parametrization": "kirkland", "slice_thickness_A": 1.5}
-GLASSES = {
-    "CoPdPt": BY_KIRKLAND,
-    "CoPdPt thermal": BY_KIRKLAND | {"phonon_configurations": 8},
-    "CoPdPt abTEM": {"engine": "abtem_multislice"},
-}
 YTTERBIUM = "Yb 77, PRISM"
 
 
@@ -64,8 +62,9 @@ def samples(microscope: str, *, folder: Path) -> dict[str, Sample]:
         found[YTTERBIUM] = Sample(
             atoms=lambda: Atoms("Yb77", positions=prism_series()[1]), series=lambda: prism_series()[0]
         )
-    for name, options in GLASSES.items():
-        found[name] = Sample(atoms=glass, series=partial(glass_series, name, microscope, options, folder=folder))
+    for name, (atoms, options) in SIMULATED.items():
+        series = partial(simulated, f"{name}, {microscope}", atoms, options | {"microscope": MICROSCOPES[microscope]})
+        found[name] = Sample(atoms=atoms, series=partial(series, folder=folder))
     return found
 
 
@@ -79,24 +78,35 @@ def glass() -> Atoms:
     return atoms
 
 
-def glass_series(name: str, microscope: str, options: dict, *, folder: Path) -> TiltSeries:
-    """Its frames, one a file; those that are there are read."""
+def alloy() -> Atoms:
+    """A truncated octahedron whose sites are occupied at random."""
+    rng = np.random.default_rng(11)
+    atoms = Octahedron("Al", 4, 1)
+    atoms.symbols[rng.permutation(len(atoms))[:12]] = "Au"
+    atoms = random_rotation(Atoms(atoms), seed=5)
+    atoms.positions += rng.normal(0, 0.06, atoms.positions.shape) - atoms.positions.mean(axis=0)
+    return atoms
+
+
+SIMULATED = {
+    "CoPdPt": (glass, BY_KIRKLAND),
+    "CoPdPt thermal": (glass, BY_KIRKLAND | {"phonon_configurations": 8}),
+    "CoPdPt abTEM": (glass, {"engine": "abtem_multislice"}),
+    "AlAu": (alloy, BY_KIRKLAND),
+}
+
+
+def simulated(name: str, atoms: Callable[[], Atoms], options: dict, *, folder: Path) -> TiltSeries:
+    """The frames of these atoms, one a file; those that are there are read."""
     tilts = []
-    for tilt_deg in GLASS_TILT_deg:
-        path = folder / f"{name}, {microscope} {tilt_deg:+.0f}.npz"
+    for tilt_deg in TILT_deg:
+        path = folder / f"{name} {tilt_deg:+.0f}.npz"
         if not path.exists():
             folder.mkdir(parents=True, exist_ok=True)
-            made = simulate_tilt_series(
-                glass(),
-                microscope=MICROSCOPES[microscope],
-                tilt_deg=[tilt_deg],
-                shape=GLASS_PIXELS,
-                field_of_view_A=GLASS_FIELD_A,
-                **options,
-            )
-            made.write(path)
+            sizes = {"shape": N_PIXELS, "field_of_view_A": FIELD_A}
+            simulate_tilt_series(atoms(), tilt_deg=[tilt_deg], **sizes, **options).write(path)
         tilts.append(TiltSeries.read(path))
-    return replace(tilts[0], frames=np.concatenate([t.frames for t in tilts]), tilt_deg=GLASS_TILT_deg, measured=None)
+    return replace(tilts[0], frames=np.concatenate([t.frames for t in tilts]), tilt_deg=TILT_deg, measured=None)
 
 
 @click.command()

@@ -15,9 +15,10 @@ record() {
     local file=book/speed/$name.txt
     [[ " $begun " == *" $name "* ]] || : >"$file"
     begun+=" $name"
-    local said=$*
+    local word said
+    said=$(for word; do [[ $word == *" "* ]] && printf ' "%s"' "$word" || printf ' %s' "$word"; done)
     [[ -z ${RECORDED:-} ]] || said=${said//"$RECORDED"/FOLDER}
-    printf '$ python benchmarks/%s\n' "$said" | tee -a "$file"
+    printf '$ python benchmarks/%s\n' "${said# }" | tee -a "$file"
     "${PYTHON:-python}" benchmarks/"$1" "${@:2}" 2>/dev/null | tee -a "$file"
     echo | tee -a "$file"
 }
@@ -55,8 +56,10 @@ record beyond beyond.py
 record poses poses.py
 record elements elements.py
 record dynamical dynamical.py --particle "W 65, bcc" --microscope aberrated --spacing 24 --targets 3
-record dynamical dynamical.py --particle "CoPdPt" --particle "CoPdPt thermal" --elements Co,Pd,Pt
-record dynamical dynamical.py --particle "CoPdPt" --elements Co,Pd,Pt --off 0.05
+record dynamical dynamical.py --particle CoPdPt --particle "CoPdPt thermal" --elements Co,Pd,Pt
+record dynamical dynamical.py --particle CoPdPt --elements Co,Pd,Pt --off 0.05
+record dynamical dynamical.py --particle AlAu --microscope non_aberrated
+record dynamical dynamical.py --particle AlAu --microscope non_aberrated --elements Al,Au
 record dynamical dynamical.py --particle "Yb 77, PRISM" --microscope non_aberrated --spacing 24 --targets 2 --auto
 record position_refinement position_refinement.py
 record scale scale.py workers

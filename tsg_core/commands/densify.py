@@ -33,7 +33,7 @@ from .options import (
 @click.option("--method", default="auto", show_default=True, help="How to predict; a wrong name lists them all.")
 @click.option("--checkpoint", help="Network of the method tsgnet: a shipped one's name, or a file.")
 @click.option("--microscope", help="aberrated, non_aberrated, or a YAML file of its fields, if IN records none.")
-@click.option("--elements", metavar="LIST", help="Elements of the object, for the method dynamical: Cu,Au.")
+@click.option("--elements", metavar="LIST", help="Elements of the object, for methods that fit atoms: Cu,Au.")
 @click.option("--extrapolate", is_flag=True, help="Predict beyond the measured range, too: --step goes on to +-90 deg.")
 @background
 @click.option("--align", is_flag=True, help="Align the frames and find the tilt axis first; they are resampled then.")

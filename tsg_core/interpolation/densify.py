@@ -39,8 +39,8 @@ def densify(
     negative. If the vacuum of the frames has an offset, it is subtracted before the prediction and added again after
     it, and the history says so. `metadata["method"]` names the method, and `metadata["choice"]` what "auto" chose.
     `checkpoint` is the trained network for methods that need one, as `model.shipped.network` accepts it; by default the
-    shipped one. `elements` are those that the object contains, for the method "dynamical"; by default the ones in
-    `metadata["elements"]`, or else those that the brightness of the atoms tells. Other methods ignore both.
+    shipped one. `elements` are those that the object contains, for methods that fit atoms; by default the ones in
+    `metadata["elements"]`, or else those that the brightness of the atoms tells. Named ones may be much lighter.
     `extrapolate` allows angles beyond the measured range, which only methods that have an object can predict
     (`beyond.BEYOND`, and "auto" by these); see `densify_with_uncertainty` for their errors.
     `fit_pose` predicts from frames whose shifts, angles and brightness scatter no more: `poses.fit_poses` finds them,

@@ -18,6 +18,7 @@ from tsg_core.interpolation.atoms.fit import AtomSettings, NotAtoms, fit_atoms
 from tsg_core.interpolation.atoms.least_squares import OBJECT, AtomFrames, start_parameters
 from tsg_core.interpolation.atoms.rendering import AtomRenderer
 from tsg_core.interpolation.atoms.whitening import Whitening
+from tsg_core.interpolation.densify import with_elements
 from tsg_core.microscope import ABERRATED, NON_ABERRATED
 from tsg_core.reconstruction.projection import project
 from tsg_core.samples.multislice_series import prism_series
@@ -153,6 +154,19 @@ def test_light_atoms_of_an_alloy_are_found():
     assert all_found(found)
     light = found.cross_section_A2[np.argsort(matched(found).pairs[:, 1])] < 0.5 * np.median(found.cross_section_A2)
     np.testing.assert_array_equal(light, np.arange(N_ATOMS) % 3 == 0)
+
+
+def test_atoms_as_light_as_a_named_element_are_no_artefacts():
+    """Aluminium has a twentieth of the weight of gold."""
+    symbols = np.where(np.arange(N_ATOMS) % 3 == 0, "Al", "Au")
+    series = series_of(Atoms(symbols.tolist(), positions=ATOMS.positions))
+    assert len(fit_atoms(series)) == (symbols == "Au").sum()
+    found = fit_atoms(with_elements(series, "Al,Au"))
+    assert all_found(found)
+    assert found.elements("Al,Au").symbols[np.argsort(matched(found).pairs[:, 1])].tolist() == symbols.tolist()
+    usual = AtomSettings().least_weight
+    for names, microscope in ((None, NON_ABERRATED), ("Al,Au", None), (["Cu", "Ag"], NON_ABERRATED)):
+        assert AtomSettings.usual(names=names, microscope=microscope).least_weight == usual
 
 
 def test_multislice_frames_of_another_forward_model():

@@ -4,6 +4,7 @@ An atom has a position and a weight; all atoms share the probe and a blur. A cha
 each atom to a frame for the effect of the atoms above and below it. Frames at other tilts are rendered from the atoms.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -15,9 +16,11 @@ from scipy.spatial import cKDTree
 
 from ...errors import TsgError
 from ...microscope import Microscope
+from ...optics.scattering import haadf_cross_section_A2
 from ...reconstruction.extent import Extent, extent_of, supposed_extent
 from ...tilt_series import TiltSeries, microscope_of
 from ..residual import white_noise_bound
+from .elements import checked_names
 from .errors import MIN_FRAMES, AtomErrors, atom_errors, least_agreement
 from .least_squares import OBJECT, AtomFrames, start_parameters
 from .model import AtomModel
@@ -84,6 +87,17 @@ class AtomSettings:
         if not self.false_alarms > 0:
             raise TsgError(f"false_alarms={self.false_alarms} must be a positive number")
 
+    @classmethod
+    def usual(cls, *, names: str | Sequence[str] | None, microscope: Microscope | None) -> "AtomSettings":
+        """The usual settings; if the elements of the object are named, its lightest atoms are no artefacts.
+
+        Raises TsgError for names that are no elements.
+        """
+        if not names or microscope is None:
+            return cls()
+        weights_A2 = [haadf_cross_section_A2(name, microscope) for name in checked_names(names)]
+        return cls(least_weight=min(cls.least_weight, 0.5 * min(weights_A2) / max(weights_A2)))
+
     @property
     def free(self) -> tuple[str, ...]:
         """Parameters fitted from the second round on, besides those of the channelling term."""
@@ -99,16 +113,18 @@ def fit_atoms(
     The probe is that of `microscope`, by default the one in the series' metadata, or else a Gaussian whose width is
     fitted. Atoms start at the peaks of a volume; positions, weights, blur and offset are fitted. Between rounds, atoms
     are merged, dropped and added; only those on which the frames agree remain (see `search`). Nothing is random.
+    Without `settings`, they are the usual ones for the elements that `metadata["elements"]` names, if it does.
 
     Raises NotAtoms if the frames are too few, too coarse or empty, or show something other than atoms, and TsgError for
-    a device that PyTorch does not have.
+    a device that PyTorch does not have, and for names that are no elements.
     """
-    settings = settings or AtomSettings()
+    microscope = microscope or microscope_of(series)
+    settings = settings or AtomSettings.usual(names=series.metadata.get("elements"), microscope=microscope)
     series = series.measured_only()
     _check_device(settings.device)
     _check_frames(series)
     _check_detail(series)
-    fit = _found(series, settings=settings, microscope=microscope or microscope_of(series))
+    fit = _found(series, settings=settings, microscope=microscope)
     if settings.channelling:
         fit = fit.searched(free=(*settings.free, "channelling"), channelling=True)
     return fit.settled().model()
