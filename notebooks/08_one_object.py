@@ -789,7 +789,8 @@ plotting.say(
 
 # %% [markdown]
 # The opposite mistake is just as silent. An atom lighter than `least_weight` of the median counts as an artefact, but in an alloy
-# light atoms are not artefacts. Here is an ordered alloy of copper and gold with three vacancies, for two values of this setting:
+# light atoms are not artefacts. Where the elements are named (`tsg densify --elements Al,Au`), the setting falls below the weight
+# of the lightest. Here is an ordered alloy of copper and gold with three vacancies, for two values of this setting:
 
 
 # %%
