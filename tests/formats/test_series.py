@@ -169,7 +169,7 @@ def test_plain_tiff_needs_a_pixel_size(tmp_path):
 def test_an_array_with_the_angles_along_another_axis(tmp_path, axis):
     np.save(tmp_path / "a.npy", np.moveaxis(np.ones((3, 4, 5), np.float32), 0, axis))
     refused(
-        r"3 tilt angles for \d frames; .* move the axis of 3 to the front",
+        r"3 tilt angles for \d frames; the array is .* along the axis of 3, move it to the front",
         tmp_path / "a.npy",
         tilts=[0, 5, 10],
         pixel_size_A=2,

@@ -272,7 +272,8 @@ def stored_series(
             check_angles(tilt_deg, shape[0], source, kept=kept, same_deg=same_deg, **named)
         except TsgError as error:
             volume = f" ({path} looks like a volume: {stack.volume})" if stack.volume else ""
-            raise TsgError(f"{error}{_other_axis(shape, tilt_deg.size)}{volume}") from None
+            axis = "" if stack.frame_names else _other_axis(shape, tilt_deg.size)
+            raise TsgError(f"{error}{axis}{volume}") from None
 
     tilt_deg, source = find_angles(stack, path, tilts=tilts, check=check)
     if pixel_size_A is None and stack.pixel_size_A is None:
@@ -338,7 +339,7 @@ def _other_axis(shape: tuple[int, int, int], n_tilt: int) -> str:
     """That another axis than the first is as long as the list of angles, as the end of a sentence; empty if none is."""
     if n_tilt == shape[0] or n_tilt not in shape[1:]:
         return ""
-    return f"; the array is {shape}, and a tilt series is (n_tilt, n_y, n_x): move the axis of {n_tilt} to the front"
+    return f"; the array is {shape}: if the tilts run along the axis of {n_tilt}, move it to the front"
 
 
 def _kept(n_frames: int, exclude: Sequence[int], path: Path) -> np.ndarray:
