@@ -39,7 +39,7 @@ from tsg_core.tilt_series import TiltSeries
 METHODS = ("linear", "atoms", "dynamical")
 GLASS = ("Co", "Pd", "Pt")
 GLASS_RADIUS_A = 4.3
-FIELD_A, N_PIXELS = 13.0, 48
+FRAMES = {"shape": 48, "field_of_view_A": 13.0}
 TILT_deg = np.arange(-60.0, 61.0, 6.0)
 BY_KIRKLAND = {"engine": "multislice", "parametrization": "kirkland", "slice_thickness_A": 1.5}
 YTTERBIUM = "Yb 77, PRISM"
@@ -63,8 +63,9 @@ def samples(microscope: str, *, folder: Path) -> dict[str, Sample]:
             atoms=lambda: Atoms("Yb77", positions=prism_series()[1]), series=lambda: prism_series()[0]
         )
     for name, (atoms, options) in SIMULATED.items():
-        series = partial(simulated, f"{name}, {microscope}", atoms, options | {"microscope": MICROSCOPES[microscope]})
-        found[name] = Sample(atoms=atoms, series=partial(series, folder=folder))
+        options = {"microscope": MICROSCOPES[microscope], **FRAMES, **options}
+        series = partial(simulated, f"{name}, {microscope}", atoms, folder=folder, **options)
+        found[name] = Sample(atoms=atoms, series=series)
     return found
 
 
@@ -96,15 +97,14 @@ SIMULATED = {
 }
 
 
-def simulated(name: str, atoms: Callable[[], Atoms], options: dict, *, folder: Path) -> TiltSeries:
+def simulated(name: str, atoms: Callable[[], Atoms], *, folder: Path, **options) -> TiltSeries:
     """The frames of these atoms, one a file; those that are there are read."""
     tilts = []
     for tilt_deg in TILT_deg:
         path = folder / f"{name} {tilt_deg:+.0f}.npz"
         if not path.exists():
             folder.mkdir(parents=True, exist_ok=True)
-            sizes = {"shape": N_PIXELS, "field_of_view_A": FIELD_A}
-            simulate_tilt_series(atoms(), tilt_deg=[tilt_deg], **sizes, **options).write(path)
+            simulate_tilt_series(atoms(), tilt_deg=[tilt_deg], **options).write(path)
         tilts.append(TiltSeries.read(path))
     return replace(tilts[0], frames=np.concatenate([t.frames for t in tilts]), tilt_deg=TILT_deg, measured=None)
 

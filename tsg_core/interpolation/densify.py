@@ -40,7 +40,7 @@ def densify(
     it, and the history says so. `metadata["method"]` names the method, and `metadata["choice"]` what "auto" chose.
     `checkpoint` is the trained network for methods that need one, as `model.shipped.network` accepts it; by default the
     shipped one. `elements` are those that the object contains, for methods that fit atoms; by default the ones in
-    `metadata["elements"]`, or else those that the brightness of the atoms tells. Named ones may be much lighter.
+    `metadata["elements"]`, or else those that the brightness of the atoms tells. Atoms as light as a named one count.
     `extrapolate` allows angles beyond the measured range, which only methods that have an object can predict
     (`beyond.BEYOND`, and "auto" by these); see `densify_with_uncertainty` for their errors.
     `fit_pose` predicts from frames whose shifts, angles and brightness scatter no more: `poses.fit_poses` finds them,
